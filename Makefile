@@ -1,0 +1,163 @@
+# Inferscope. `make help` says what there is; V=1 shows the commands.
+
+V ?= 0
+Q := $(if $(filter 1,$(V)),,@)
+say = $(if $(filter 1,$(V)),,@printf '  %-7s %s\n' $(1) '$(2)')
+
+DEBUG ?= 0
+SANITIZE ?= 0
+PREFIX ?= /usr/local
+DESTDIR ?=
+CC ?= gcc
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/')
+
+# Each kind of build has its own objects, so that changing the kind never links old ones; build/agent is the
+# latest built.
+KIND := $(if $(filter 1,$(SANITIZE)),sanitize,$(if $(filter 1,$(DEBUG)),debug,release))$(if $(findstring clang,$(CC)),-clang)
+OUT := build
+OBJ := $(OUT)/$(KIND)
+
+# The newest clang that is packaged, 16 or later: older ones crash on bpf_core_type_matches.
+CLANG ?= $(firstword $(foreach v,21 20 19 18 17 16,$(shell command -v clang-$(v) 2>/dev/null)))
+BPFTOOL ?= $(firstword $(shell command -v bpftool 2>/dev/null) $(wildcard /usr/sbin/bpftool))
+
+LIBS := libbpf libelf zlib yaml-0.1 jansson libmicrohttpd libpcre2-8
+CPPFLAGS := -D_GNU_SOURCE -Iinclude -I$(OUT)/bpf -DINFERSCOPE_VERSION='"$(VERSION)"'
+WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wvla -Wno-unused-parameter
+CFLAGS := -std=gnu17 $(WARN) -g -fno-omit-frame-pointer -fstack-protector-strong -MMD -MP
+LDFLAGS := -Wl,-z,relro,-z,now
+ifeq ($(KIND:-clang=),release)
+CFLAGS += -O2 -D_FORTIFY_SOURCE=2
+else ifeq ($(KIND:-clang=),debug)
+CFLAGS += -O0
+else
+CFLAGS += -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined
+LDFLAGS += -fsanitize=address,undefined
+endif
+BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -D__bpf__ -D__TARGET_ARCH_$(ARCH) -Wall -Wextra -Werror \
+	-Wno-unused-parameter -Wno-missing-declarations -Iinclude -Ivmlinux -I.
+
+BPF := $(patsubst bpf/%.bpf.c,%,$(wildcard bpf/*.bpf.c))
+SKELETONS := $(BPF:%=$(OUT)/bpf/%.skel.h)
+USER := $(wildcard user/*.c user/*/*.c)
+STAGES := $(filter-out user/main.c,$(USER))
+GENERATED := $(OUT)/generated/default_rules.c
+AGENT_OBJECTS := $(USER:%.c=$(OBJ)/%.o) $(GENERATED:$(OUT)/%.c=$(OBJ)/%.o)
+STAGE_OBJECTS := $(STAGES:%.c=$(OBJ)/%.o) $(GENERATED:$(OUT)/%.c=$(OBJ)/%.o)
+UNIT := $(wildcard tests/unit/*.c)
+INTEGRATION := $(wildcard tests/integration/*.c)
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+.PHONY: help
+help: ## This text
+	@echo 'Targets:'
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+	@echo 'Variables: V=1 (show commands)  DEBUG=1  SANITIZE=1  CC=clang-19  PREFIX=/usr/local  DESTDIR='
+
+.PHONY: all
+all: packages-build ## Install what is missing and build build/agent (release; DEBUG=1, SANITIZE=1)
+	$(Q)$(MAKE) --no-print-directory agent
+
+.PHONY: run
+run: all ## Build, then run the agent with the built-in rules (RUN_ARGS='--json' adds options)
+	$(Q)$(if $(filter 0,$(shell id -u)),,sudo )$(OUT)/agent --rules $(RUN_ARGS)
+
+.PHONY: test
+test: packages-build packages-test ## Everything that is tested on this machine's own kernel
+	$(Q)$(MAKE) --no-print-directory run-tests
+
+.PHONY: test-vm
+test-vm: packages-build packages-test packages-vm ## The integration tests on Debian's kernels (KERNELS="5.10 6.1 6.12 7.2")
+	$(Q)$(MAKE) --no-print-directory agent integration
+	$(Q)tests/vm/run --agent $(OBJ)/agent --tests $(OBJ)/bin/integration $(KERNELS)
+
+.PHONY: bench
+bench: packages-build packages-test ## What the agent costs, as ratios of runs taken in turns
+	$(Q)$(MAKE) --no-print-directory agent $(OUT)/bench/bench
+	$(Q)$(OUT)/bench/bench $(OBJ)/agent $(BENCH_ARGS)
+
+.PHONY: docs
+docs: agent ## Regenerate docs/EVENTS.md from the tables in the agent
+	$(Q)$(OUT)/agent list events --format markdown > $(OUT)/EVENTS.md.tmp && mv $(OUT)/EVENTS.md.tmp docs/EVENTS.md
+
+.PHONY: format
+format: ## Format the C files
+	$(Q)clang-format -i $$(git ls-files '*.c' '*.h')
+
+.PHONY: install
+install: all ## Install the stripped agent under $(DESTDIR)$(PREFIX)
+	$(call say,INSTALL,$(DESTDIR)$(PREFIX)/sbin/inferscope-agent)
+	$(Q)install -D -m 0755 -s $(OBJ)/agent $(DESTDIR)$(PREFIX)/sbin/inferscope-agent
+	$(Q)install -D -m 0644 user/rule/default.yaml $(DESTDIR)$(PREFIX)/share/inferscope/rules/default.yaml
+
+.PHONY: clean
+clean: ## Remove build/
+	$(Q)rm -rf $(OUT)
+
+.PHONY: packages-build packages-test packages-vm
+packages-build packages-test packages-vm: packages-%: $(OUT)/.packages-%
+$(OUT)/.packages-%: deploy/packages.txt deploy/install-packages
+	$(Q)mkdir -p $(@D)
+	$(Q)deploy/install-packages $*
+	$(Q)touch $@
+
+# --- The rest is for the targets above. ---
+
+.PHONY: agent unit integration run-tests
+agent: $(OBJ)/agent
+	$(Q)ln -sf $(KIND)/agent $(OUT)/agent
+unit: $(OBJ)/bin/unit
+integration: $(OBJ)/bin/integration
+run-tests: agent unit integration
+	$(Q)tests/tools/run-tests $(OBJ) $(TEST_ARGS)
+
+$(OUT)/bpf/%.bpf.o: bpf/%.bpf.c
+	$(if $(CLANG),,$(error no clang 16 or later: run `make all`, which installs it))
+	$(call say,BPF,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MT $@ -c $< -o $@
+
+# bpftool writes standard output even where it fails, so the skeleton is moved into place.
+$(OUT)/bpf/%.skel.h: $(OUT)/bpf/%.bpf.o
+	$(call say,SKEL,$@)
+	$(Q)$(BPFTOOL) gen object $(@:.skel.h=.linked.o) $<
+	$(Q)$(BPFTOOL) gen skeleton $(@:.skel.h=.linked.o) name $*_bpf > $@.tmp
+	$(Q)mv $@.tmp $@
+
+# The built-in rules travel inside the binary, as bytes.
+$(OUT)/generated/default_rules.c: user/rule/default.yaml deploy/embed
+	$(call say,EMBED,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)deploy/embed default_rules $< > $@.tmp && mv $@.tmp $@
+
+$(OBJ)/generated/%.o: $(OUT)/generated/%.c
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
+
+$(OBJ)/%.o: %.c | $(SKELETONS)
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -I$(dir $<) $(CFLAGS) -c $< -o $@
+
+# Only the library list that pkg-config knows once the packages are there.
+$(OBJ)/agent: $(AGENT_OBJECTS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS))
+
+$(OBJ)/bin/unit: $(UNIT:%.c=$(OBJ)/%.o) $(STAGE_OBJECTS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS)) -lcriterion
+
+$(OBJ)/bin/integration: $(INTEGRATION:%.c=$(OBJ)/%.o)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs jansson) -lcriterion -lpthread
+
+$(OUT)/bench/bench: $(wildcard tests/bench/*.c tests/bench/*.h)
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE $(WARN) -O2 -g $(filter %.c,$^) -o $@ -lm -lpthread
+
+-include $(wildcard $(OUT)/bpf/*.d $(OBJ)/user/*.d $(OBJ)/user/*/*.d $(OBJ)/tests/*/*.d)

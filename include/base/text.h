@@ -1,0 +1,41 @@
+// A growable text buffer with a hard cap, given when it is made. What would pass the cap is cut off and
+// `truncated` says so; an allocation failure does the same, so callers check once, at the end.
+#pragma once
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct text {
+    char *data; // NUL-terminated once anything was added; NULL before
+    size_t length;
+    size_t capacity;
+    size_t max;
+    bool truncated;
+};
+
+#define TEXT_INIT(max_bytes) \
+    {                        \
+        .max = (max_bytes)   \
+    }
+
+void text_free(struct text *text);
+#define _cleanup_text_ __attribute__((cleanup(text_free)))
+
+// Empties the text and keeps its memory for the next use.
+void text_reset(struct text *text);
+
+// The text as a C string; "" when nothing was added. Owned by the buffer.
+const char *text_string(const struct text *text);
+
+void text_add(struct text *text, const char *string);
+void text_add_bytes(struct text *text, const char *bytes, size_t length);
+void text_add_char(struct text *text, char character);
+__attribute__((format(printf, 2, 3))) void text_addf(struct text *text, const char *format, ...);
+
+// Adds a JSON string, quotes included. Bytes that are not UTF-8 become U+FFFD, so that the output is
+// always valid JSON whatever a file name holds.
+void text_add_json(struct text *text, const char *string, size_t length);
+
+// Adds bytes for a terminal or a log line: control characters and bytes that are not UTF-8 as \xNN.
+void text_add_printable(struct text *text, const char *string, size_t length);

@@ -1,0 +1,110 @@
+// Rules in the Falco language: loading, matching, output. docs/RULES.md tells a user what is understood.
+#pragma once
+
+#include "base/series.h"
+#include "base/text.h"
+#include "demand.h"
+#include "event.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+enum priority {
+    PRIORITY_EMERGENCY,
+    PRIORITY_ALERT,
+    PRIORITY_CRITICAL,
+    PRIORITY_ERROR,
+    PRIORITY_WARNING,
+    PRIORITY_NOTICE,
+    PRIORITY_INFORMATIONAL,
+    PRIORITY_DEBUG,
+};
+
+// "Critical", "Warning", … as Falco prints it.
+const char *priority_name(enum priority priority);
+// Case-insensitive; "info" is Informational. -EINVAL.
+int priority_parse(const char *name, enum priority *ret_priority);
+
+struct rule_output; // a compiled output format
+
+// What the stages after this one may know of a rule. Owned by its rule set.
+struct rule {
+    const char *name;
+    const char *description;
+    enum priority priority;
+    const char *const *tags; // NULL-terminated, sorted
+    const char *source;      // "syscall"
+    const struct rule_output *output;
+    size_t index; // position in the set
+    bool enabled;
+};
+
+struct rule_set;
+
+enum rule_severity { RULE_WARNING, RULE_ERROR };
+
+// One thing that is wrong with a rule file.
+struct rule_problem {
+    enum rule_severity severity;
+    const char *code; // Falco's name of the class: "LOAD_ERR_COMPILE_CONDITION"
+    char *file;       // as the user named it
+    unsigned line;    // from 1; 0 where there is none (an unreadable file)
+    unsigned column;  // from 1
+    char *line_text;  // the whole line, or NULL
+    char *message;    // a sentence that says what is wrong and what to do
+};
+
+// At most RULE_PROBLEMS_MAX are kept; `problems_left_out` counts the rest.
+enum { RULE_PROBLEMS_MAX = 100 };
+struct rule_report {
+    struct rule_problem *problems;
+    size_t problems_count;
+    size_t problems_left_out;
+    size_t errors; // of all, left out ones included
+    size_t warnings;
+};
+
+void rule_report_free(struct rule_report *report);
+// file:line:column, the line, a caret and the sentence, for each problem.
+void rule_report_print(const struct rule_report *report, FILE *stream, bool color);
+
+// Where rules come from, in order. A path may be a directory: its *.yaml and *.yml files, sorted.
+struct rule_input {
+    const char *path; // NULL: the built-in rules
+};
+
+// Loads everything or nothing. 0, or -EINVAL when the report has an error, or -ENOMEM. The report is filled
+// either way and the caller frees it.
+int rule_set_load(const struct rule_input *inputs, size_t count, struct rule_report *ret_report,
+                  struct rule_set **ret_set);
+void rule_set_free(struct rule_set **set);
+
+// The built-in rules' YAML text.
+const char *rule_builtin(size_t *ret_length);
+
+size_t rule_set_count(const struct rule_set *set);
+const struct rule *rule_set_at(const struct rule_set *set, size_t index);
+
+// What the set needs of the sources. The demand must be zeroed; free it with demand_free().
+void rule_set_demand(const struct rule_set *set, struct demand *ret_demand);
+
+enum rule_matching { RULE_MATCHING_FIRST, RULE_MATCHING_ALL };
+
+typedef void (*rule_match_fn)(const struct rule *rule, const struct event *event, void *context);
+
+// Judges an event; calls on_match for the first rule in the set's order that holds, or for each. The number.
+size_t rule_set_match(const struct rule_set *set, const struct event *event, enum rule_matching matching,
+                      rule_match_fn on_match, void *context);
+
+// The output line without time and priority; missing values as <NA>.
+void rule_output_render(const struct rule_output *output, const struct event *event, struct text *text);
+
+// Each field of the output once, in order of first use. `value` is NULL where the event has no value;
+// `key` is the name as written in the output, argument included.
+typedef void (*rule_output_field_fn)(const char *key, const struct value *value, void *context);
+void rule_output_visit(const struct rule_output *output, const struct event *event,
+                       rule_output_field_fn visit, void *context);
+
+// A value as text, as outputs and `tolower`-like consumers see it. Control characters are escaped.
+void value_render(const struct value *value, struct text *text);

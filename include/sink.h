@@ -1,0 +1,26 @@
+// Where alerts go.
+#pragma once
+
+#include "alert.h"
+
+#include <stdbool.h>
+
+struct sink;
+
+enum sink_format { SINK_TEXT, SINK_JSON };
+
+struct sink_options {
+    int fd; // borrowed
+    enum sink_format format;
+    bool color; // SINK_TEXT: the priority in colour
+};
+
+int sink_new(const struct sink_options *options, struct sink **ret_sink);
+void sink_free(struct sink **sink);
+
+// Writes one line. 0, or a negative errno; a lost alert is also counted as inferscope_alerts_lost_total.
+int sink_alert(struct sink *sink, const struct alert *alert);
+
+// The line that sink_alert() writes, newline included, without colour.
+void sink_format_text(const struct alert *alert, bool color, struct text *text);
+void sink_format_json(const struct alert *alert, struct text *text);

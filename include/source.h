@@ -1,0 +1,73 @@
+// A source of events or of metrics: one BPF object, one user file. Every source loads on its own; one that
+// cannot says why and the others carry on.
+#pragma once
+
+#include "base/series.h"
+#include "demand.h"
+#include "event.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// What a source is given when it starts.
+struct source_env {
+    uint16_t id;                 // position in SOURCE_LIST; goes into wire_header.source
+    int ring_fd;                 // the ring that all sources share; borrowed
+    int lost_fd;                 // the per-CPU counters of lost records; borrowed
+    const struct demand *demand; // borrowed, only for the duration of start()
+    char *const *syscalls;       // names for the source `syscall`, NULL-terminated; may be NULL
+    bool everything;             // attach all hooks, whatever the demand (`agent doctor`)
+};
+
+enum hook_state { HOOK_UP, HOOK_FAILED, HOOK_NOT_NEEDED };
+
+// One place in the kernel where a source listens, and how it went.
+struct hook_report {
+    char name[48];         // what is watched: "openat", "exec"
+    char attach_point[64]; // by which means: "tracepoint/syscalls/sys_exit_openat"
+    bool optional;         // the source is up without it
+    enum hook_state state;
+    int error; // positive errno where state is HOOK_FAILED
+};
+
+enum { SOURCE_HOOKS_MAX = 48 };
+
+struct source_report {
+    bool up;
+    bool needed;      // false: nothing asked for it, so it was not loaded
+    char reason[256]; // one line, where it is needed and not up
+    struct hook_report hooks[SOURCE_HOOKS_MAX];
+    size_t hooks_count;
+};
+
+struct source {
+    const char *name;
+    const char *help;
+    const struct event_type *types; // in the order of the source's wire types
+    size_t types_count;
+    // Smallest valid record of a wire type; records are checked against it before they are read.
+    size_t (*record_size)(uint16_t type);
+    // True where the variable parts stay inside the record. NULL: no variable parts.
+    bool (*record_valid)(const struct wire_header *wire);
+    // Loads and attaches what is needed. 0 also where nothing was needed. On failure a negative errno,
+    // ret_report->reason is set and nothing stays attached.
+    int (*start)(const struct source_env *env, struct source_report *ret_report);
+    void (*stop)(void); // harmless when not started
+    // Describes what the source keeps in maps; NULL where it keeps nothing.
+    void (*collect)(struct series_writer *writer);
+    // Called about once a second; NULL where there is nothing to do.
+    void (*tick)(void);
+};
+
+size_t source_count(void);
+// NULL for an index that does not exist.
+const struct source *source_at(size_t index);
+
+// Registers every source's event types. 0 or a negative errno.
+int source_register_all(void);
+
+// Starts all sources; the reports say how it went, in the order of SOURCE_LIST. Never fails as a whole.
+// The demand in `env` is the base; id is set for each source.
+void source_start_all(const struct source_env *env, struct source_report *ret_reports);
+void source_stop_all(void);

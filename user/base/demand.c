@@ -1,0 +1,35 @@
+#include "demand.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void demand_add_path(struct demand *demand, const char *text, size_t length, bool prefix)
+{
+    if (demand->any_path)
+        return;
+    for (size_t i = 0; i < demand->paths_count; i++) {
+        const struct demand_path *path = &demand->paths[i];
+        if (path->prefix == prefix && strlen(path->text) == length && memcmp(path->text, text, length) == 0)
+            return;
+    }
+    if (demand->paths_count == DEMAND_PATHS_MAX) {
+        demand->any_path = true;
+        return;
+    }
+    if (!demand->paths)
+        demand->paths = calloc(DEMAND_PATHS_MAX, sizeof(*demand->paths));
+    char *copy = demand->paths ? strndup(text, length) : NULL;
+    if (!copy) {
+        demand->any_path = true;
+        return;
+    }
+    demand->paths[demand->paths_count++] = (struct demand_path){.text = copy, .prefix = prefix};
+}
+
+void demand_free(struct demand *demand)
+{
+    for (size_t i = 0; i < demand->paths_count; i++)
+        free(demand->paths[i].text);
+    free(demand->paths);
+    memset(demand, 0, sizeof(*demand));
+}

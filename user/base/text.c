@@ -1,0 +1,162 @@
+#include "base/text.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void text_free(struct text *text)
+{
+    free(text->data);
+    text->data = NULL;
+    text->length = text->capacity = 0;
+}
+
+void text_reset(struct text *text)
+{
+    text->length = 0;
+    text->truncated = false;
+    if (text->data)
+        text->data[0] = '\0';
+}
+
+const char *text_string(const struct text *text)
+{
+    return text->data ? text->data : "";
+}
+
+// Makes room for `more` bytes and a NUL; returns how many of them fit.
+static size_t text_reserve(struct text *text, size_t more)
+{
+    size_t room = text->max > text->length ? text->max - text->length : 0;
+    if (more > room) {
+        text->truncated = true;
+        more = room;
+    }
+    size_t wanted = text->length + more + 1;
+    if (wanted > text->capacity) {
+        size_t capacity = text->capacity ? text->capacity : 256;
+        while (capacity < wanted)
+            capacity *= 2;
+        char *data = realloc(text->data, capacity);
+        if (!data) {
+            text->truncated = true;
+            return 0;
+        }
+        text->data = data;
+        text->capacity = capacity;
+    }
+    return more;
+}
+
+void text_add_bytes(struct text *text, const char *bytes, size_t length)
+{
+    length = text_reserve(text, length);
+    if (!text->data)
+        return;
+    if (length)
+        memcpy(text->data + text->length, bytes, length);
+    text->length += length;
+    text->data[text->length] = '\0';
+}
+
+void text_add(struct text *text, const char *string)
+{
+    text_add_bytes(text, string, strlen(string));
+}
+
+void text_add_char(struct text *text, char character)
+{
+    text_add_bytes(text, &character, 1);
+}
+
+void text_addf(struct text *text, const char *format, ...)
+{
+    char small[256];
+    va_list args;
+    va_start(args, format);
+    int length = vsnprintf(small, sizeof(small), format, args);
+    va_end(args);
+    if (length < 0)
+        return;
+    if ((size_t)length < sizeof(small)) {
+        text_add_bytes(text, small, (size_t)length);
+        return;
+    }
+
+    char *large = malloc((size_t)length + 1);
+    if (!large) {
+        text->truncated = true;
+        return;
+    }
+    va_start(args, format);
+    vsnprintf(large, (size_t)length + 1, format, args);
+    va_end(args);
+    text_add_bytes(text, large, (size_t)length);
+    free(large);
+}
+
+// Length of the valid UTF-8 sequence at `bytes`, or 0. Overlong forms, surrogates and values past U+10FFFF
+// are not valid (RFC 3629).
+static size_t utf8_length(const unsigned char *bytes, size_t left)
+{
+    unsigned char first = bytes[0];
+    if (first < 0x80)
+        return 1;
+    size_t length = first >= 0xc2 && first <= 0xdf ? 2 : first >= 0xe0 && first <= 0xef ? 3 : 4;
+    if (first < 0xc2 || first > 0xf4 || left < length)
+        return 0;
+    for (size_t i = 1; i < length; i++)
+        if ((bytes[i] & 0xc0) != 0x80)
+            return 0;
+    if ((first == 0xe0 && bytes[1] < 0xa0) || (first == 0xed && bytes[1] > 0x9f) ||
+        (first == 0xf0 && bytes[1] < 0x90) || (first == 0xf4 && bytes[1] > 0x8f))
+        return 0;
+    return length;
+}
+
+void text_add_json(struct text *text, const char *string, size_t length)
+{
+    const unsigned char *bytes = (const unsigned char *)string;
+    text_add_char(text, '"');
+    for (size_t i = 0; i < length;) {
+        size_t sequence = utf8_length(bytes + i, length - i);
+        if (sequence == 0) {
+            text_add(text, "\xef\xbf\xbd");
+            i++;
+            continue;
+        }
+        if (bytes[i] == '"' || bytes[i] == '\\') {
+            text_add_char(text, '\\');
+            text_add_char(text, string[i]);
+        } else if (bytes[i] == '\n') {
+            text_add(text, "\\n");
+        } else if (bytes[i] == '\t') {
+            text_add(text, "\\t");
+        } else if (bytes[i] < 0x20 || bytes[i] == 0x7f) {
+            text_addf(text, "\\u%04x", bytes[i]);
+        } else {
+            text_add_bytes(text, string + i, sequence);
+        }
+        i += sequence;
+    }
+    text_add_char(text, '"');
+}
+
+void text_add_printable(struct text *text, const char *string, size_t length)
+{
+    const unsigned char *bytes = (const unsigned char *)string;
+    for (size_t i = 0; i < length;) {
+        size_t sequence = utf8_length(bytes + i, length - i);
+        // U+0080 to U+009F are control characters too: some terminals obey them.
+        bool control =
+            bytes[i] < 0x20 || bytes[i] == 0x7f || (sequence == 2 && bytes[i] == 0xc2 && bytes[i + 1] < 0xa0);
+        if (sequence == 0 || control) {
+            text_addf(text, "\\x%02x", bytes[i]);
+            i++;
+            continue;
+        }
+        text_add_bytes(text, string + i, sequence);
+        i += sequence;
+    }
+}
