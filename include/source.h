@@ -60,6 +60,9 @@ struct source {
     void (*tick)(void);
 };
 
+// Whether the source `syscall` can watch a call of that name ("read", "futex") on this architecture.
+bool source_syscall_exists(const char *name);
+
 size_t source_count(void);
 // NULL for an index that does not exist.
 const struct source *source_at(size_t index);

@@ -22,9 +22,9 @@ enum wire_file_how {
     WIRE_FILE_ABSOLUTE = 1 << 3,  // (failed only) raw is absolute, so path is left out
 };
 
-// An attempt to open a file. After the struct follow path_size bytes, a wire path: of the opened file, or,
-// where result is negative, of the directory that the name was relative to; and raw_size bytes with NUL:
-// only where result is negative, the name as the caller gave it.
+// An attempt to open a file. After the struct follow raw_size bytes, only where result is negative: the name
+// as the caller gave it, with NUL; and path_size bytes, a wire path (include/wire/path.h): of the opened
+// file, or, where result is negative, of the directory that the name was relative to.
 struct wire_file_open {
     struct wire_header header;
     __s64 result; // descriptor, or negative errno

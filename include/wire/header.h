@@ -2,7 +2,9 @@
 // that nobody wrote is a compile error.
 #pragma once
 
-#ifndef __bpf__
+#ifdef __bpf__
+#include "vmlinux.h"
+#else
 #include <linux/types.h>
 #include <stddef.h>
 #endif

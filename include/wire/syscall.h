@@ -1,7 +1,9 @@
 // The source `syscall` sends no records: its histograms stay in a map that is read at each scrape.
 #pragma once
 
-#ifndef __bpf__
+#ifdef __bpf__
+#include "vmlinux.h"
+#else
 #include <linux/types.h>
 #endif
 

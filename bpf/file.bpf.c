@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// Source `file`: opens, seen when the system call returns, from the opened file itself.
+#include "wire/file.h"
+#include "bpf/lib/common.h"
+#include "bpf/lib/path_filter.h"
+#include "bpf/lib/task.h"
+
+#define O_FORGOTTEN 01300 // O_CREAT | O_EXCL | O_TRUNC, which do_dentry_open() drops from f_flags
+#define AT_FDCWD -100
+#define IORING_OP_OPENAT 18
+#define IORING_OP_OPENAT2 28
+
+struct open_record {
+    struct wire_file_open event;
+    char data[WIRE_FILE_RAW_MAX + WIRE_FILE_PATH_MAX];
+    struct filter_component component; // not sent
+};
+
+SCRATCH(scratch, struct open_record)
+
+// The system calls' numbers on this architecture, by wire type; -1 where there is none.
+const volatile __s32 call_numbers[WIRE_FILE_TYPES];
+
+// The latest start of a path's component.
+#define OPEN_PATH_LIMIT (WIRE_FILE_RAW_MAX + WIRE_FILE_PATH_MAX - WIRE_PATH_COMPONENT_MAX)
+
+INLINE void open_send(struct scratch_slot *slot, struct task_struct *task, __u16 type)
+{
+    struct wire_file_open *event = &slot->record.event;
+    __u32 used = *(volatile __u32 *)&slot->used;
+    if (used > sizeof(slot->record.data))
+        used = sizeof(slot->record.data);
+    header_fill(&event->header, task, type, sizeof(*event) + used);
+    event->reserved = 0;
+    ring_write(event, sizeof(*event) + used, true);
+}
+
+// What the caller asked for, from the registers, which keep their values until the call returns.
+struct asked {
+    const char *name; // in user memory; NULL: the call takes none
+    int dirfd;
+    __u32 flags;
+};
+
+INLINE void open_asked(struct task_struct *task, __u16 type, struct asked *ret_asked)
+{
+    struct pt_regs *regs = task_registers(task);
+    ret_asked->dirfd = AT_FDCWD;
+    ret_asked->name = NULL;
+    ret_asked->flags = 0;
+    switch (type) {
+    case WIRE_FILE_OPEN:
+        ret_asked->name = (const char *)PT_REGS_PARM1_CORE_SYSCALL(regs);
+        ret_asked->flags = PT_REGS_PARM2_CORE_SYSCALL(regs);
+        break;
+    case WIRE_FILE_CREAT:
+        ret_asked->name = (const char *)PT_REGS_PARM1_CORE_SYSCALL(regs);
+        ret_asked->flags = 01101; // O_WRONLY | O_CREAT | O_TRUNC, which is what creat() means
+        break;
+    case WIRE_FILE_OPENAT:
+        ret_asked->flags = PT_REGS_PARM3_CORE_SYSCALL(regs);
+        __attribute__((fallthrough));
+    case WIRE_FILE_OPENAT2: // its flags are in user memory
+        ret_asked->dirfd = PT_REGS_PARM1_CORE_SYSCALL(regs);
+        ret_asked->name = (const char *)PT_REGS_PARM2_CORE_SYSCALL(regs);
+        break;
+    case WIRE_FILE_OPEN_BY_HANDLE_AT: // has no name at all
+        ret_asked->flags = PT_REGS_PARM3_CORE_SYSCALL(regs);
+        break;
+    }
+}
+
+INLINE void file_opened(struct task_struct *task, __u16 type, long fd, __u32 how)
+{
+    struct file *file = task_file(task, fd);
+    if (!file)
+        return;
+    if (!filter_all && !filter_walk(&file->f_path, true)) {
+        if (!filter_inode_hit(&file->f_path))
+            return;
+        how |= WIRE_FILE_BY_INODE;
+    }
+
+    struct scratch_slot *slot = scratch_take();
+    if (!slot)
+        return;
+    struct wire_file_open *event = &slot->record.event;
+    struct inode *inode = BPF_CORE_READ(file, f_inode);
+    struct asked asked = {};
+    if (!(how & WIRE_FILE_IO_URING))
+        open_asked(task, type, &asked);
+    event->result = fd;
+    event->ino = BPF_CORE_READ(inode, i_ino);
+    event->dev = BPF_CORE_READ(inode, i_sb, s_dev);
+    event->mode = BPF_CORE_READ(inode, i_mode);
+    event->flags = BPF_CORE_READ(file, f_flags) | (asked.flags & O_FORGOTTEN);
+    if (path_append(&file->f_path, slot->record.data, &slot->used, OPEN_PATH_LIMIT))
+        how |= WIRE_FILE_TRUNCATED;
+    event->how = how;
+    event->raw_size = 0;
+    event->path_size = *(volatile __u32 *)&slot->used;
+    open_send(slot, task, type);
+    scratch_give(slot);
+}
+
+// There is no object behind a failed open, so the name is the caller's: read once, here.
+INLINE void open_failed(struct task_struct *task, __u16 type, long result)
+{
+    struct asked asked;
+    open_asked(task, type, &asked);
+    if (!asked.name)
+        return;
+    struct scratch_slot *slot = scratch_take();
+    if (!slot)
+        return;
+    struct wire_file_open *event = &slot->record.event;
+    char *data = slot->record.data;
+    const struct path *base;
+    struct file *directory = NULL;
+
+    long size = bpf_probe_read_user_str(data, WIRE_FILE_RAW_MAX, asked.name);
+    if (size <= 1 || size > WIRE_FILE_RAW_MAX)
+        goto out;
+    bool absolute = data[0] == '/';
+    if (asked.dirfd == AT_FDCWD) {
+        struct fs_struct *fs = BPF_CORE_READ(task, fs);
+        base = &fs->pwd;
+    } else {
+        directory = task_file(task, asked.dirfd);
+        base = &directory->f_path;
+        if (!directory && !absolute)
+            goto out;
+    }
+    if (!filter_all && !filter_raw(data, size, &slot->record.component) &&
+        (absolute || !filter_walk(base, false)))
+        goto out;
+
+    event->result = result;
+    event->ino = 0;
+    event->dev = 0;
+    event->mode = 0;
+    event->flags = asked.flags;
+    event->how = absolute ? WIRE_FILE_ABSOLUTE : 0;
+    event->raw_size = size;
+    slot->used = size;
+    if (!absolute && path_append(base, data, &slot->used, OPEN_PATH_LIMIT))
+        event->how |= WIRE_FILE_TRUNCATED;
+    event->path_size = *(volatile __u32 *)&slot->used - size;
+    open_send(slot, task, type);
+out:
+    scratch_give(slot);
+}
+
+// --- The adapters ---
+
+// One program for all calls, since verifying it is most of the time it takes to start; the call's number
+// tells them apart.
+SEC("tracepoint/syscalls")
+int file_open_tp(struct trace_event_raw_sys_exit *context)
+{
+    struct task_struct *task = (void *)bpf_get_current_task();
+    long result = context->ret;
+    if (result < 0 && !filter_failed)
+        return 0;
+    __u16 type = 0;
+    while (type < WIRE_FILE_TYPES && call_numbers[type] != syscall_number(context->id))
+        type++;
+    if (type == WIRE_FILE_TYPES)
+        return 0;
+    if (result >= 0)
+        file_opened(task, type, result, 0);
+    else
+        open_failed(task, type, result);
+    return 0;
+}
+
+// io_uring opens complete in the context of the task or of a worker thread that shares its descriptors. A
+// direct descriptor (file_index) never enters the descriptor table and is not seen.
+INLINE void io_uring_completed(struct io_kiocb *request, long result)
+{
+    __u8 opcode = BPF_CORE_READ(request, opcode);
+    if (result < 0 || (opcode != IORING_OP_OPENAT && opcode != IORING_OP_OPENAT2))
+        return;
+    struct task_struct *task = (void *)bpf_get_current_task();
+    __u16 type = opcode == IORING_OP_OPENAT ? WIRE_FILE_OPENAT : WIRE_FILE_OPENAT2;
+    file_opened(task, type, result, WIRE_FILE_IO_URING);
+}
+
+// The tracepoint's arguments in 6.1 and 6.12: ring, request, user_data, res, ….
+SEC("raw_tp/io_uring_complete")
+int file_io_uring_res(__u64 *args)
+{
+    io_uring_completed((struct io_kiocb *)args[1], (__s32)args[3]);
+    return 0;
+}
+
+// In 6.18: ring, request, completion.
+SEC("raw_tp/io_uring_complete")
+int file_io_uring_cqe(__u64 *args)
+{
+    struct io_uring_cqe *cqe = (struct io_uring_cqe *)args[2];
+    io_uring_completed((struct io_kiocb *)args[1], BPF_CORE_READ(cqe, res));
+    return 0;
+}

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// The kernel's types, as far as our programs touch them: written by hand, the same for every kernel. Offsets
+// come from the running kernel's BTF when a program is loaded (preserve_access_index), so order and gaps do
+// not matter here; a check in `make test` proves that every field exists. A name with ___ is a variant
+// ("flavour") of the type before it, for kernels where a field is called otherwise.
+#pragma once
+#define __VMLINUX_H__ // bpf_tracing.h: take the kernel's own names in pt_regs
+
+typedef signed char __s8;
+typedef unsigned char __u8;
+typedef short __s16;
+typedef unsigned short __u16;
+typedef int __s32;
+typedef unsigned int __u32;
+typedef long long __s64;
+typedef unsigned long long __u64;
+typedef __u8 u8;
+typedef __u16 u16;
+typedef __u32 u32;
+typedef __u64 u64;
+typedef __u16 __be16;
+typedef __u32 __be32;
+typedef __u32 __wsum;
+typedef int pid_t;
+typedef unsigned short umode_t;
+typedef _Bool bool;
+#define true 1
+#define false 0
+#define NULL ((void *)0)
+
+// --- What user space and kernel agree on (uapi): fixed, so not relocated. ---
+
+enum bpf_map_type {
+    BPF_MAP_TYPE_HASH = 1,
+    BPF_MAP_TYPE_ARRAY = 2,
+    BPF_MAP_TYPE_PERCPU_ARRAY = 6,
+    BPF_MAP_TYPE_LRU_HASH = 9,
+    BPF_MAP_TYPE_RINGBUF = 27,
+};
+
+enum { BPF_ANY = 0, BPF_NOEXIST = 1, BPF_EXIST = 2 };
+enum { BPF_RB_NO_WAKEUP = 1, BPF_RB_FORCE_WAKEUP = 2 };
+enum { BPF_RB_AVAIL_DATA = 0, BPF_RB_RING_SIZE = 1 };
+
+// The context of cgroup/connect4 and connect6.
+struct bpf_sock_addr {
+    __u32 user_family;
+    __u32 user_ip4;
+    __u32 user_ip6[4];
+    __u32 user_port; // network order, in the low 16 bits
+    __u32 family;
+    __u32 type;
+    __u32 protocol;
+};
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+// The helpers' numbers; the kernel's BTF tells which exist.
+enum bpf_func_id {
+    BPF_FUNC_get_current_task_btf = 158, // 5.11
+    BPF_FUNC_task_pt_regs = 175,         // 5.15
+};
+
+// --- Tasks ---
+
+#if defined(__TARGET_ARCH_x86)
+struct pt_regs {
+    unsigned long r10, r9, r8, ax, dx, si, di, orig_ax;
+};
+#elif defined(__TARGET_ARCH_arm64)
+struct user_pt_regs {
+    u64 regs[31];
+    u64 sp, pc;
+};
+struct pt_regs {
+    u64 regs[31];
+    u64 orig_x0;
+    int syscallno;
+};
+#else
+#error "no pt_regs for this architecture yet"
+#endif
+
+typedef struct {
+    int counter;
+} atomic_t;
+
+typedef struct {
+    unsigned int val;
+} kuid_t;
+
+typedef struct {
+    unsigned int val;
+} kgid_t;
+
+struct cred {
+    kuid_t euid;
+    kgid_t egid;
+};
+
+struct tty_driver {
+    int major;
+    int minor_start;
+};
+
+struct tty_struct {
+    struct tty_driver *driver;
+    int index;
+};
+
+struct signal_struct {
+    atomic_t live;
+    struct tty_struct *tty;
+};
+
+struct mm_struct {
+    unsigned long arg_start, arg_end;
+    struct file *exe_file;
+};
+
+struct task_struct {
+    void *stack;
+    struct mm_struct *mm;
+    int exit_code;
+    pid_t pid;
+    pid_t tgid;
+    struct task_struct *real_parent;
+    struct task_struct *group_leader;
+    u64 start_boottime; // 5.5, before it: real_start_time
+    const struct cred *cred;
+    char comm[16];
+    struct fs_struct *fs;
+    struct files_struct *files;
+    struct signal_struct *signal;
+    kuid_t loginuid; // CONFIG_AUDIT
+    struct css_set *cgroups;
+};
+
+struct linux_binprm {
+    const char *filename;
+};
+
+// --- Cgroups ---
+
+enum cgroup_subsys_id { memory_cgrp_id = 4 };
+
+struct kernfs_node {
+    struct kernfs_node *parent;
+    const char *name;
+    u64 id;
+};
+
+struct kernfs_node___newer {
+    struct kernfs_node *__parent; // 6.18; before it: parent
+};
+
+struct cgroup {
+    int level;
+    struct kernfs_node *kn;
+};
+
+struct cgroup_subsys_state {
+    struct cgroup *cgroup;
+};
+
+struct css_set {
+    struct cgroup_subsys_state *subsys[4];
+    struct cgroup *dfl_cgrp;
+};
+
+// --- Files ---
+
+struct qstr {
+    u32 len;
+    const unsigned char *name;
+};
+
+struct super_block {
+    u32 s_dev;
+};
+
+struct inode {
+    umode_t i_mode;
+    struct super_block *i_sb;
+    unsigned long i_ino;
+};
+
+union shortname_store {
+    unsigned char string[32];
+};
+
+struct dentry {
+    struct dentry *d_parent;
+    struct qstr d_name;
+    struct inode *d_inode;
+    union shortname_store d_shortname; // newer kernels, 6.18 among them
+};
+
+struct dentry___older {
+    unsigned char d_iname[32]; // 5.10 to 6.12 at least
+};
+
+struct vfsmount {
+    struct dentry *mnt_root;
+};
+
+struct mount {
+    struct mount *mnt_parent;
+    struct dentry *mnt_mountpoint;
+    struct vfsmount mnt;
+};
+
+struct path {
+    struct vfsmount *mnt;
+    struct dentry *dentry;
+};
+
+struct file {
+    unsigned int f_flags;
+    struct path f_path;
+    struct inode *f_inode;
+    void *private_data;
+};
+
+struct fdtable {
+    unsigned int max_fds;
+    struct file **fd;
+};
+
+struct files_struct {
+    struct fdtable *fdt;
+};
+
+struct fs_struct {
+    struct path pwd;
+};
+
+// --- io_uring ---
+
+struct io_kiocb {
+    u8 opcode;
+};
+
+struct io_uring_cqe {
+    __s32 res;
+};
+
+// --- Sockets ---
+
+struct in6_addr {
+    union {
+        u8 u6_addr8[16];
+    } in6_u;
+};
+
+struct sock_common {
+    __be32 skc_daddr;
+    __be32 skc_rcv_saddr;
+    __be16 skc_dport;
+    u16 skc_num;
+    unsigned short skc_family;
+    struct in6_addr skc_v6_daddr;
+    struct in6_addr skc_v6_rcv_saddr;
+};
+
+struct sock {
+    struct sock_common __sk_common;
+};
+
+struct socket {
+    struct sock *sk;
+};
+
+// --- Contexts of classic tracepoints ---
+
+struct trace_event_raw_sys_enter {
+    long id;
+    unsigned long args[6];
+};
+
+struct trace_event_raw_sys_exit {
+    long id;
+    long ret;
+};
+
+#pragma clang attribute pop
