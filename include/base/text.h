@@ -33,8 +33,12 @@ void text_add_bytes(struct text *text, const char *bytes, size_t length);
 void text_add_char(struct text *text, char character);
 __attribute__((format(printf, 2, 3))) void text_addf(struct text *text, const char *format, ...);
 
-// Adds a JSON string, quotes included. Bytes that are not UTF-8 become U+FFFD, so that the output is
-// always valid JSON whatever a file name holds.
+// Length of the valid UTF-8 sequence at `bytes`, of which there are `left` (at least 1), or 0. Overlong
+// forms, surrogates and values past U+10FFFF are not valid (RFC 3629).
+size_t text_utf8_length(const char *bytes, size_t left);
+
+// Adds a JSON string, quotes included. Control characters, C1 included, are escaped. Bytes that are not UTF-8
+// become U+FFFD, so that the output is always valid JSON whatever a file name holds.
 void text_add_json(struct text *text, const char *string, size_t length);
 
 // Adds bytes for a terminal or a log line: control characters and bytes that are not UTF-8 as \xNN.

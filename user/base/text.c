@@ -96,10 +96,9 @@ void text_addf(struct text *text, const char *format, ...)
     free(large);
 }
 
-// Length of the valid UTF-8 sequence at `bytes`, or 0. Overlong forms, surrogates and values past U+10FFFF
-// are not valid (RFC 3629).
-static size_t utf8_length(const unsigned char *bytes, size_t left)
+size_t text_utf8_length(const char *string, size_t left)
 {
+    const unsigned char *bytes = (const unsigned char *)string;
     unsigned char first = bytes[0];
     if (first < 0x80)
         return 1;
@@ -115,12 +114,30 @@ static size_t utf8_length(const unsigned char *bytes, size_t left)
     return length;
 }
 
+// U+0080 to U+009F are control characters too: some terminals obey them. `sequence` is the character's
+// length.
+static bool is_control(const unsigned char *bytes, size_t sequence)
+{
+    return bytes[0] < 0x20 || bytes[0] == 0x7f || (sequence == 2 && bytes[0] == 0xc2 && bytes[1] < 0xa0);
+}
+
 void text_add_json(struct text *text, const char *string, size_t length)
 {
     const unsigned char *bytes = (const unsigned char *)string;
     text_add_char(text, '"');
     for (size_t i = 0; i < length;) {
-        size_t sequence = utf8_length(bytes + i, length - i);
+        // Most text needs no escape: it is copied in runs.
+        size_t run = i;
+        while (run < length && bytes[run] >= 0x20 && bytes[run] < 0x7f && bytes[run] != '"' &&
+               bytes[run] != '\\')
+            run++;
+        if (run > i) {
+            text_add_bytes(text, string + i, run - i);
+            i = run;
+            continue;
+        }
+
+        size_t sequence = text_utf8_length(string + i, length - i);
         if (sequence == 0) {
             text_add(text, "\xef\xbf\xbd");
             i++;
@@ -133,8 +150,8 @@ void text_add_json(struct text *text, const char *string, size_t length)
             text_add(text, "\\n");
         } else if (bytes[i] == '\t') {
             text_add(text, "\\t");
-        } else if (bytes[i] < 0x20 || bytes[i] == 0x7f) {
-            text_addf(text, "\\u%04x", bytes[i]);
+        } else if (is_control(bytes + i, sequence)) {
+            text_addf(text, "\\u%04x", bytes[i + sequence - 1]);
         } else {
             text_add_bytes(text, string + i, sequence);
         }
@@ -147,11 +164,8 @@ void text_add_printable(struct text *text, const char *string, size_t length)
 {
     const unsigned char *bytes = (const unsigned char *)string;
     for (size_t i = 0; i < length;) {
-        size_t sequence = utf8_length(bytes + i, length - i);
-        // U+0080 to U+009F are control characters too: some terminals obey them.
-        bool control =
-            bytes[i] < 0x20 || bytes[i] == 0x7f || (sequence == 2 && bytes[i] == 0xc2 && bytes[i + 1] < 0xa0);
-        if (sequence == 0 || control) {
+        size_t sequence = text_utf8_length(string + i, length - i);
+        if (sequence == 0 || is_control(bytes + i, sequence)) {
             text_addf(text, "\\x%02x", bytes[i]);
             i++;
             continue;

@@ -1,0 +1,11 @@
+// What the agent may do, and giving up what it no longer needs.
+#pragma once
+
+#include <stdbool.h>
+
+// Whether programs can be loaded: CAP_BPF and CAP_PERFMON and CAP_NET_ADMIN, or CAP_SYS_ADMIN.
+bool privilege_can_load(void);
+
+// Keeps what reading /proc, container files and maps needs (CAP_BPF, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH) and
+// drops all other capabilities for good. 0 or a negative errno.
+int privilege_drop(void);

@@ -1,0 +1,53 @@
+#include "base/privilege.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <stdint.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define BIT(capability) (UINT64_C(1) << (capability))
+
+static int capabilities_get(uint64_t *ret_effective, uint64_t *ret_permitted)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2];
+    if (syscall(SYS_capget, &header, data))
+        return -errno;
+    *ret_effective = data[0].effective | (uint64_t)data[1].effective << 32;
+    *ret_permitted = data[0].permitted | (uint64_t)data[1].permitted << 32;
+    return 0;
+}
+
+bool privilege_can_load(void)
+{
+    const uint64_t enough = BIT(CAP_BPF) | BIT(CAP_PERFMON) | BIT(CAP_NET_ADMIN);
+    uint64_t effective = 0, permitted = 0;
+    if (capabilities_get(&effective, &permitted))
+        return false;
+    return (effective & BIT(CAP_SYS_ADMIN)) || (effective & enough) == enough;
+}
+
+int privilege_drop(void)
+{
+    const uint64_t keep = BIT(CAP_BPF) | BIT(CAP_SYS_PTRACE) | BIT(CAP_DAC_READ_SEARCH);
+    uint64_t effective = 0, permitted = 0;
+    int error = capabilities_get(&effective, &permitted);
+    if (error)
+        return error;
+    // Without CAP_SETPCAP the bounding set stays; then no_new_privs alone keeps an exec from regaining them.
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+        return -errno;
+    for (int capability = 0; capability < 64; capability++)
+        if (!(keep & BIT(capability)))
+            prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
+
+    uint64_t left = permitted & keep;
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2] = {
+        {.effective = (uint32_t)left, .permitted = (uint32_t)left},
+        {.effective = (uint32_t)(left >> 32), .permitted = (uint32_t)(left >> 32)},
+    };
+    return syscall(SYS_capset, &header, data) ? -errno : 0;
+}
