@@ -1,0 +1,375 @@
+#include "source.h"
+
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "file.skel.h"
+#include "file_watch.h"
+#include "hook.h"
+#include "wire/file.h"
+
+#include <bpf/btf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+static struct file_bpf *skeleton;
+static struct hooks attached;
+
+static const struct wire_file_open *open_of(const struct event *event)
+{
+    return (const struct wire_file_open *)event->wire;
+}
+
+static const char *raw_of(const struct wire_file_open *record)
+{
+    return record->raw_size ? (const char *)(record + 1) : NULL;
+}
+
+// Rules ask for the path several times an event; it is put together once.
+static const char *path_of(const struct event *event)
+{
+    static uint64_t known_num;
+    static const char *known_path;
+    if (known_num == event->num)
+        return known_path;
+
+    const struct wire_file_open *record = open_of(event);
+    const char *raw = raw_of(record);
+    char directory[WIRE_FILE_PATH_MAX + 1] = "/";
+    char joined[WIRE_FILE_PATH_MAX + WIRE_FILE_RAW_MAX + 2];
+    const char *found = NULL;
+    int length = 0;
+    if (record->path_size || !raw)
+        length = path_decode((const char *)(record + 1) + record->raw_size, record->path_size, directory,
+                             sizeof(directory));
+    if (length >= 0)
+        found = directory;
+    if (found && raw) {
+        length = path_join(directory, raw, joined, sizeof(joined));
+        found = length >= 0 ? joined : NULL;
+    }
+    known_num = event->num;
+    known_path = found ? event_printf(event, "%s", found) : NULL;
+    return known_path;
+}
+
+// A file that was opened under another name than the one that rules know it by, through a hard link or a
+// bind mount, goes by the watched name.
+static const char *name_of(const struct event *event)
+{
+    const struct wire_file_open *record = open_of(event);
+    const char *watched = record->how & WIRE_FILE_BY_INODE ? file_watch_name(record->dev, record->ino) : NULL;
+    return watched ? watched : path_of(event);
+}
+
+static bool get_rawres(const struct event *event, const struct field_arg *arg, size_t nth,
+                       struct value *ret_value)
+{
+    return value_set_int(ret_value, open_of(event)->result);
+}
+
+static bool get_failed(const struct event *event, const struct field_arg *arg, size_t nth,
+                       struct value *ret_value)
+{
+    return value_set_bool(ret_value, open_of(event)->result < 0);
+}
+
+static bool opened_for(const struct event *event, uint32_t access)
+{
+    const struct wire_file_open *record = open_of(event);
+    uint32_t mode = record->flags & O_ACCMODE;
+    return record->result >= 0 && !(record->flags & O_PATH) && (mode == access || mode == O_RDWR);
+}
+
+static bool get_is_open_read(const struct event *event, const struct field_arg *arg, size_t nth,
+                             struct value *ret_value)
+{
+    return value_set_bool(ret_value, opened_for(event, O_RDONLY));
+}
+
+static bool get_is_open_write(const struct event *event, const struct field_arg *arg, size_t nth,
+                              struct value *ret_value)
+{
+    return value_set_bool(ret_value, opened_for(event, O_WRONLY));
+}
+
+static bool get_is_io_uring(const struct event *event, const struct field_arg *arg, size_t nth,
+                            struct value *ret_value)
+{
+    return value_set_bool(ret_value, open_of(event)->how & WIRE_FILE_IO_URING);
+}
+
+static bool get_flags(const struct event *event, const struct field_arg *arg, size_t nth,
+                      struct value *ret_value)
+{
+    static const struct {
+        uint32_t bits;
+        const char *name;
+    } names[] = {
+        {O_CREAT, "O_CREAT"},         {O_EXCL, "O_EXCL"},         {O_TRUNC, "O_TRUNC"},
+        {O_APPEND, "O_APPEND"},       {O_NONBLOCK, "O_NONBLOCK"}, {O_DIRECT, "O_DIRECT"},
+        {O_DIRECTORY, "O_DIRECTORY"}, {O_NOFOLLOW, "O_NOFOLLOW"}, {O_CLOEXEC, "O_CLOEXEC"},
+        {O_PATH, "O_PATH"},
+    };
+    static const char *const modes[] = {"O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE"};
+    uint32_t flags = open_of(event)->flags;
+    char text[160];
+    size_t used = (size_t)snprintf(text, sizeof(text), "%s", modes[flags & O_ACCMODE]);
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        if ((flags & names[i].bits) == names[i].bits)
+            used += (size_t)snprintf(text + used, sizeof(text) - used, "|%s", names[i].name);
+    return value_set_string(ret_value, event_printf(event, "%s", text));
+}
+
+static bool get_num(const struct event *event, const struct field_arg *arg, size_t nth,
+                    struct value *ret_value)
+{
+    int64_t result = open_of(event)->result;
+    return result >= 0 && value_set_int(ret_value, result);
+}
+
+static bool get_name(const struct event *event, const struct field_arg *arg, size_t nth,
+                     struct value *ret_value)
+{
+    return value_set_string(ret_value, name_of(event));
+}
+
+static bool get_nameraw(const struct event *event, const struct field_arg *arg, size_t nth,
+                        struct value *ret_value)
+{
+    const char *raw = raw_of(open_of(event));
+    return value_set_string(ret_value, raw ? raw : path_of(event));
+}
+
+static bool get_directory(const struct event *event, const struct field_arg *arg, size_t nth,
+                          struct value *ret_value)
+{
+    const char *name = name_of(event);
+    const char *slash = name ? strrchr(name, '/') : NULL;
+    if (!slash)
+        return false;
+    if (slash == name)
+        return value_set_string(ret_value, "/");
+    return value_set_string(ret_value, event_printf(event, "%.*s", (int)(slash - name), name));
+}
+
+static bool get_filename(const struct event *event, const struct field_arg *arg, size_t nth,
+                         struct value *ret_value)
+{
+    const char *name = name_of(event);
+    const char *slash = name ? strrchr(name, '/') : NULL;
+    return slash && value_set_string(ret_value, slash + 1);
+}
+
+static bool get_type(const struct event *event, const struct field_arg *arg, size_t nth,
+                     struct value *ret_value)
+{
+    const struct wire_file_open *record = open_of(event);
+    return record->result >= 0 && value_set_string(ret_value, S_ISDIR(record->mode) ? "directory" : "file");
+}
+
+static bool get_typechar(const struct event *event, const struct field_arg *arg, size_t nth,
+                         struct value *ret_value)
+{
+    const struct wire_file_open *record = open_of(event);
+    return record->result >= 0 && value_set_string(ret_value, S_ISDIR(record->mode) ? "d" : "f");
+}
+
+static bool get_ino(const struct event *event, const struct field_arg *arg, size_t nth,
+                    struct value *ret_value)
+{
+    const struct wire_file_open *record = open_of(event);
+    return record->result >= 0 && value_set_uint(ret_value, record->ino);
+}
+
+static const struct field open_fields[] = {
+    {.name = "evt.rawres",
+     .type = FIELD_INT,
+     .help = "What the call returned: a descriptor, or a negative error number",
+     .get = get_rawres},
+    {.name = "evt.failed", .type = FIELD_BOOL, .help = "Whether the call failed", .get = get_failed},
+    {.name = "evt.is_open_read",
+     .type = FIELD_BOOL,
+     .help = "Whether the file was opened for reading (false where the call failed)",
+     .get = get_is_open_read},
+    {.name = "evt.is_open_write",
+     .type = FIELD_BOOL,
+     .help = "Whether the file was opened for writing (false where the call failed)",
+     .get = get_is_open_write},
+    {.name = "evt.is_io_uring",
+     .type = FIELD_BOOL,
+     .help = "Whether the file was opened through io_uring instead of a system call of its own",
+     .get = get_is_io_uring},
+    {.name = "evt.arg.flags",
+     .type = FIELD_STRING,
+     .help = "Open flags: O_RDONLY|O_CLOEXEC",
+     .get = get_flags},
+    {.name = "fd.num",
+     .type = FIELD_INT,
+     .help = "Descriptor; missing where the call failed",
+     .get = get_num},
+    {.name = "fd.name",
+     .type = FIELD_STRING,
+     .help =
+         "The file's real path, from the opened file itself. Where the call failed: the caller's name, made "
+         "absolute. A hard link or bind mount of a file that a rule names exactly goes by the rule's name",
+     .get = get_name},
+    {.name = "fd.nameraw",
+     .type = FIELD_STRING,
+     .help =
+         "The path by which the file was reached; where the call failed, the name exactly as it was given",
+     .get = get_nameraw},
+    {.name = "fd.directory",
+     .type = FIELD_STRING,
+     .help = "fd.name without its last part",
+     .get = get_directory},
+    {.name = "fd.filename", .type = FIELD_STRING, .help = "The last part of fd.name", .get = get_filename},
+    {.name = "fd.type", .type = FIELD_STRING, .help = "file or directory", .get = get_type},
+    {.name = "fd.typechar", .type = FIELD_STRING, .help = "f: file, d: directory", .get = get_typechar},
+    {.name = "fd.ino", .type = FIELD_UINT, .help = "Inode number of the file", .get = get_ino},
+};
+
+#define OPEN_TYPE(index, type_name, type_help) \
+    [index] = {.name = type_name,              \
+               .help = type_help,              \
+               .fields = open_fields,          \
+               .fields_count = ARRAY_SIZE(open_fields)}
+
+static const struct event_type types[] = {
+    OPEN_TYPE(WIRE_FILE_OPEN, "open", "A file was opened by open()"),
+    OPEN_TYPE(WIRE_FILE_OPENAT, "openat", "A file was opened by openat(), or through io_uring"),
+    OPEN_TYPE(WIRE_FILE_OPENAT2, "openat2", "A file was opened by openat2(), or through io_uring"),
+    OPEN_TYPE(WIRE_FILE_CREAT, "creat", "A file was made and opened by creat()"),
+    OPEN_TYPE(WIRE_FILE_OPEN_BY_HANDLE_AT, "open_by_handle_at",
+              "A file was opened by its handle, without a name"),
+};
+
+static size_t record_size(uint16_t type)
+{
+    return sizeof(struct wire_file_open);
+}
+
+static bool record_valid(const struct wire_header *wire)
+{
+    const struct wire_file_open *record = (const struct wire_file_open *)wire;
+    const char *raw = (const char *)(record + 1);
+    return sizeof(*record) + record->raw_size + record->path_size <= wire->size &&
+           (record->raw_size == 0 || raw[record->raw_size - 1] == '\0');
+}
+
+// Which of the two shapes of the io_uring_complete tracepoint this kernel has; NULL: neither (5.10 does not
+// tell the request).
+static const char *io_uring_program(void)
+{
+    struct btf *btf = btf__load_vmlinux_btf();
+    const char *program = NULL;
+    int id = btf ? btf__find_by_name_kind(btf, "btf_trace_io_uring_complete", BTF_KIND_TYPEDEF) : -1;
+    const struct btf_type *type = id > 0 ? btf__type_by_id(btf, (uint32_t)id) : NULL;
+    type = type ? btf__type_by_id(btf, type->type) : NULL;                     // pointer
+    type = type && btf_is_ptr(type) ? btf__type_by_id(btf, type->type) : NULL; // function
+    if (type && btf_is_func_proto(type)) {
+        // The first parameter is the tracepoint's own.
+        uint16_t count = btf_vlen(type);
+        const struct btf_param *params = btf_params(type);
+        const struct btf_type *last = btf__type_by_id(btf, params[count - 1].type);
+        if (count == 4 && btf_is_ptr(last))
+            program = "file_io_uring_cqe";
+        else if (count >= 6)
+            program = "file_io_uring_res";
+    }
+    btf__free(btf);
+    return program;
+}
+
+static void stop(void)
+{
+    file_watch_stop();
+    hook_detach_all(&attached);
+    file_bpf__destroy(skeleton);
+    skeleton = NULL;
+}
+
+#define OPEN_HOOK(call, type)                                                                            \
+    {                                                                                                    \
+        .name = #call, .program = "file_open_tp", .attach_point = "tracepoint/syscalls/sys_exit_" #call, \
+        .attach = hook_attach_tracepoint,                                                                \
+        .wanted = env->everything || env->demand->wanted[event_type_index(&types[type])],                \
+        .optional = (type) != WIRE_FILE_OPENAT                                                           \
+    }
+
+// arm64 has neither.
+#ifndef SYS_open
+#define SYS_open -1
+#define SYS_creat -1
+#endif
+
+static const int call_numbers[WIRE_FILE_TYPES] = {
+    [WIRE_FILE_OPEN] = SYS_open,
+    [WIRE_FILE_OPENAT] = SYS_openat,
+    [WIRE_FILE_OPENAT2] = SYS_openat2,
+    [WIRE_FILE_CREAT] = SYS_creat,
+    [WIRE_FILE_OPEN_BY_HANDLE_AT] = SYS_open_by_handle_at,
+};
+
+static int start(const struct source_env *env, struct source_report *ret_report)
+{
+    const char *io_uring = io_uring_program();
+    struct hook hooks[] = {
+        OPEN_HOOK(openat, WIRE_FILE_OPENAT),
+        OPEN_HOOK(openat2, WIRE_FILE_OPENAT2),
+        OPEN_HOOK(open, WIRE_FILE_OPEN),
+        OPEN_HOOK(creat, WIRE_FILE_CREAT),
+        OPEN_HOOK(open_by_handle_at, WIRE_FILE_OPEN_BY_HANDLE_AT),
+        {.name = "io_uring open",
+         .program = io_uring ? io_uring : "file_io_uring_cqe",
+         .attach_point = "raw_tp/io_uring_complete",
+         .optional = true},
+    };
+    struct hook *io_uring_hook = &hooks[ARRAY_SIZE(hooks) - 1];
+    io_uring_hook->wanted = io_uring && (hooks[0].wanted || hooks[1].wanted);
+    bool wanted = false;
+    for (size_t i = 0; i < ARRAY_SIZE(hooks); i++)
+        wanted |= hooks[i].wanted;
+    if (!wanted) {
+        ret_report->needed = false;
+        return 0;
+    }
+
+    skeleton = file_bpf__open();
+    if (!skeleton)
+        return hook_load_failed(-errno, ret_report);
+    skeleton->rodata->source_id = env->id;
+    for (size_t i = 0; i < WIRE_FILE_TYPES; i++)
+        skeleton->rodata->call_numbers[i] = call_numbers[i];
+    int error = hook_prepare(skeleton->obj, env, hooks, ARRAY_SIZE(hooks));
+    if (!error)
+        error = file_bpf__load(skeleton);
+    if (error) {
+        hook_load_failed(error, ret_report);
+        stop();
+        return error;
+    }
+    // Before anything is attached, so that no record comes that no rule asked for.
+    skeleton->bss->filter_failed = env->demand->failed_opens;
+    struct file_watch_sets sets = {skeleton->bss->filter_leaf, skeleton->bss->filter_directory,
+                                   skeleton->bss->filter_inode};
+    skeleton->data->filter_all = !file_watch_start(env->demand, &sets);
+    error = hook_attach_all(skeleton->obj, hooks, ARRAY_SIZE(hooks), &attached, ret_report);
+    if (error)
+        stop();
+    return error;
+}
+
+const struct source source_file = {
+    .name = "file",
+    .help = "Files: opens by any system call or io_uring, with the real path",
+    .types = types,
+    .types_count = ARRAY_SIZE(types),
+    .record_size = record_size,
+    .record_valid = record_valid,
+    .start = start,
+    .stop = stop,
+    .tick = file_watch_tick,
+};

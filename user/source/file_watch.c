@@ -1,0 +1,116 @@
+#include "file_watch.h"
+
+#include "base/series.h"
+#include "wire/path_filter.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+// Each is looked up once a second, so there are not many.
+enum { INODES_MAX = 512 };
+
+static struct counter left_out = {
+    .name = "inferscope_watched_inodes_left_out_total",
+    .help = "Exact paths in rules that are not watched by inode, so a hard link to them goes by its own name",
+};
+
+static struct watched {
+    char *path; // owned
+    uint32_t dev;
+    uint64_t ino; // 0: does not exist at present
+} watched[INODES_MAX];
+static size_t watched_count;
+static struct file_watch_sets sets;
+
+static uint32_t name_hash(const char *name, size_t length)
+{
+    uint64_t words[2] = {};
+    memcpy(words, name, length < sizeof(words) ? length : sizeof(words));
+    return path_filter_hash(words[0], words[1], (uint32_t)length);
+}
+
+static void set_add(__u64 *set, uint32_t bit)
+{
+    set[bit >> 6] |= UINT64_C(1) << (bit & 63);
+}
+
+// The component that stands for a path. False where there is none.
+static bool add_anchor(const struct demand_path *path)
+{
+    const char *end = path->text + strlen(path->text);
+    if (path->prefix) {
+        // Only whole directories count: what follows the last slash may go on.
+        end = strrchr(path->text, '/');
+        if (!end)
+            return false;
+    }
+    const char *begin = end;
+    while (begin > path->text && begin[-1] != '/')
+        begin--;
+    if (begin == end)
+        return false;
+    set_add(path->prefix ? sets.directory : sets.leaf, name_hash(begin, (size_t)(end - begin)));
+    return true;
+}
+
+static void watch_inode(const struct demand_path *path)
+{
+    char *copy = watched_count < INODES_MAX ? strdup(path->text) : NULL;
+    if (!copy) {
+        left_out.value++;
+        return;
+    }
+    watched[watched_count++] = (struct watched){.path = copy};
+}
+
+bool file_watch_start(const struct demand *demand, const struct file_watch_sets *kernel_sets)
+{
+    counter_register(&left_out);
+    file_watch_stop();
+    sets = *kernel_sets;
+    bool bounded = !demand->any_path;
+    for (size_t i = 0; bounded && i < demand->paths_count; i++)
+        bounded = add_anchor(&demand->paths[i]);
+    for (size_t i = 0; i < demand->paths_count; i++)
+        if (!demand->paths[i].prefix)
+            watch_inode(&demand->paths[i]);
+    file_watch_tick();
+    return bounded;
+}
+
+void file_watch_stop(void)
+{
+    while (watched_count)
+        free(watched[--watched_count].path);
+    sets = (struct file_watch_sets){};
+}
+
+void file_watch_tick(void)
+{
+    if (!sets.inode)
+        return;
+    __u64 fresh[PATH_FILTER_WORDS] = {};
+    for (size_t i = 0; i < watched_count; i++) {
+        struct stat status;
+        watched[i].ino = 0;
+        if (stat(watched[i].path, &status))
+            continue;
+        watched[i].dev = (uint32_t)(major(status.st_dev) << 20 | minor(status.st_dev));
+        watched[i].ino = status.st_ino;
+        set_add(fresh, path_filter_hash(status.st_ino, 0, 0));
+    }
+    // Word by word: a program that reads meanwhile sees the old or the new word, both of which hold every
+    // inode that stayed.
+    for (size_t i = 0; i < PATH_FILTER_WORDS; i++)
+        sets.inode[i] = fresh[i];
+}
+
+const char *file_watch_name(uint32_t dev, uint64_t ino)
+{
+    for (size_t i = 0; i < watched_count; i++)
+        if (watched[i].ino == ino && watched[i].dev == dev)
+            return watched[i].path;
+    return NULL;
+}

@@ -1,0 +1,25 @@
+// The paths that rules name, turned into the sets by which the kernel drops the rest, and the inodes of the
+// exact ones, so that a file is known by another name too.
+#pragma once
+
+#include "demand.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+// The sets in the kernel's memory, PATH_FILTER_WORDS words each.
+struct file_watch_sets {
+    __u64 *leaf;
+    __u64 *directory;
+    __u64 *inode;
+};
+
+// Fills the sets. False where some rule can match any path, so that nothing may be dropped.
+bool file_watch_start(const struct demand *demand, const struct file_watch_sets *sets);
+void file_watch_stop(void);
+
+// Looks again which inodes the exact paths have: files are replaced by renaming.
+void file_watch_tick(void);
+
+// The path that a rule names for this inode, or NULL. `dev` as the kernel keeps it, major << 20 | minor.
+const char *file_watch_name(uint32_t dev, uint64_t ino);

@@ -1,0 +1,198 @@
+#include "hook.h"
+
+#include "base/cleanup.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <linux/perf_event.h>
+#include <mntent.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+// The last line of libbpf's that tells something, for the report.
+static char libbpf_words[160];
+
+static int on_libbpf_print(enum libbpf_print_level level, const char *format, va_list args)
+{
+    char line[1024];
+    vsnprintf(line, sizeof(line), format, args);
+    line[strcspn(line, "\n")] = '\0';
+    if (log_enabled(LOG_LEVEL_DEBUG))
+        log_debug("%s", line);
+    // The verifier's log and the lines around it explain nothing in one line.
+    bool framing =
+        strstr(line, "PROG LOAD LOG") || strstr(line, "failed to load object") || strstr(line, "processed ");
+    if (level == LIBBPF_WARN && !framing && line[0] && !libbpf_words[0])
+        snprintf(libbpf_words, sizeof(libbpf_words), "%s",
+                 line + (strncmp(line, "libbpf: ", 8) == 0 ? 8 : 0));
+    return 0;
+}
+
+void hook_capture_libbpf(void)
+{
+    libbpf_set_print(on_libbpf_print);
+}
+
+static int reuse_map(struct bpf_object *object, const char *name, int fd)
+{
+    struct bpf_map *map = bpf_object__find_map_by_name(object, name);
+    return map ? bpf_map__reuse_fd(map, fd) : 0;
+}
+
+int hook_prepare(struct bpf_object *object, const struct source_env *env, const struct hook *hooks,
+                 size_t count)
+{
+    libbpf_words[0] = '\0';
+    int error = reuse_map(object, "ring", env->ring_fd);
+    if (!error)
+        error = reuse_map(object, "lost", env->lost_fd);
+    if (error)
+        return error;
+
+    struct bpf_program *program;
+    bpf_object__for_each_program(program, object) bpf_program__set_autoload(program, false);
+    for (size_t i = 0; i < count; i++) {
+        if (!hooks[i].wanted)
+            continue;
+        program = bpf_object__find_program_by_name(object, hooks[i].program);
+        if (!program)
+            return -ENOENT;
+        bpf_program__set_autoload(program, true);
+    }
+    return 0;
+}
+
+int hook_load_failed(int error, struct source_report *ret_report)
+{
+    snprintf(ret_report->reason, sizeof(ret_report->reason), "the kernel refuses the program: %s%s%s",
+             strerror(-error), libbpf_words[0] ? ": " : "", libbpf_words);
+    return error;
+}
+
+int hook_attach_all(struct bpf_object *object, const struct hook *hooks, size_t count,
+                    struct hooks *ret_attached, struct source_report *ret_report)
+{
+    struct hooks attached = {};
+    for (size_t i = 0; i < count && ret_report->hooks_count < SOURCE_HOOKS_MAX; i++) {
+        const struct hook *hook = &hooks[i];
+        struct hook_report *report = &ret_report->hooks[ret_report->hooks_count++];
+        *report = (struct hook_report){.optional = hook->optional, .state = HOOK_NOT_NEEDED};
+        snprintf(report->name, sizeof(report->name), "%s", hook->name);
+        snprintf(report->attach_point, sizeof(report->attach_point), "%s", hook->attach_point);
+        if (!hook->wanted)
+            continue;
+
+        struct bpf_program *program = bpf_object__find_program_by_name(object, hook->program);
+        struct bpf_link *link = NULL;
+        int error = 0;
+        libbpf_words[0] = '\0';
+        if (hook->attach) {
+            error = hook->attach(program, hook, &link);
+        } else {
+            link = bpf_program__attach(program);
+            error = link ? 0 : -errno;
+        }
+        if (!error) {
+            report->state = HOOK_UP;
+            attached.links[attached.count++] = link;
+            continue;
+        }
+        report->state = HOOK_FAILED;
+        report->error = -error;
+        if (hook->optional)
+            continue;
+        snprintf(ret_report->reason, sizeof(ret_report->reason), "cannot attach to %s: %s",
+                 hook->attach_point, strerror(-error));
+        hook_detach_all(&attached);
+        return error;
+    }
+    *ret_attached = attached;
+    return 0;
+}
+
+void hook_detach_all(struct hooks *attached)
+{
+    while (attached->count)
+        bpf_link__destroy(attached->links[--attached->count]);
+}
+
+// A file system that may not be mounted anywhere: a mount of our own that no other process sees.
+static int mount_detached(const char *type)
+{
+    _cleanup_close_ int context = (int)syscall(SYS_fsopen, type, 0);
+    if (context < 0 || syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+        return -errno;
+    int fd = (int)syscall(SYS_fsmount, context, 0, 0);
+    return fd < 0 ? -errno : fd;
+}
+
+// The number by which perf_event_open() knows a tracepoint, "category/event", or a negative errno.
+static int tracepoint_id(const char *name)
+{
+    char path[128];
+    snprintf(path, sizeof(path), "events/%s/id", name);
+    _cleanup_close_ int tracefs = open("/sys/kernel/tracing", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_close_ int own = -1;
+    if (tracefs < 0 || faccessat(tracefs, "events", F_OK, 0)) {
+        own = mount_detached("tracefs");
+        if (own < 0)
+            return own;
+    }
+    _cleanup_close_ int fd = openat(own >= 0 ? own : tracefs, path, O_RDONLY | O_CLOEXEC);
+    char text[16] = "";
+    if (fd < 0)
+        return -errno;
+    ssize_t length = read(fd, text, sizeof(text) - 1);
+    return length > 0 ? atoi(text) : -EIO;
+}
+
+int hook_attach_tracepoint(struct bpf_program *program, const struct hook *hook, struct bpf_link **ret_link)
+{
+    int id = tracepoint_id(hook->attach_point + strlen("tracepoint/"));
+    if (id < 0)
+        return id;
+    struct perf_event_attr attr = {
+        .type = PERF_TYPE_TRACEPOINT, .size = sizeof(attr), .config = (__u64)id, .sample_period = 1};
+    // A BPF program runs on every CPU whichever one the event names.
+    _cleanup_close_ int fd = (int)syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    struct bpf_link *link = bpf_program__attach_perf_event(program, fd);
+    if (!link)
+        return -errno;
+    TAKE_FD(fd); // the link's now
+    *ret_link = link;
+    return 0;
+}
+
+// The root of the cgroup v2 hierarchy.
+static int cgroup_root_open(void)
+{
+    FILE *mounts = setmntent("/proc/self/mounts", "r");
+    struct mntent entry;
+    char buffer[4096];
+    int fd = -1;
+    while (mounts && fd < 0 && getmntent_r(mounts, &entry, buffer, sizeof(buffer)))
+        if (strcmp(entry.mnt_type, "cgroup2") == 0)
+            fd = open(entry.mnt_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (mounts)
+        endmntent(mounts);
+    if (fd >= 0)
+        return fd;
+    return mount_detached("cgroup2");
+}
+
+int hook_attach_cgroup(struct bpf_program *program, const struct hook *hook, struct bpf_link **ret_link)
+{
+    _cleanup_close_ int fd = cgroup_root_open();
+    if (fd < 0)
+        return fd;
+    struct bpf_link *link = bpf_program__attach_cgroup(program, fd);
+    if (!link)
+        return -errno;
+    *ret_link = link;
+    return 0;
+}

@@ -1,0 +1,45 @@
+// What the sources share: loading an object and attaching its hooks, each with a report of how it went.
+#pragma once
+
+#include "source.h"
+
+#include <bpf/libbpf.h>
+
+// One place to listen. A cheaper attach point for the same hook is another program in the same object,
+// tried before this one.
+struct hook {
+    const char *name;         // what is watched: "openat"
+    const char *program;      // in the object
+    const char *attach_point; // as the person who runs `agent doctor` reads it
+    bool optional;            // the source does without it
+    bool wanted;
+    // NULL: by the program's own section name. Else 0 or a negative errno.
+    int (*attach)(struct bpf_program *program, const struct hook *hook, struct bpf_link **ret_link);
+};
+
+struct hooks {
+    struct bpf_link *links[SOURCE_HOOKS_MAX];
+    size_t count;
+};
+
+// Keeps libbpf's own words for the reason of a failure instead of printing them.
+void hook_capture_libbpf(void);
+
+// Gives the object the shared maps and switches off the programs of hooks that are not wanted. Call it
+// between open and load. 0 or a negative errno.
+int hook_prepare(struct bpf_object *object, const struct source_env *env, const struct hook *hooks,
+                 size_t count);
+
+// Attaches the wanted hooks of a loaded object. A failed optional hook is only reported; a failed other one
+// detaches all, sets the reason and returns a negative errno.
+int hook_attach_all(struct bpf_object *object, const struct hook *hooks, size_t count,
+                    struct hooks *ret_attached, struct source_report *ret_report);
+void hook_detach_all(struct hooks *attached);
+
+// Says in the report why loading failed, in one line, and returns `error`.
+int hook_load_failed(int error, struct source_report *ret_report);
+
+// To "tracepoint/category/event", whether or not tracefs is mounted.
+int hook_attach_tracepoint(struct bpf_program *program, const struct hook *hook, struct bpf_link **ret_link);
+// To the root of the cgroup v2 hierarchy, mounted or not.
+int hook_attach_cgroup(struct bpf_program *program, const struct hook *hook, struct bpf_link **ret_link);

@@ -1,0 +1,161 @@
+#include "source.h"
+
+#include "base/cleanup.h"
+#include "hook.h"
+#include "syscall.skel.h"
+#include "wire/syscall.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <string.h>
+
+static const struct {
+    const char *name;
+    unsigned number;
+} numbers[] = {
+#include "syscall_numbers.inc"
+};
+
+// Calls whose tracepoint goes by the name of the kernel's function.
+static const struct {
+    const char *name;
+    const char *tracepoint;
+} renamed[] = {
+    {"stat", "newstat"},   {"lstat", "newlstat"},      {"fstat", "newfstat"},
+    {"uname", "newuname"}, {"sendfile", "sendfile64"}, {"umount2", "umount"},
+};
+
+static struct syscall_bpf *skeleton;
+static struct hooks attached;
+static const char *watched[WIRE_SYSCALL_CALLS_MAX]; // by slot; names from `numbers`
+static size_t watched_count;
+
+// Position in `numbers`, or -ENOENT.
+static int call_find(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
+        if (strcmp(numbers[i].name, name) == 0 && numbers[i].number < WIRE_SYSCALL_NR_MAX)
+            return (int)i;
+    return -ENOENT;
+}
+
+bool source_syscall_exists(const char *name)
+{
+    return call_find(name) >= 0;
+}
+
+static const char *tracepoint_of(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(renamed); i++)
+        if (strcmp(renamed[i].name, name) == 0)
+            return renamed[i].tracepoint;
+    return name;
+}
+
+static void stop(void)
+{
+    hook_detach_all(&attached);
+    syscall_bpf__destroy(skeleton);
+    skeleton = NULL;
+    watched_count = 0;
+}
+
+static int start(const struct source_env *env, struct source_report *ret_report)
+{
+    static char *const nothing[] = {NULL};
+    static char *const example[] = {"read", NULL};
+    char *const *calls = env->syscalls ? env->syscalls : env->everything ? example : nothing;
+    if (!calls[0]) {
+        ret_report->needed = false;
+        return 0;
+    }
+    skeleton = syscall_bpf__open();
+    if (!skeleton)
+        return hook_load_failed(-errno, ret_report);
+    skeleton->rodata->source_id = env->id;
+
+    // The exit of a call first: a beginning without an end would be charged to the thread's next call.
+    struct hook hooks[2 * WIRE_SYSCALL_CALLS_MAX] = {};
+    char points[2 * WIRE_SYSCALL_CALLS_MAX][64];
+    size_t count = 0;
+    for (size_t i = 0; calls[i] && watched_count < WIRE_SYSCALL_CALLS_MAX; i++) {
+        int found = call_find(calls[i]);
+        if (found < 0 || skeleton->rodata->slots[numbers[found].number])
+            continue;
+        watched[watched_count++] = numbers[found].name;
+        skeleton->rodata->slots[numbers[found].number] = (__u8)watched_count;
+        for (int exits = 1; exits >= 0; exits--) {
+            snprintf(points[count], sizeof(points[count]), "tracepoint/syscalls/sys_%s_%s",
+                     exits ? "exit" : "enter", tracepoint_of(numbers[found].name));
+            hooks[count] = (struct hook){.name = numbers[found].name,
+                                         .program = exits ? "syscall_exit_tp" : "syscall_enter_tp",
+                                         .attach_point = points[count],
+                                         .attach = hook_attach_tracepoint,
+                                         .wanted = true};
+            count++;
+        }
+    }
+
+    int error = hook_prepare(skeleton->obj, env, hooks, count);
+    if (!error)
+        error = syscall_bpf__load(skeleton);
+    if (error)
+        hook_load_failed(error, ret_report);
+    else
+        error = hook_attach_all(skeleton->obj, hooks, count, &attached, ret_report);
+    if (error)
+        stop();
+    return error;
+}
+
+// Each CPU has its own copy; user space adds them up.
+static void collect(struct series_writer *writer)
+{
+    static const struct series_family family = {
+        .name = "inferscope_syscall_duration_seconds",
+        .type = SERIES_HISTOGRAM,
+        .unit = "seconds",
+        .help = "Time from entry to return of the chosen system calls",
+    };
+    if (!skeleton)
+        return;
+    int cpus = libbpf_num_possible_cpus();
+    _cleanup_free_ struct wire_syscall_histogram *copies =
+        cpus > 0 ? calloc((size_t)cpus, sizeof(*copies)) : NULL;
+    if (!copies)
+        return;
+
+    double bounds[WIRE_SYSCALL_BUCKETS - 1];
+    for (size_t i = 0; i < ARRAY_SIZE(bounds); i++)
+        bounds[i] = (double)(UINT64_C(1) << (i + WIRE_SYSCALL_BUCKET_SHIFT)) / 1e9;
+    writer->family(writer, &family);
+    for (uint32_t slot = 0; slot < watched_count; slot++) {
+        uint64_t counts[WIRE_SYSCALL_BUCKETS] = {};
+        uint64_t sum_ns = 0;
+        if (bpf_map_lookup_elem(bpf_map__fd(skeleton->maps.histograms), &slot, copies))
+            continue;
+        for (int cpu = 0; cpu < cpus; cpu++) {
+            for (size_t i = 0; i < WIRE_SYSCALL_BUCKETS; i++)
+                counts[i] += copies[cpu].counts[i];
+            sum_ns += copies[cpu].sum_ns;
+        }
+        struct label label = {"syscall", watched[slot]};
+        struct series_histogram histogram = {
+            .buckets = ARRAY_SIZE(bounds), .bounds = bounds, .counts = counts, .sum = (double)sum_ns / 1e9};
+        writer->histogram(writer, &label, 1, &histogram);
+    }
+}
+
+static size_t record_size(uint16_t type)
+{
+    return SIZE_MAX; // sends no records, so none is valid
+}
+
+const struct source source_syscall = {
+    .name = "syscall",
+    .help = "How long chosen system calls take, as histograms (--syscall-latency)",
+    .record_size = record_size,
+    .start = start,
+    .stop = stop,
+    .collect = collect,
+};
