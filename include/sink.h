@@ -18,7 +18,8 @@ struct sink_options {
 int sink_new(const struct sink_options *options, struct sink **ret_sink);
 void sink_free(struct sink **sink);
 
-// Writes one line. 0, or a negative errno; a lost alert is also counted as inferscope_alerts_lost_total.
+// Writes one line. The process ignores SIGPIPE, so that a reader that has gone is an error here. 0, or a
+// negative errno; a lost alert is also counted as inferscope_alerts_lost_total.
 int sink_alert(struct sink *sink, const struct alert *alert);
 
 // The line that sink_alert() writes, newline included, without colour.

@@ -1,0 +1,94 @@
+#include "sink.h"
+
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { LINE_MAX_BYTES = 1024 * 1024 };
+
+struct sink {
+    int fd;
+    enum sink_format format;
+    bool color;
+    struct text line;
+    size_t written; // of the line; the rest of a line that was begun goes out before the next one
+};
+
+static struct counter lost = {
+    .name = "inferscope_alerts_lost_total",
+    .help = "Alerts that could not be written, by where they were to go",
+    .label = "sink",
+    .label_value = "stdout",
+};
+
+int sink_new(const struct sink_options *options, struct sink **ret_sink)
+{
+    if (fcntl(options->fd, F_GETFD) < 0)
+        return -errno;
+    struct sink *sink = calloc(1, sizeof(*sink));
+    if (!sink)
+        return -ENOMEM;
+    sink->fd = options->fd;
+    sink->format = options->format;
+    sink->color = options->color;
+    sink->line = (struct text)TEXT_INIT(LINE_MAX_BYTES);
+    counter_register(&lost);
+    *ret_sink = sink;
+    return 0;
+}
+
+// Writes what is left of the line. On an error `written` says how far it came.
+static int write_line(struct sink *sink)
+{
+    while (sink->written < sink->line.length) {
+        ssize_t length = write(sink->fd, sink->line.data + sink->written, sink->line.length - sink->written);
+        if (length < 0 && errno != EINTR)
+            return -errno;
+        if (length > 0)
+            sink->written += (size_t)length;
+    }
+    text_reset(&sink->line);
+    sink->written = 0;
+    return 0;
+}
+
+void sink_free(struct sink **sink)
+{
+    if (!*sink)
+        return;
+    if (write_line(*sink) < 0)
+        lost.value++;
+    text_free(&(*sink)->line);
+    free(*sink);
+    *sink = NULL;
+}
+
+static int write_alert(struct sink *sink, const struct alert *alert)
+{
+    int error = write_line(sink);
+    if (error)
+        return error;
+    if (sink->format == SINK_JSON)
+        sink_format_json(alert, &sink->line);
+    else
+        sink_format_text(alert, sink->color, &sink->line);
+
+    error = sink->line.truncated ? -EMSGSIZE : write_line(sink);
+    // A line of which a part is out is not lost: the reader gets its end before anything else.
+    if (error && sink->written > 0)
+        return 0;
+    if (error)
+        text_reset(&sink->line);
+    return error;
+}
+
+int sink_alert(struct sink *sink, const struct alert *alert)
+{
+    int error = write_alert(sink, alert);
+    if (error)
+        lost.value++;
+    return error;
+}
