@@ -1,0 +1,261 @@
+#include "base/cleanup.h"
+#include "enrich_private.h"
+
+#include <stdio.h>
+#include <string.h>
+
+// All getters share one signature; most need no argument and have one value.
+#define GETTER(name)                                                                     \
+    static bool name(const struct event *event, const struct field_arg *arg, size_t nth, \
+                     struct value *ret_value)
+
+// --- evt ---
+
+GETTER(get_evt_num)
+{
+    return nth == 0 && value_set_uint(ret_value, event->num);
+}
+
+GETTER(get_evt_time)
+{
+    if (nth > 0)
+        return false;
+    ret_value->type = FIELD_TIME;
+    ret_value->u = event->time_ns;
+    return true;
+}
+
+GETTER(get_evt_type)
+{
+    return nth == 0 && value_set_string(ret_value, event->type->name);
+}
+
+GETTER(get_evt_dir)
+{
+    return nth == 0 && value_set_string(ret_value, "<");
+}
+
+GETTER(get_evt_source)
+{
+    return nth == 0 && value_set_string(ret_value, "syscall");
+}
+
+GETTER(get_evt_hostname)
+{
+    const struct enrich *enrich = enrich_active();
+    return nth == 0 && enrich && value_set_string(ret_value, enrich->hostname);
+}
+
+static const struct field evt_fields[] = {
+    {.name = "evt.num",
+     .type = FIELD_UINT,
+     .help = "Number of the event, counted from the agent's start",
+     .get = get_evt_num},
+    {.name = "evt.time", .type = FIELD_TIME, .help = "When it happened", .get = get_evt_time},
+    {.name = "evt.type",
+     .type = FIELD_STRING,
+     .help = "Name of the event, which for a system call is its name",
+     .get = get_evt_type},
+    {.name = "evt.dir",
+     .type = FIELD_STRING,
+     .help = "Always `<`: events are seen when they are complete; older rules ask for it",
+     .get = get_evt_dir},
+    {.name = "evt.source",
+     .type = FIELD_STRING,
+     .help = "Always `syscall`, the source that rules name",
+     .get = get_evt_source},
+    {.name = "evt.hostname", .type = FIELD_STRING, .help = "Name of the node", .get = get_evt_hostname},
+};
+
+// --- user, group ---
+
+GETTER(get_user_uid)
+{
+    return nth == 0 && event->process && value_set_uint(ret_value, event->process->uid);
+}
+
+static bool user_name_of(const struct event *event, uint32_t uid, struct value *ret_value)
+{
+    struct enrich *enrich = enrich_active();
+    return enrich && value_set_string(ret_value, users_user(&enrich->users, uid, event->wire->time_ns));
+}
+
+GETTER(get_user_name)
+{
+    return nth == 0 && event->process && user_name_of(event, event->process->uid, ret_value);
+}
+
+GETTER(get_user_loginuid)
+{
+    if (nth > 0 || !event->process)
+        return false;
+    uint32_t loginuid = event->process->loginuid;
+    return value_set_int(ret_value, loginuid == LOGINUID_NONE ? -1 : (int64_t)loginuid);
+}
+
+GETTER(get_user_loginname)
+{
+    return nth == 0 && event->process && event->process->loginuid != LOGINUID_NONE &&
+           user_name_of(event, event->process->loginuid, ret_value);
+}
+
+GETTER(get_group_gid)
+{
+    return nth == 0 && event->process && value_set_uint(ret_value, event->process->gid);
+}
+
+GETTER(get_group_name)
+{
+    struct enrich *enrich = enrich_active();
+    return nth == 0 && event->process && enrich &&
+           value_set_string(ret_value,
+                            users_group(&enrich->users, event->process->gid, event->wire->time_ns));
+}
+
+static const struct field user_fields[] = {
+    {.name = "user.uid",
+     .type = FIELD_UINT,
+     .help = "Effective user id of the process, as the node counts",
+     .get = get_user_uid},
+    {.name = "user.name",
+     .type = FIELD_STRING,
+     .help = "Name of that user in the node's /etc/passwd",
+     .get = get_user_name},
+    {.name = "user.loginuid",
+     .type = FIELD_INT,
+     .help = "User id of the login that the process goes back to; -1 for none",
+     .get = get_user_loginuid},
+    {.name = "user.loginname",
+     .type = FIELD_STRING,
+     .help = "Name of the user who logged in",
+     .get = get_user_loginname},
+};
+
+static const struct field group_fields[] = {
+    {.name = "group.gid",
+     .type = FIELD_UINT,
+     .help = "Effective group id of the process",
+     .get = get_group_gid},
+    {.name = "group.name",
+     .type = FIELD_STRING,
+     .help = "Name of that group in the node's /etc/group",
+     .get = get_group_name},
+};
+
+// --- container, k8s ---
+
+// As many characters of an id as people are shown.
+enum { SHORT_ID = 12 };
+
+GETTER(get_container_id)
+{
+    if (nth > 0)
+        return false;
+    if (!event->container)
+        return value_set_string(ret_value, "host");
+    size_t length = strnlen(event->container->id, SHORT_ID);
+    char *id = event_alloc(event, SHORT_ID + 1);
+    if (!id)
+        return false;
+    memcpy(id, event->container->id, length);
+    id[length] = '\0';
+    return value_set_bytes(ret_value, id, length);
+}
+
+GETTER(get_container_full_id)
+{
+    return nth == 0 && value_set_string(ret_value, event->container ? event->container->id : "host");
+}
+
+GETTER(get_container_name)
+{
+    return nth == 0 && value_set_string(ret_value, event->container ? event->container->name : "host");
+}
+
+GETTER(get_container_type)
+{
+    return nth == 0 && value_set_string(ret_value, event->container ? event->container->runtime : "host");
+}
+
+GETTER(get_container_image)
+{
+    return nth == 0 && event->container && value_set_string(ret_value, event->container->image);
+}
+
+GETTER(get_container_image_repository)
+{
+    return nth == 0 && event->container && value_set_string(ret_value, event->container->image_repository);
+}
+
+GETTER(get_container_image_tag)
+{
+    return nth == 0 && event->container && value_set_string(ret_value, event->container->image_tag);
+}
+
+GETTER(get_pod_name)
+{
+    return nth == 0 && event->container && value_set_string(ret_value, event->container->pod_name);
+}
+
+GETTER(get_pod_namespace)
+{
+    return nth == 0 && event->container && value_set_string(ret_value, event->container->pod_namespace);
+}
+
+static const struct field container_fields[] = {
+    {.name = "container.id",
+     .type = FIELD_STRING,
+     .help = "First 12 characters of the container's id; `host` outside containers",
+     .get = get_container_id},
+    {.name = "container.full_id",
+     .type = FIELD_STRING,
+     .help = "The container's whole id; `host` outside containers",
+     .get = get_container_full_id},
+    {.name = "container.name",
+     .type = FIELD_STRING,
+     .help = "The container's name, in Kubernetes that in the pod's specification; `host` outside containers",
+     .get = get_container_name},
+    {.name = "container.image",
+     .type = FIELD_STRING,
+     .help = "The container's image as the runtime wrote it",
+     .get = get_container_image},
+    {.name = "container.image.repository",
+     .type = FIELD_STRING,
+     .help = "The image's registry and repository, without tag and digest",
+     .get = get_container_image_repository},
+    {.name = "container.image.tag",
+     .type = FIELD_STRING,
+     .help = "The image's tag",
+     .get = get_container_image_tag},
+    {.name = "container.type",
+     .type = FIELD_STRING,
+     .help = "The runtime: `docker`, `containerd`, `cri-o`, `podman`; `host` outside containers",
+     .get = get_container_type},
+};
+
+static const struct field k8s_fields[] = {
+    {.name = "k8s.pod.name",
+     .type = FIELD_STRING,
+     .help = "Name of the pod that the container belongs to",
+     .get = get_pod_name},
+    {.name = "k8s.ns.name",
+     .type = FIELD_STRING,
+     .help = "Kubernetes namespace of that pod",
+     .get = get_pod_namespace},
+};
+
+int enrich_register_fields(void)
+{
+    int err = field_register_context("evt", evt_fields, ARRAY_SIZE(evt_fields));
+    if (!err)
+        err = enrich_register_process_fields();
+    if (!err)
+        err = field_register_context("user", user_fields, ARRAY_SIZE(user_fields));
+    if (!err)
+        err = field_register_context("group", group_fields, ARRAY_SIZE(group_fields));
+    if (!err)
+        err = field_register_context("container", container_fields, ARRAY_SIZE(container_fields));
+    if (!err)
+        err = field_register_context("k8s", k8s_fields, ARRAY_SIZE(k8s_fields));
+    return err;
+}

@@ -1,0 +1,156 @@
+#include "users.h"
+
+#include "base/cleanup.h"
+#include "base/series.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <string.h>
+
+#define CHECK_AFTER_NS 1000000000ULL
+enum { NAMES_MAX = 65536 };
+
+static struct counter dropped = {
+    .name = "inferscope_user_names_dropped_total",
+    .help = "Lines of the node's passwd and group files that were left out, by the limit of names or for "
+            "lack of memory",
+};
+
+void users_init(struct users *users, const char *host_root)
+{
+    memset(users, 0, sizeof(*users));
+    snprintf(users->passwd.path, sizeof(users->passwd.path), "%s/etc/passwd", host_root);
+    snprintf(users->group.path, sizeof(users->group.path), "%s/etc/group", host_root);
+    counter_register(&dropped);
+}
+
+void users_free(struct users *users)
+{
+    free(users->passwd.names);
+    free(users->group.names);
+    users->passwd.names = users->group.names = NULL;
+    users->passwd.count = users->group.count = 0;
+}
+
+// name:x:id:… ; false for a line that is not of that form, as the "+" lines of NIS.
+static bool line_parse(char *line, struct user_name *ret_name)
+{
+    char *name_end = strchr(line, ':');
+    char *id = name_end ? strchr(name_end + 1, ':') : NULL;
+    if (!id || name_end == line || (size_t)(name_end - line) >= sizeof(ret_name->name))
+        return false;
+    id++;
+    char *id_end;
+    errno = 0;
+    unsigned long long number = strtoull(id, &id_end, 10);
+    if (id_end == id || *id < '0' || *id > '9' || errno || number >= UINT32_MAX)
+        return false;
+    if (*id_end != ':' && *id_end != '\n' && *id_end != '\0')
+        return false;
+    *name_end = '\0';
+    ret_name->id = (uint32_t)number;
+    strcpy(ret_name->name, line);
+    return true;
+}
+
+static int name_order(const void *left, const void *right)
+{
+    const struct user_name *a = left, *b = right;
+    if (a->id != b->id)
+        return a->id < b->id ? -1 : 1;
+    return a->line < b->line ? -1 : a->line > b->line;
+}
+
+static bool name_add(struct user_file *file, size_t *capacity, const struct user_name *name)
+{
+    if (file->count == *capacity) {
+        size_t larger = *capacity ? *capacity * 2 : 64;
+        struct user_name *names = larger <= NAMES_MAX ? realloc(file->names, larger * sizeof(*names)) : NULL;
+        if (!names)
+            return false;
+        file->names = names;
+        *capacity = larger;
+    }
+    file->names[file->count++] = *name;
+    return true;
+}
+
+static void file_load(struct user_file *file, FILE *stream)
+{
+    free(file->names);
+    file->names = NULL;
+    file->count = 0;
+
+    size_t capacity = 0;
+    uint32_t line_number = 0;
+    bool continued = false;
+    char line[1024]; // the three fields that are read come first; a group's members may go on for long
+    while (fgets(line, sizeof(line), stream)) {
+        bool rest = continued;
+        continued = strchr(line, '\n') == NULL;
+        struct user_name name;
+        if (rest || !line_parse(line, &name))
+            continue;
+        name.line = line_number++;
+        if (!name_add(file, &capacity, &name))
+            dropped.value++;
+    }
+    if (file->count > 0)
+        qsort(file->names, file->count, sizeof(*file->names), name_order);
+}
+
+static bool same_file(const struct stat *left, const struct stat *right)
+{
+    return left->st_dev == right->st_dev && left->st_ino == right->st_ino &&
+           left->st_size == right->st_size && left->st_mtim.tv_sec == right->st_mtim.tv_sec &&
+           left->st_mtim.tv_nsec == right->st_mtim.tv_nsec;
+}
+
+static void file_check(struct user_file *file, uint64_t now_ns)
+{
+    if (file->checked_ns != 0 && now_ns < file->checked_ns + CHECK_AFTER_NS)
+        return;
+    file->checked_ns = now_ns ? now_ns : 1;
+
+    struct stat info = {0};
+    if (stat(file->path, &info) < 0)
+        return; // Half-way through being replaced, or never there: what is known stays.
+    if (same_file(&info, &file->seen))
+        return;
+    _cleanup_close_ int fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 || fstat(fd, &info) < 0 || !S_ISREG(info.st_mode))
+        return;
+    _cleanup_fclose_ FILE *stream = fdopen(fd, "r");
+    if (!stream)
+        return;
+    fd = -1;
+    file->seen = info;
+    file_load(file, stream);
+}
+
+static const char *file_name(struct user_file *file, uint32_t id, uint64_t now_ns)
+{
+    file_check(file, now_ns);
+    size_t low = 0, high = file->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (file->names[middle].id < id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low < file->count && file->names[low].id == id)
+        return file->names[low].name;
+    return id == 0 ? "root" : NULL;
+}
+
+const char *users_user(struct users *users, uint32_t uid, uint64_t now_ns)
+{
+    return file_name(&users->passwd, uid, now_ns);
+}
+
+const char *users_group(struct users *users, uint32_t gid, uint64_t now_ns)
+{
+    return file_name(&users->group, gid, now_ns);
+}

@@ -1,0 +1,35 @@
+// Names of users and groups from the node's /etc/passwd and /etc/group. getpwuid() is not used: it needs
+// libraries that a small image lacks, and may ask the network and wait.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+struct user_name {
+    uint32_t id;
+    uint32_t line; // the first line of an id counts
+    char name[64];
+};
+
+// One such file as it was last read.
+struct user_file {
+    char path[4096];
+    struct user_name *names; // sorted by id
+    size_t count;
+    struct stat seen; // of the file that `names` is from; all zero where there was none
+    uint64_t checked_ns;
+};
+
+struct users {
+    struct user_file passwd;
+    struct user_file group;
+};
+
+void users_init(struct users *users, const char *host_root);
+void users_free(struct users *users);
+
+// NULL where the id has no name. Looks at most once a second, by `now_ns`, whether the file has changed; a
+// name stays valid until a call with a later time.
+const char *users_user(struct users *users, uint32_t uid, uint64_t now_ns);
+const char *users_group(struct users *users, uint32_t gid, uint64_t now_ns);
