@@ -23,7 +23,7 @@ CLANG ?= $(firstword $(foreach v,21 20 19 18 17 16,$(shell command -v clang-$(v)
 BPFTOOL ?= $(firstword $(shell command -v bpftool 2>/dev/null) $(wildcard /usr/sbin/bpftool))
 
 LIBS := libbpf libelf zlib yaml-0.1 jansson libmicrohttpd libpcre2-8
-CPPFLAGS := -D_GNU_SOURCE -Iinclude -I$(OUT)/bpf -DINFERSCOPE_VERSION='"$(VERSION)"'
+CPPFLAGS := -D_GNU_SOURCE -Iinclude -Iuser -I$(OUT)/bpf -I$(OUT)/generated
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wvla -Wno-unused-parameter
 CFLAGS := -std=gnu17 $(WARN) -g -fno-omit-frame-pointer -fstack-protector-strong -MMD -MP
 LDFLAGS := -Wl,-z,relro,-z,now
@@ -133,11 +133,26 @@ $(OUT)/generated/default_rules.c: user/rule/default.yaml deploy/embed
 	$(Q)mkdir -p $(@D)
 	$(Q)deploy/embed default_rules $< > $@.tmp && mv $@.tmp $@
 
+# Names and numbers of this architecture's system calls.
+$(OUT)/generated/syscall_numbers.inc:
+	$(Q)mkdir -p $(@D)
+	$(Q)echo '#include <asm/unistd.h>' | $(CC) -dM -E - | \
+		sed -n 's/^#define __NR_\([a-z0-9_]*\) \([0-9]*\)$$/{"\1", \2},/p' | sort > $@.tmp && mv $@.tmp $@
+
+$(OBJ)/user/source/syscall.o: $(OUT)/generated/syscall_numbers.inc
+
 $(OBJ)/generated/%.o: $(OUT)/generated/%.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
 
-$(OBJ)/%.o: %.c | $(SKELETONS)
+# Rewritten only when the version has changed, so that only who names it is built again.
+.PHONY: FORCE
+$(OUT)/generated/version.h: FORCE
+	$(Q)mkdir -p $(@D)
+	$(Q)echo '#define INFERSCOPE_VERSION "$(VERSION)"' > $@.tmp
+	$(Q)cmp -s $@.tmp $@ && rm $@.tmp || mv $@.tmp $@
+
+$(OBJ)/%.o: %.c | $(SKELETONS) $(OUT)/generated/version.h
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -I$(dir $<) $(CFLAGS) -c $< -o $@
@@ -145,15 +160,33 @@ $(OBJ)/%.o: %.c | $(SKELETONS)
 # Only the library list that pkg-config knows once the packages are there.
 $(OBJ)/agent: $(AGENT_OBJECTS)
 	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS))
 
 $(OBJ)/bin/unit: $(UNIT:%.c=$(OBJ)/%.o) $(STAGE_OBJECTS)
 	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS)) -lcriterion
 
-$(OBJ)/bin/integration: $(INTEGRATION:%.c=$(OBJ)/%.o)
+$(OBJ)/bin/integration: $(INTEGRATION:%.c=$(OBJ)/%.o) $(OBJ)/generated/vmlinux_types.o | $(OBJ)/bin/actor
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs jansson) -lcriterion -lpthread
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs libbpf libelf zlib jansson) -lcriterion -lpthread -lm
+
+# The program that the integration tests have things done by: static, because it also runs in empty containers.
+$(OBJ)/bin/actor: tests/integration/actor/actor.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE $(WARN) -O1 -static $< -o $@
+
+# The types of vmlinux.h as BTF, for the test that compares them with the running kernel's. Only what a
+# variable has gets into BTF, so there is one of each type.
+$(OUT)/generated/vmlinux_types.c: vmlinux/vmlinux.h deploy/embed
+	$(call say,EMBED,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -E $< | sed -n 's/^struct \([a-zA-Z0-9_]*\) {.*/struct \1 variable_of_\1;/p' | \
+		cat $< - > $@.in
+	$(Q)$(CLANG) $(BPF_CFLAGS) -Wno-pragma-once-outside-header -x c -c $@.in -o $@.o
+	$(Q)deploy/embed vmlinux_types $@.o > $@.tmp && mv $@.tmp $@
 
 $(OUT)/bench/bench: $(wildcard tests/bench/*.c tests/bench/*.h)
 	$(call say,CC,$@)

@@ -1,5 +1,6 @@
 #include "base/series.h"
 #include "metric.h"
+#include "version.h"
 
 #include <criterion/criterion.h>
 #include <float.h>

@@ -1,4 +1,5 @@
 #include "metric.h"
+#include "version.h"
 
 #include "base/cleanup.h"
 #include "base/series.h"

@@ -1,6 +1,7 @@
 #include "base/cleanup.h"
 #include "base/series.h"
 #include "metric.h"
+#include "version.h"
 
 #include <dirent.h>
 #include <stdio.h>

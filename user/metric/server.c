@@ -2,6 +2,7 @@
 #include "base/series.h"
 #include "listen.h"
 #include "metric.h"
+#include "version.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,0 +1,13 @@
+// The commands of the program. Each returns its exit code: 0, 1 for a failure that was explained, 2 for a
+// command line that makes no sense.
+#pragma once
+
+int cli_run(int argc, char **argv);
+int cli_check(int argc, char **argv);
+int cli_list(int argc, char **argv);
+int cli_doctor(int argc, char **argv);
+
+// Fills the tables of events and fields; every command but help needs them. 0 or 1 after having said why.
+int cli_register_tables(void);
+
+enum { CLI_USAGE = 2 };

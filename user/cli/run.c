@@ -1,0 +1,182 @@
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/privilege.h"
+#include "cli.h"
+#include "enrich.h"
+#include "pipeline.h"
+#include "source.h"
+#include "wire/syscall.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <string.h>
+
+int cli_register_tables(void)
+{
+    int error = enrich_register_fields();
+    if (!error)
+        error = source_register_all();
+    if (error)
+        log_error("the tables of events and fields do not agree: %s", strerror(-error));
+    return error ? 1 : 0;
+}
+
+enum {
+    OPT_RULES = 256,
+    OPT_JSON,
+    OPT_LISTEN,
+    OPT_SYSCALL_LATENCY,
+    OPT_RULE_MATCHING,
+    OPT_RING_SIZE,
+    OPT_HOST_ROOT,
+    OPT_COLOR,
+    OPT_DEBUG,
+};
+
+static const struct option long_options[] = {
+    {"rules", no_argument, NULL, OPT_RULES},
+    {"json", no_argument, NULL, OPT_JSON},
+    {"listen", required_argument, NULL, OPT_LISTEN},
+    {"syscall-latency", required_argument, NULL, OPT_SYSCALL_LATENCY},
+    {"rule-matching", required_argument, NULL, OPT_RULE_MATCHING},
+    {"ring-size", required_argument, NULL, OPT_RING_SIZE},
+    {"host-root", required_argument, NULL, OPT_HOST_ROOT},
+    {"color", required_argument, NULL, OPT_COLOR},
+    {"debug", no_argument, NULL, OPT_DEBUG},
+    {},
+};
+
+struct run_options {
+    struct pipeline_options pipeline;
+    bool with_rules;
+    char *syscalls[WIRE_SYSCALL_CALLS_MAX + 1]; // into the command line
+};
+
+// Splits the list in place and refuses what could not be watched.
+static int parse_syscalls(char *list, struct run_options *options)
+{
+    size_t count = 0;
+    for (char *name = strtok(list, ","); name; name = strtok(NULL, ",")) {
+        if (!source_syscall_exists(name)) {
+            log_error("--syscall-latency: there is no system call \"%s\" here", name);
+            return -EINVAL;
+        }
+        if (count == WIRE_SYSCALL_CALLS_MAX) {
+            log_error("--syscall-latency takes at most %d calls", WIRE_SYSCALL_CALLS_MAX);
+            return -EINVAL;
+        }
+        options->syscalls[count++] = name;
+    }
+    options->pipeline.syscalls = options->syscalls;
+    return 0;
+}
+
+static int parse_color(const char *when, bool *ret_color)
+{
+    if (strcmp(when, "auto") == 0)
+        *ret_color = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
+    else if (strcmp(when, "always") == 0 || strcmp(when, "never") == 0)
+        *ret_color = when[0] == 'a';
+    else {
+        log_error("--color is auto, always or never, not \"%s\"", when);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+static int parse_ring_size(const char *text, size_t *ret_size)
+{
+    char *end;
+    unsigned long mib = strtoul(text, &end, 10);
+    if (*end || end == text || mib < 1 || mib > 1024) {
+        log_error("--ring-size is a number of MiB from 1 to 1024, not \"%s\"", text);
+        return -EINVAL;
+    }
+    *ret_size = mib << 20;
+    return 0;
+}
+
+static int parse_option(int option, struct run_options *options)
+{
+    struct pipeline_options *pipeline = &options->pipeline;
+    switch (option) {
+    case OPT_RULES:
+        options->with_rules = true;
+        return 0;
+    case OPT_JSON:
+        pipeline->json = true;
+        return 0;
+    case OPT_LISTEN:
+        pipeline->listen = strcmp(optarg, "none") == 0 ? NULL : optarg;
+        return 0;
+    case OPT_SYSCALL_LATENCY:
+        return parse_syscalls(optarg, options);
+    case OPT_RULE_MATCHING:
+        if (strcmp(optarg, "first") != 0 && strcmp(optarg, "all") != 0) {
+            log_error("--rule-matching is first or all, not \"%s\"", optarg);
+            return -EINVAL;
+        }
+        pipeline->matching = optarg[0] == 'a' ? RULE_MATCHING_ALL : RULE_MATCHING_FIRST;
+        return 0;
+    case OPT_RING_SIZE:
+        return parse_ring_size(optarg, &pipeline->ring_size);
+    case OPT_HOST_ROOT:
+        pipeline->host_root = strcmp(optarg, "/") == 0 ? "" : optarg;
+        return 0;
+    case OPT_COLOR:
+        return parse_color(optarg, &pipeline->color);
+    case OPT_DEBUG:
+        log_set_level(LOG_LEVEL_DEBUG);
+        return 0;
+    default:
+        fprintf(stderr, "agent: see: agent --help\n");
+        return -EINVAL;
+    }
+}
+
+// The rule files are what is left of the command line; none means the built-in rules.
+static int load_rules(char **paths, int count, struct rule_set **ret_set)
+{
+    _cleanup_free_ struct rule_input *inputs = calloc((size_t)count + 1, sizeof(*inputs));
+    if (!inputs)
+        return -ENOMEM;
+    for (int i = 0; i < count; i++)
+        inputs[i].path = paths[i];
+    struct rule_report report = {};
+    int error = rule_set_load(inputs, count ? (size_t)count : 1, &report, ret_set);
+    rule_report_print(&report, stderr, isatty(STDERR_FILENO));
+    if (error)
+        log_error("the rules have %zu errors; nothing was started", report.errors);
+    rule_report_free(&report);
+    return error;
+}
+
+int cli_run(int argc, char **argv)
+{
+    struct run_options options = {
+        .pipeline = {.listen = "127.0.0.1:9560", .host_root = "", .ring_size = 4 << 20},
+    };
+    parse_color("auto", &options.pipeline.color);
+    int option;
+    while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1)
+        if (parse_option(option, &options))
+            return CLI_USAGE;
+    if (!options.with_rules && (optind < argc || !options.pipeline.syscalls)) {
+        log_error("nothing to do: say --rules, or --syscall-latency, or both; see: agent --help");
+        return CLI_USAGE;
+    }
+
+    struct rule_set *rules = NULL;
+    if (options.with_rules && load_rules(argv + optind, argc - optind, &rules))
+        return 1;
+    options.pipeline.rules = rules;
+    int code = 1;
+    if (!privilege_can_load())
+        log_error(
+            "watching the kernel needs root (or CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN): try sudo agent %s",
+            options.with_rules ? "--rules" : "--syscall-latency …");
+    else
+        code = pipeline_run(&options.pipeline);
+    rule_set_free(&rules);
+    return code;
+}

@@ -1,0 +1,56 @@
+#include "cli/cli.h"
+#include "version.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char help[] =
+    "Inferscope watches a node that serves AI models, from its kernel: alerts by Falco rules, metrics for\n"
+    "Prometheus.\n"
+    "\n"
+    "Usage:\n"
+    "  agent --rules [FILE|DIR…] [OPTION…]   judge events by these rules; without a file, by the built-in "
+    "ones\n"
+    "  agent check FILE…                     check rule files; needs no root\n"
+    "  agent list fields|events|sources|rules [--format text|json|markdown] [FILE…]\n"
+    "  agent doctor                          what this kernel allows and what is missing\n"
+    "  agent --help | --version\n"
+    "\n"
+    "Options:\n"
+    "  --json                     alerts as JSON, a line each, as Falco writes them\n"
+    "  --listen ADDRESS:PORT      where metrics are served (default 127.0.0.1:9560; 'none': nowhere)\n"
+    "  --syscall-latency CALL,…   measure how long these system calls take (at most 16), such as read,futex\n"
+    "  --rule-matching first|all  whether an event ends with the first rule that holds (default first)\n"
+    "  --ring-size MIB            room between the kernel and the agent (default 4)\n"
+    "  --host-root DIR            where the node's root is mounted, inside a container (default: /)\n"
+    "  --color auto|always|never  colour on a terminal (default auto)\n"
+    "  --debug                    say more, on standard error\n";
+
+int main(int argc, char **argv)
+{
+    const char *command = argc > 1 ? argv[1] : "";
+    if (strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0 || strcmp(command, "help") == 0) {
+        fputs(help, stdout);
+        return 0;
+    }
+    if (strcmp(command, "--version") == 0 || strcmp(command, "version") == 0) {
+        printf("inferscope %s\n", INFERSCOPE_VERSION);
+        return 0;
+    }
+    if (argc < 2) {
+        fputs(help, stderr);
+        return CLI_USAGE;
+    }
+    if (cli_register_tables())
+        return 1;
+    if (strcmp(command, "check") == 0)
+        return cli_check(argc - 1, argv + 1);
+    if (strcmp(command, "list") == 0)
+        return cli_list(argc - 1, argv + 1);
+    if (strcmp(command, "doctor") == 0)
+        return cli_doctor(argc - 1, argv + 1);
+    if (command[0] == '-')
+        return cli_run(argc, argv);
+    fprintf(stderr, "agent: there is no command \"%s\"; see: agent --help\n", command);
+    return CLI_USAGE;
+}
