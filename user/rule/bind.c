@@ -1,0 +1,152 @@
+#include "base/cleanup.h"
+#include "bound.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct binder {
+    struct compiler *compiler;
+    struct table readings;
+    struct arena scratch; // for one rule and one type of event
+};
+
+// Types of event that open files; their source filters by path in the kernel.
+static bool opens_files(const struct event_type *type)
+{
+    return strcmp(event_type_source(type), "file") == 0 && field_find(type, "fd.name", strlen("fd.name"));
+}
+
+static bool judges_add(struct rule_set *set, size_t type, const struct judge *judge)
+{
+    struct judges *judges = &set->types[type];
+    if (judges->count == judges->capacity) {
+        struct judge *list = arena_grow(&set->arena, judges->list, sizeof(*list), &judges->capacity);
+        if (!list)
+            return false;
+        judges->list = list;
+    }
+    judges->list[judges->count++] = *judge;
+    return true;
+}
+
+static bool bind_type(struct binder *binder, const struct rule_item *item, const struct rule *rule,
+                      const struct event_type *type, bool *ret_applies)
+{
+    struct rule_set *set = binder->compiler->set;
+    arena_reset(&binder->scratch);
+    const struct bound *bound = bound_new(item->expr, type, &binder->scratch);
+    if (!bound)
+        return false;
+    *ret_applies = bound->kind != BOUND_FALSE;
+    if (!*ret_applies || !rule->enabled)
+        return true;
+    struct judge judge = {.rule = rule};
+    size_t index = event_type_index(type);
+    set->demand.wanted[index] = true;
+    return bound_emit(bound, binder->compiler, &binder->readings, &judge) && judges_add(set, index, &judge) &&
+           (!opens_files(type) || bound_demand(bound, &binder->scratch, &set->demand));
+}
+
+static void warn_types(struct compiler *compiler, const struct rule_item *item, size_t applies)
+{
+    struct place place = place_of(item->definition.file, item->definition.node);
+    if (applies == 0)
+        problem_at(
+            compiler->report, RULE_WARNING, "LOAD_NEVER_MATCHES", place,
+            "this rule can never match: no type of event that is watched has what its condition asks for");
+    else if (!item->measure.specific && !item->quiet)
+        problem_at(compiler->report, RULE_WARNING, "LOAD_NO_EVTTYPE", place,
+                   "rule names no event type: it is judged once, when a program starts; add evt.type to say "
+                   "otherwise");
+    else if (!item->measure.names_type && applies == event_type_count() && !item->quiet)
+        problem_at(compiler->report, RULE_WARNING, "LOAD_NO_EVTTYPE", place,
+                   "rule names no event type: it is judged on every event of every type; add evt.type to say "
+                   "which");
+}
+
+static bool bind_rule(struct binder *binder, const struct rule_item *item, const struct rule *rule)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < event_type_count(); i++) {
+        const struct event_type *type = event_type_at(i);
+        bool applies = false;
+        // What is said of a process and of nothing else changes only when it starts a program.
+        if (!item->measure.specific && strcmp(type->name, "execve") != 0)
+            continue;
+        if (!bind_type(binder, item, rule, type, &applies))
+            return false;
+        count += applies;
+    }
+    warn_types(binder->compiler, item, count);
+    return true;
+}
+
+static int compare_tags(const void *left, const void *right)
+{
+    return strcmp(*(const char *const *)left, *(const char *const *)right);
+}
+
+static const char *const *copy_tags(struct arena *arena, const struct rule_item *item)
+{
+    const char **tags = arena_alloc(arena, (item->tags_count + 1) * sizeof(*tags));
+    for (size_t i = 0; tags && i < item->tags_count; i++) {
+        tags[i] = arena_copy(arena, item->tags[i], strlen(item->tags[i]));
+        if (!tags[i])
+            return NULL;
+    }
+    if (tags)
+        qsort(tags, item->tags_count, sizeof(*tags), compare_tags);
+    return tags;
+}
+
+// Blanks at the end come from how YAML folds lines.
+static const char *copy_text(struct arena *arena, const struct passage *passage)
+{
+    size_t length = passage->length;
+    while (length > 0 && strchr(" \t\r\n", passage->text[length - 1]))
+        length--;
+    return arena_copy(arena, passage->text, length);
+}
+
+static bool make_rule(struct compiler *compiler, struct rule_item *item, struct rule *rule)
+{
+    struct arena *arena = &compiler->set->arena;
+    if (!passage_join(&item->description, &compiler->load) || !passage_join(&item->output, &compiler->load))
+        return false;
+    rule->name = arena_copy(arena, item->definition.name, strlen(item->definition.name));
+    rule->description = copy_text(arena, &item->description);
+    rule->priority = item->priority;
+    rule->tags = copy_tags(arena, item);
+    rule->source = "syscall";
+    rule->enabled = item->enabled;
+    rule->output = output_new(compiler, &item->output);
+    return rule->name && rule->description && rule->tags;
+}
+
+static void binder_free(struct binder *binder)
+{
+    arena_free(&binder->scratch);
+}
+
+bool compiler_bind(struct compiler *compiler)
+{
+    const struct table *items = &compiler->items.rules;
+    struct rule_set *set = compiler->set;
+    struct binder binder _cleanup_(binder_free) = {.compiler = compiler};
+    set->rules = arena_alloc(&set->arena, (items->count + 1) * sizeof(*set->rules));
+    set->round = arena_alloc(&set->arena, sizeof(*set->round));
+    if (!set->rules || !set->round)
+        return false;
+    for (size_t i = 0; i < items->count; i++) {
+        set->rules[i].index = i;
+        if (!make_rule(compiler, items->entries[i].item, &set->rules[i]))
+            return false;
+        set->count++;
+    }
+    if (compiler->report->errors || !compiler_measure(compiler))
+        return true;
+    for (size_t i = 0; i < items->count; i++)
+        if (!bind_rule(&binder, items->entries[i].item, &set->rules[i]))
+            return false;
+    return true;
+}

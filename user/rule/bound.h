@@ -1,0 +1,26 @@
+// A condition fitted to one type of event: fields that the type does not have and what is the same in all its
+// events are folded away.
+#pragma once
+
+#include "compiler.h"
+
+enum bound_kind { BOUND_FALSE, BOUND_TRUE, BOUND_TEST, BOUND_NOT, BOUND_AND, BOUND_OR };
+
+struct bound {
+    enum bound_kind kind;
+    struct bound *first;
+    struct bound *next;
+    const struct field *field; // BOUND_TEST
+    const struct field_arg *arg;
+    const struct comparison *comparison;
+};
+
+// NULL: memory is short.
+struct bound *bound_new(const struct expr *expr, const struct event_type *type, struct arena *arena);
+
+// Turns it into steps. False: memory is short.
+bool bound_emit(const struct bound *bound, struct compiler *compiler, struct table *readings,
+                struct judge *ret_judge);
+
+// Adds what the condition needs of a source that opens files. False: memory is short.
+bool bound_demand(const struct bound *bound, struct arena *arena, struct demand *demand);

@@ -1,0 +1,47 @@
+// What is left once rules are loaded.
+#pragma once
+
+#include "comparison.h"
+#include "rule.h"
+
+// A field as some rules read it. Each is read once an event, however many rules ask.
+struct reading {
+    const struct field *field;
+    struct field_arg arg;
+    uint64_t round; // in which it was last read
+    bool present;
+    struct value value;
+};
+
+enum { STEP_HOLDS = UINT32_MAX, STEP_FAILS = UINT32_MAX - 1 };
+
+// One comparison, and which step is next.
+struct step {
+    struct reading *reading;
+    const struct comparison *comparison;
+    uint32_t on_true;
+    uint32_t on_false;
+};
+
+// A rule as it is judged on one type of event.
+struct judge {
+    const struct rule *rule;
+    const struct step *steps;
+    uint32_t entry;
+};
+
+struct judges {
+    struct judge *list; // in the order of the rules
+    size_t count;
+    size_t capacity;
+};
+
+struct rule_set {
+    struct arena arena;
+    struct regex *regexes;
+    struct rule *rules;
+    size_t count;
+    struct judges types[EVENT_TYPES_MAX]; // by event_type_index()
+    struct demand demand;
+    uint64_t *round; // counts the events that were judged
+};

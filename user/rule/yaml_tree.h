@@ -1,0 +1,51 @@
+// A YAML file as a small tree that remembers where in the file everything stands.
+#pragma once
+
+#include "arena.h"
+#include "rule.h"
+
+#include <stddef.h>
+
+// The bytes of one file.
+struct file {
+    const char *name; // as the user named it
+    const char *data; // NUL-terminated
+    size_t length;
+    size_t *lines; // offset of the start of each line
+    size_t lines_count;
+};
+
+enum node_kind { NODE_SCALAR, NODE_SEQUENCE, NODE_MAPPING };
+enum node_style { STYLE_PLAIN, STYLE_SINGLE_QUOTED, STYLE_DOUBLE_QUOTED, STYLE_LITERAL, STYLE_FOLDED };
+
+struct node {
+    enum node_kind kind;
+    enum node_style style;
+    size_t offset;    // where it starts in the file, in bytes
+    const char *text; // NODE_SCALAR: its value
+    size_t length;
+    struct node *first; // items, or keys
+    struct node *next;
+    struct node *value; // of a key
+};
+
+enum {
+    YAML_FILE_MAX = 32 << 20, // bytes
+    YAML_DEPTH_MAX = 32,
+    YAML_NODES_MAX = 2000000,
+};
+
+// Fills `lines`. False: memory is short.
+bool file_index(struct file *file, struct arena *arena);
+// Line and column, both from 1; the column counts characters.
+void file_position(const struct file *file, size_t offset, unsigned *ret_line, unsigned *ret_column);
+
+// The documents of a file, as items of a sequence. NULL: what is wrong is in the report, or memory is short.
+struct node *yaml_read(const struct file *file, struct arena *arena, struct rule_report *report);
+
+// The value of a key, or NULL.
+const struct node *node_get(const struct node *mapping, const char *key);
+bool node_is(const struct node *scalar, const char *text);
+// Where in the file that byte of a scalar's value stands. Of a blank, and of the end: just behind the last
+// character before it.
+size_t node_locate(const struct file *file, const struct node *scalar, size_t offset);
