@@ -234,6 +234,7 @@ struct nearest {
     size_t length;
     const char *best;
     size_t distance;
+    size_t common; // letters at the front that are the same: what decides between two that are as near
 };
 
 static void nearest_visit(const char *group, const struct event_type *type, const struct field *field,
@@ -243,8 +244,12 @@ static void nearest_visit(const char *group, const struct event_type *type, cons
     (void)type;
     struct nearest *nearest = context;
     size_t distance = edit_distance(nearest->name, nearest->length, field->name, strlen(field->name));
-    if (distance < nearest->distance) {
+    size_t common = 0;
+    while (common < nearest->length && nearest->name[common] == field->name[common])
+        common++;
+    if (distance < nearest->distance || (distance == nearest->distance && common > nearest->common)) {
         nearest->distance = distance;
+        nearest->common = common;
         nearest->best = field->name;
     }
 }
@@ -252,7 +257,7 @@ static void nearest_visit(const char *group, const struct event_type *type, cons
 const char *field_suggest(const char *name, size_t length)
 {
     // More than a third of the letters wrong is another word, not a slip.
-    struct nearest nearest = {.name = name, .length = length, .distance = length / 3 + 1};
+    struct nearest nearest = {.name = name, .length = length, .distance = length / 3 + 1, .common = SIZE_MAX};
     field_visit(nearest_visit, &nearest);
     return nearest.best;
 }

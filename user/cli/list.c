@@ -71,14 +71,27 @@ static void field_row(struct table *table, const char *group, const struct field
     table_row(table, cells);
 }
 
+// Types that share a table of fields are listed once, by all their names.
 static void visit_field(const char *group, const struct event_type *type, const struct field *field,
                         void *context)
 {
-    field_row(context, type ? type->name : group, field);
+    char types[256] = "";
+    size_t used = 0;
+    for (size_t i = 0; type && i < event_type_count(); i++) {
+        const struct event_type *other = event_type_at(i);
+        if (other->fields != type->fields)
+            continue;
+        if (!used && other != type)
+            return;
+        if (used < sizeof(types))
+            used +=
+                (size_t)snprintf(types + used, sizeof(types) - used, "%s%s", used ? " " : "", other->name);
+    }
+    field_row(context, type ? types : group, field);
 }
 
 static const char *const field_columns[] = {"field", "type", "of", "help", NULL};
-static const int field_widths[] = {30, 8, 17, 0};
+static const int field_widths[] = {28, 8, 42, 0};
 
 static void list_fields(enum format format)
 {
