@@ -39,7 +39,7 @@ struct pipeline {
     struct scratch scratch;
     char hostname[256];
     int epoll_fd, signal_fd, timer_fd;
-    bool ready;
+    bool ready; // every source that is needed is up
 };
 
 // --- One event ---
@@ -100,7 +100,9 @@ static int start_server(struct pipeline *pipeline)
     return error ? error : watch(pipeline, metric_server_epoll_fd(pipeline->server));
 }
 
-static void start_sources(struct pipeline *pipeline)
+// 0, or -ENODEV where none of the sources that are needed is up: an agent that sees nothing must not look
+// like one that has nothing to report.
+static int start_sources(struct pipeline *pipeline)
 {
     if (pipeline->options->rules)
         rule_set_demand(pipeline->options->rules, &pipeline->demand);
@@ -111,10 +113,20 @@ static void start_sources(struct pipeline *pipeline)
         .syscalls = pipeline->options->syscalls,
     };
     source_start_all(&env, pipeline->reports);
-    for (size_t i = 0; i < source_count(); i++)
-        if (pipeline->reports[i].needed && !pipeline->reports[i].up)
-            log_warning("source %s is down: %s (see: agent doctor)", source_at(i)->name,
-                        pipeline->reports[i].reason);
+    size_t up = 0;
+    pipeline->ready = true;
+    for (size_t i = 0; i < source_count(); i++) {
+        up += pipeline->reports[i].up;
+        if (!pipeline->reports[i].needed || pipeline->reports[i].up)
+            continue;
+        pipeline->ready = false;
+        log_warning("source %s is down: %s (see: agent doctor)", source_at(i)->name,
+                    pipeline->reports[i].reason);
+    }
+    if (up)
+        return 0;
+    log_error("no source could be started, so nothing would be seen");
+    return -ENODEV;
 }
 
 // Signals, and a tick a second for what has no event of its own.
@@ -173,7 +185,9 @@ static int start(struct pipeline *pipeline)
         return error;
     }
 
-    start_sources(pipeline);
+    error = start_sources(pipeline);
+    if (error)
+        return error;
     error = privilege_drop();
     if (error)
         log_warning("cannot drop capabilities: %s", strerror(-error));
@@ -256,7 +270,6 @@ int pipeline_run(const struct pipeline_options *options)
     pipeline = (struct pipeline){.options = options, .epoll_fd = -1, .signal_fd = -1, .timer_fd = -1};
     int error = start(&pipeline);
     if (!error) {
-        pipeline.ready = true;
         say_ready(&pipeline);
         loop(&pipeline);
     }

@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 // The last line of libbpf's that tells something, for the report.
 static char libbpf_words[160];
@@ -67,6 +68,12 @@ int hook_prepare(struct bpf_object *object, const struct source_env *env, const 
 
 int hook_load_failed(int error, struct source_report *ret_report)
 {
+    if (access("/sys/kernel/btf/vmlinux", R_OK)) {
+        snprintf(ret_report->reason, sizeof(ret_report->reason),
+                 "this kernel has no type information (BTF): use one with CONFIG_DEBUG_INFO_BTF, as Debian's "
+                 "have");
+        return error;
+    }
     snprintf(ret_report->reason, sizeof(ret_report->reason), "the kernel refuses the program: %s%s%s",
              strerror(-error), libbpf_words[0] ? ": " : "", libbpf_words);
     return error;
