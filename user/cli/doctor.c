@@ -86,14 +86,13 @@ int cli_doctor(int argc, char **argv)
     struct source_env env = {
         .ring_fd = ring_map_fd(ring), .lost_fd = ring_lost_fd(ring), .demand = &demand, .everything = true};
     source_start_all(&env, reports);
-    bool all_up = true;
+    size_t up = 0;
     for (size_t i = 0; i < source_count(); i++) {
         say_source(source_at(i), &reports[i]);
-        all_up = all_up && reports[i].up;
+        up += reports[i].up;
     }
     source_stop_all();
     ring_free(&ring);
-    printf("\n%s\n",
-           all_up ? "Every source works on this kernel." : "Some sources do not work; the others do.");
-    return all_up ? 0 : 1;
+    printf("\n%zu of %zu sources work on this kernel.\n", up, source_count());
+    return up == source_count() ? 0 : 1;
 }

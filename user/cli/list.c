@@ -44,7 +44,11 @@ static void table_row(struct table *table, const char *const *cells)
             text_add_json(&json, cell, strlen(cell));
             printf("%s\"%s\": %s", i ? ", " : "", table->columns[i], text_string(&json));
         } else if (table->format == FORMAT_MARKDOWN) {
-            printf(i ? "| %s " : "| `%s` ", cell);
+            // A bar would end the cell, also inside code.
+            printf(i ? "| " : "| `");
+            for (const char *c = cell; *c; c++)
+                printf(*c == '|' ? "\\|" : "%c", *c);
+            printf(i ? " " : "` ");
         } else {
             printf("%-*s%s", table->widths[i], cell, table->columns[i + 1] ? "  " : "");
         }
