@@ -219,12 +219,14 @@ static void say_ready(const struct pipeline *pipeline)
     for (size_t i = 0; i < source_count(); i++)
         if (pipeline->reports[i].up && used < sizeof(sources))
             used += (size_t)snprintf(sources + used, sizeof(sources) - used, " %s", source_at(i)->name);
-    char metrics[128] = "";
+    char metrics[64] = "";
     if (pipeline->server)
         snprintf(metrics, sizeof(metrics), "; metrics on port %u", metric_server_port(pipeline->server));
-    log_info("ready: %zu rules; sources:%s%s",
-             pipeline->options->rules ? rule_set_count(pipeline->options->rules) : 0,
-             used ? sources : " none", metrics);
+    const struct rule_set *rules = pipeline->options->rules;
+    size_t enabled = 0;
+    for (size_t i = 0; rules && i < rule_set_count(rules); i++)
+        enabled += rule_set_at(rules, i)->enabled;
+    log_info("ready: %zu rules; sources:%s%s", enabled, sources, metrics);
 }
 
 // --- The loop ---
