@@ -1,0 +1,321 @@
+// What the agent costs and how fast it is. Costs are ratios of runs taken in turns, without and with the
+// agent, so that a machine that grows slower or busier meanwhile shifts both alike.
+#include "bench.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+enum { ROUNDS_DEFAULT = 7, ROUNDS_QUICK = 3, ATTEMPTS = 10 };
+
+static struct bench bench;
+
+void say(const char *format, ...)
+{
+    if (!isatty(STDERR_FILENO))
+        return;
+    va_list args;
+    va_start(args, format);
+    fprintf(stderr, "\r\033[K");
+    vfprintf(stderr, format, args);
+    va_end(args);
+}
+
+void add_figure(struct bench *to, const struct figure *figure)
+{
+    if (to->figures_count < FIGURES_MAX)
+        to->figures[to->figures_count++] = *figure;
+}
+
+int count_lost(struct bench *of, double *ret_lost)
+{
+    char *metrics;
+    int error = agent_scrape(&of->agent, &metrics);
+    if (error) {
+        fprintf(stderr, "bench: cannot read the agent's metrics: %s\n", strerror(-error));
+        return error;
+    }
+    *ret_lost = metric_sum(metrics, "inferscope_records_lost_total", NULL);
+    free(metrics);
+    return 0;
+}
+
+// --- What other programs pay ---
+
+// Programs that somebody else has loaded beside the agent's own.
+static int foreign_programs(const struct agent *agent)
+{
+    static struct program_cost own[PROGRAMS_MAX];
+    int all = programs_that_watch();
+    int ours = agent && all >= 0 ? agent_programs(agent, own, PROGRAMS_MAX) : 0;
+    return ours < 0 ? ours : all < 0 ? all : all - ours;
+}
+
+// Another agent, or a tracer, that comes or goes would count as ours or against us: then once more.
+static int measure_undisturbed(size_t work, struct agent *agent, double *ret_ns)
+{
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+        int before = foreign_programs(agent);
+        int error = work_measure(work, &bench.place, agent, ret_ns);
+        int after = foreign_programs(agent);
+        if (error || before < 0 || after < 0)
+            return error ? error : before < 0 ? before : after;
+        int most = before > after ? before : after, least = before < after ? before : after;
+        if (least < bench.foreign)
+            bench.foreign = least;
+        if (most <= bench.foreign)
+            return 0;
+        say("somebody else has %d programs in the kernel; waiting", most - bench.foreign);
+        sleep(1);
+    }
+    bench.disturbed++;
+    return 0;
+}
+
+static int run_works(struct agent *agent, double results[][ROUNDS_MAX], int round)
+{
+    for (size_t i = 0; i < WORK_COUNT; i++) {
+        say("round %d of %d, %s the agent: %s", round + 1, bench.rounds, agent ? "with" : "without",
+            work_at(i)->name);
+        int error = measure_undisturbed(i, agent, &results[i][round]);
+        if (error)
+            return error;
+    }
+    return 0;
+}
+
+static int run_with_agent(int round)
+{
+    struct agent *agent = &bench.agent;
+    double lost = 0;
+    int error = agent_start(agent, bench.agent_path, bench.rules);
+    if (error)
+        return error;
+    bench.ready[round] = agent->ready_seconds;
+    // What it says of its port differs each time.
+    char *port = strstr(agent->ready_line, "; metrics on port");
+    snprintf(bench.ready_line, sizeof(bench.ready_line), "%.*s",
+             (int)(port ? port - agent->ready_line : (ptrdiff_t)strlen(agent->ready_line)),
+             agent->ready_line);
+    error = run_works(agent, bench.with, round);
+    if (!error)
+        error = count_lost(&bench, &lost);
+    bench.lost += lost;
+    bench.alerts += agent->alerts;
+    int stopped = agent_stop(agent);
+    return error ? error : stopped;
+}
+
+// Rules that want neither opens nor connects: nobody who makes a system call should notice.
+static int run_idle(int round)
+{
+    struct agent *agent = &bench.agent;
+    int error = measure_undisturbed(WORK_GETPID, NULL, &bench.idle_without[round]);
+    if (!error)
+        error = agent_start(agent, bench.agent_path, bench.place.rules);
+    if (error)
+        return error;
+    error = measure_undisturbed(WORK_GETPID, agent, &bench.idle_with[round]);
+    int stopped = agent_stop(agent);
+    return error ? error : stopped;
+}
+
+// The ratio of the medians, and the range of the rounds' own ratios.
+static void add_ratio(struct figure figure, double *without, double *with)
+{
+    figure.kind = FIGURE_RATIO;
+    for (int i = 0; i < bench.rounds; i++) {
+        double ratio = with[i] / without[i];
+        figure.low = i == 0 || ratio < figure.low ? ratio : figure.low;
+        figure.high = i == 0 || ratio > figure.high ? ratio : figure.high;
+    }
+    figure.without = median(without, (size_t)bench.rounds);
+    figure.with = median(with, (size_t)bench.rounds);
+    figure.value = figure.with / figure.without;
+    add_figure(&bench, &figure);
+}
+
+static int measure_costs(void)
+{
+    for (int round = 0; round < bench.rounds; round++) {
+        int error = run_works(NULL, bench.without, round);
+        if (!error)
+            error = run_with_agent(round);
+        if (!error)
+            error = run_idle(round);
+        if (error)
+            return error;
+    }
+
+    static const struct {
+        double limit;
+        const char *falco;
+    } marks[WORK_COUNT] = {
+        [WORK_GETPID] = {1.45, "1.67×"},      [WORK_OPEN] = {1.40, "1.65×"},
+        [WORK_OPEN_TWICE] = {1.40, "2.23×"},  [WORK_FORK_EXEC] = {1.10, "1.25×"},
+        [WORK_CONNECT] = {1.10, "1.24×"},     [WORK_PINGPONG_RW] = {1.05, "1.13×"},
+        [WORK_PINGPONG_SR] = {1.05, "1.36×"},
+    };
+    for (size_t i = 0; i < WORK_COUNT; i++)
+        add_ratio((struct figure){.key = work_at(i)->key,
+                                  .name = work_at(i)->name,
+                                  .limit = marks[i].limit,
+                                  .falco = marks[i].falco},
+                  bench.without[i], bench.with[i]);
+    add_ratio((struct figure){.key = "getpid_idle", .name = "getpid(), no rule on files or connects"},
+              bench.idle_without, bench.idle_with);
+    return 0;
+}
+
+static void add_rounds_rest(void)
+{
+    struct figure ready = {.key = "ready",
+                           .name = "Start to ready",
+                           .kind = FIGURE_SECONDS,
+                           .value = median(bench.ready, (size_t)bench.rounds), // sorts them
+                           .low = bench.ready[0],
+                           .high = bench.ready[bench.rounds - 1],
+                           .limit = 1.0,
+                           .falco = "1.7–2.1 s"};
+    struct figure lost = {
+        .key = "lost", .name = "Records lost in all rounds above", .kind = FIGURE_COUNT, .value = bench.lost};
+    struct figure alerts = {.key = "alerts",
+                            .name = "Alerts in all rounds above",
+                            .kind = FIGURE_COUNT,
+                            .value = (double)bench.alerts};
+    add_figure(&bench, &ready);
+    add_figure(&bench, &lost);
+    add_figure(&bench, &alerts);
+}
+
+// Measuring adds some 50 ns to each run, so it has a turn of its own. A kernel that cannot is no failure.
+static int measure_programs(void)
+{
+    struct agent *agent = &bench.agent;
+    int stats = program_stats_enable();
+    if (stats < 0) {
+        fprintf(stderr, "bench: no cost by program: %s\n", strerror(-stats));
+        return 0;
+    }
+    int error = agent_start(agent, bench.agent_path, bench.rules);
+    for (size_t i = 0; !error && i < WORK_COUNT; i++) {
+        double ignored;
+        say("cost by program: %s", work_at(i)->name);
+        error = work_measure(i, &bench.place, agent, &ignored);
+    }
+    int count = error ? 0 : agent_programs(agent, bench.costs, PROGRAMS_MAX);
+    bench.costs_count = count > 0 ? (size_t)count : 0;
+    int stopped = agent_stop(agent);
+    close(stats);
+    return error ? error : stopped;
+}
+
+// --- The command line ---
+
+static void on_signal(int number)
+{
+    place_remove(&bench.place);
+    _exit(128 + number); // the agent and the workers end with us
+}
+
+static int measure(void)
+{
+    int error = place_make(&bench.place);
+    if (error) {
+        fprintf(stderr, "bench: cannot make files in /tmp: %s\n", strerror(-error));
+        return error;
+    }
+    bench.foreign = programs_that_watch();
+    signal(SIGINT, on_signal);
+    signal(SIGTERM, on_signal);
+    error = measure_costs();
+    if (!error) {
+        add_rounds_rest();
+        error = measure_self(&bench);
+    }
+    if (!error)
+        error = measure_programs();
+    say("%s", "");
+    place_remove(&bench.place);
+    if (error)
+        fprintf(stderr, "bench: could not measure: %s\n", strerror(-error));
+    return error;
+}
+
+static void print_results(bool markdown)
+{
+    struct utsname kernel = {};
+    uname(&kernel);
+    printf("Linux %s on %s, %ld CPUs; medians of %d rounds, taken in turns without and with the agent.\n"
+           "The agent: %s.\n\n",
+           kernel.release, kernel.machine, sysconf(_SC_NPROCESSORS_ONLN), bench.rounds, bench.ready_line);
+    table_print(bench.figures, bench.figures_count, markdown);
+    programs_print(bench.costs, bench.costs_count, markdown);
+    if (bench.disturbed)
+        printf("%u measurements were taken while other programs watched the kernel, and may be wrong.\n",
+               bench.disturbed);
+    printf("Falco's figures were measured once, on a machine of two such CPUs, and not by this run.\n");
+}
+
+struct options {
+    bool markdown;
+    const char *json;
+};
+
+static int parse_options(int argc, char **argv, struct options *ret_options)
+{
+    static const struct option options[] = {
+        {"rounds", required_argument, NULL, 'n'}, {"quick", no_argument, NULL, 'q'},
+        {"rules", required_argument, NULL, 'r'},  {"markdown", no_argument, NULL, 'm'},
+        {"json", required_argument, NULL, 'j'},   {}};
+    int option;
+    bench.rounds = ROUNDS_DEFAULT;
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (option == 'n')
+            bench.rounds = atoi(optarg);
+        else if (option == 'q')
+            bench.rounds = ROUNDS_QUICK;
+        else if (option == 'r')
+            bench.rules = optarg;
+        else if (option == 'm')
+            ret_options->markdown = true;
+        else if (option == 'j')
+            ret_options->json = optarg;
+        else
+            return -EINVAL;
+    }
+    if (optind != argc - 1 || bench.rounds < 1 || bench.rounds > ROUNDS_MAX)
+        return -EINVAL;
+    bench.agent_path = argv[optind];
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (reader_is_asked(argv[0]))
+        return reader_main(argc, argv);
+    struct options options = {};
+    if (parse_options(argc, argv, &options)) {
+        fprintf(stderr,
+                "usage: bench AGENT [--quick | --rounds N] [--rules FILE] [--markdown] [--json FILE]\n");
+        return 2;
+    }
+    if (geteuid() != 0) {
+        fprintf(stderr, "bench: the agent needs root: try sudo make bench\n");
+        return 1;
+    }
+    if (measure())
+        return 1;
+    print_results(options.markdown);
+    int error = 0;
+    if (options.json)
+        error = json_write(options.json, bench.figures, bench.figures_count, bench.costs, bench.costs_count);
+    if (error)
+        fprintf(stderr, "bench: cannot write %s: %s\n", options.json, strerror(-error));
+    return error ? 1 : 0;
+}

@@ -1,0 +1,391 @@
+// What other programs do while the agent watches. Each measurement runs in fresh processes, so that the
+// benchmark's own descriptors and memory weigh nothing.
+#include "bench.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+    PROCESSES_MAX = 2,
+    SLICES = 40,
+    SLICE_NS = 10 * 1000 * 1000,
+    MESSAGE_BYTES = 1024,
+};
+
+struct worker {
+    const struct place *place;
+    struct sockaddr_in address;
+    int listener, socket;
+    pid_t echo;
+    bool by_read; // else by recv
+    char message[MESSAGE_BYTES];
+};
+
+// --- The loops ---
+
+static int getpid_once(struct worker *worker)
+{
+    return syscall(SYS_getpid) > 0 ? 0 : -EIO;
+}
+
+static int open_close(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    close(fd);
+    return 0;
+}
+
+static int open_once(struct worker *worker)
+{
+    return open_close(worker->place->file);
+}
+
+static int fork_exec_once(struct worker *worker)
+{
+    char *const argv[] = {(char *)worker->place->program, NULL}, *const envp[] = {NULL};
+    pid_t pid = fork();
+    if (pid < 0)
+        return -errno;
+    if (pid == 0) {
+        execve(argv[0], argv, envp);
+        _exit(1);
+    }
+    int status;
+    if (waitpid(pid, &status, 0) != pid)
+        return -errno;
+    return status ? -EIO : 0;
+}
+
+static int connect_begin(struct worker *worker)
+{
+    socklen_t length = sizeof(worker->address);
+    worker->address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    worker->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (worker->listener < 0 || bind(worker->listener, (struct sockaddr *)&worker->address, length) ||
+        listen(worker->listener, 16) ||
+        getsockname(worker->listener, (struct sockaddr *)&worker->address, &length))
+        return -errno;
+    return 0;
+}
+
+static int connect_socket(struct worker *worker, int *ret_client, int *ret_server)
+{
+    int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (client < 0 || connect(client, (struct sockaddr *)&worker->address, sizeof(worker->address)))
+        return -errno;
+    int server = accept4(worker->listener, NULL, NULL, SOCK_CLOEXEC);
+    if (server < 0)
+        return -errno;
+    *ret_client = client;
+    *ret_server = server;
+    return 0;
+}
+
+static int connect_once(struct worker *worker)
+{
+    int client, server;
+    int error = connect_socket(worker, &client, &server);
+    if (error)
+        return error;
+    // A reset instead of TIME_WAIT, or the ports would run out.
+    struct linger reset = {.l_onoff = 1};
+    setsockopt(client, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+    close(client);
+    close(server);
+    return 0;
+}
+
+static void connect_end(struct worker *worker)
+{
+    close(worker->listener);
+}
+
+static int transfer(const struct worker *worker, int fd, char *data, bool out)
+{
+    for (size_t done = 0; done < MESSAGE_BYTES;) {
+        ssize_t length;
+        if (worker->by_read)
+            length = out ? write(fd, data + done, MESSAGE_BYTES - done)
+                         : read(fd, data + done, MESSAGE_BYTES - done);
+        else
+            length = out ? send(fd, data + done, MESSAGE_BYTES - done, MSG_NOSIGNAL)
+                         : recv(fd, data + done, MESSAGE_BYTES - done, 0);
+        if (length <= 0)
+            return length ? -errno : -EPIPE;
+        done += (size_t)length;
+    }
+    return 0;
+}
+
+// The other end: sends back what it gets until the connection ends.
+static int echo_start(struct worker *worker)
+{
+    int client, server, on = 1;
+    int error = connect_begin(worker);
+    if (!error)
+        error = connect_socket(worker, &client, &server);
+    if (error)
+        return error;
+    setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    setsockopt(server, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    worker->echo = fork();
+    if (worker->echo < 0)
+        return -errno;
+    if (worker->echo == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        close(client);
+        while (transfer(worker, server, worker->message, false) == 0 &&
+               transfer(worker, server, worker->message, true) == 0)
+            ;
+        _exit(0);
+    }
+    close(server);
+    worker->socket = client;
+    return 0;
+}
+
+static int pingpong_rw_begin(struct worker *worker)
+{
+    worker->by_read = true;
+    return echo_start(worker);
+}
+
+static int pingpong_once(struct worker *worker)
+{
+    int error = transfer(worker, worker->socket, worker->message, true);
+    return error ? error : transfer(worker, worker->socket, worker->message, false);
+}
+
+static void pingpong_end(struct worker *worker)
+{
+    close(worker->socket);
+    close(worker->listener);
+    waitpid(worker->echo, NULL, 0);
+}
+
+static const struct workload workloads[WORK_COUNT] = {
+    [WORK_GETPID] = {"getpid", "getpid()", 1, 1000, .once = getpid_once},
+    [WORK_OPEN] = {"open_close", "open + close", 1, 100, .once = open_once},
+    [WORK_OPEN_TWICE] = {"open_close_2", "open + close, two processes", 2, 100, .once = open_once},
+    [WORK_FORK_EXEC] = {"fork_exec", "fork + exec + wait", 1, 4, .once = fork_exec_once},
+    [WORK_CONNECT] = {"connect", "TCP connect + accept", 1, 20, connect_begin, connect_once, connect_end},
+    [WORK_PINGPONG_RW] = {"pingpong_rw", "1 KB ping-pong, read/write", 1, 50, pingpong_rw_begin,
+                          pingpong_once, pingpong_end},
+    [WORK_PINGPONG_SR] = {"pingpong_sr", "1 KB ping-pong, send/recv", 1, 50, echo_start, pingpong_once,
+                          pingpong_end},
+};
+
+const struct workload *work_at(size_t index)
+{
+    return &workloads[index];
+}
+
+// --- Running them ---
+
+// What a worker hands back, in memory it shares with the benchmark.
+struct shared {
+    unsigned waiting; // workers that have begun
+    double slices[PROCESSES_MAX][SLICES];
+};
+
+// The last CPUs there are, one a worker: the first one serves most interrupts.
+static void pin(unsigned which)
+{
+    cpu_set_t allowed, one;
+    if (sched_getaffinity(0, sizeof(allowed), &allowed))
+        return;
+    unsigned left = which % (unsigned)CPU_COUNT(&allowed);
+    for (int cpu = CPU_SETSIZE - 1; cpu >= 0; cpu--) {
+        if (!CPU_ISSET(cpu, &allowed) || left-- > 0)
+            continue;
+        CPU_ZERO(&one);
+        CPU_SET(cpu, &one);
+        sched_setaffinity(0, sizeof(one), &one);
+        return;
+    }
+}
+
+static int run_slice(const struct workload *workload, struct worker *worker, double *ret_ns)
+{
+    uint64_t count = 0, begin = now_ns(), end;
+    do {
+        for (unsigned i = 0; i < workload->batch; i++) {
+            int error = workload->once(worker);
+            if (error)
+                return error;
+        }
+        count += workload->batch;
+        end = now_ns();
+    } while (end - begin < SLICE_NS);
+    *ret_ns = (double)(end - begin) / (double)count;
+    return 0;
+}
+
+static int run_worker(const struct workload *workload, const struct place *place, struct shared *shared,
+                      unsigned which)
+{
+    static struct worker worker;
+    worker.place = place;
+    pin(which);
+    int error = workload->begin ? workload->begin(&worker) : 0;
+    __atomic_add_fetch(&shared->waiting, 1, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(&shared->waiting, __ATOMIC_SEQ_CST) < workload->processes)
+        sched_yield();
+    double warm_up;
+    if (!error)
+        error = run_slice(workload, &worker, &warm_up);
+    for (size_t i = 0; !error && i < SLICES; i++)
+        error = run_slice(workload, &worker, &shared->slices[which][i]);
+    if (workload->end && !error)
+        workload->end(&worker);
+    return error;
+}
+
+// Slices are short, and the quarter that went best is passed: what others do on the machine meanwhile, which
+// only ever adds, weighs little so; what the agent adds is in every slice.
+static double quartile(double *slices, size_t count)
+{
+    median(slices, count); // sorts them
+    return slices[count / 4];
+}
+
+// A child of ours that ends with us. It holds nothing of the agent's.
+static pid_t spawn(struct agent *agent)
+{
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid != 0)
+        return pid;
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (agent) {
+        close(agent->out_fd);
+        close(agent->err_fd);
+    }
+    return 0;
+}
+
+static void *share(size_t size)
+{
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+int work_measure(size_t index, const struct place *place, struct agent *agent, double *ret_ns)
+{
+    const struct workload *workload = work_at(index);
+    struct shared *shared = share(sizeof(*shared));
+    if (!shared)
+        return -ENOMEM;
+    pid_t pids[PROCESSES_MAX];
+    int error = 0;
+    for (unsigned i = 0; i < workload->processes; i++) {
+        pids[i] = spawn(agent);
+        if (pids[i] == 0) {
+            int failed = run_worker(workload, place, shared, i);
+            if (failed)
+                fprintf(stderr, "bench: %s: %s\n", workload->name, strerror(-failed));
+            _exit(failed ? 1 : 0);
+        }
+        if (pids[i] < 0) // the others need not wait for it
+            __atomic_add_fetch(&shared->waiting, 1, __ATOMIC_SEQ_CST);
+    }
+    double sum = 0;
+    for (unsigned i = 0; i < workload->processes; i++) {
+        int failed = pids[i] < 0 ? -EAGAIN : agent_wait_child(agent, pids[i]);
+        error = error ? error : failed;
+        sum += quartile(shared->slices[i], SLICES);
+    }
+    munmap(shared, sizeof(*shared));
+    if (!error)
+        *ret_ns = sum / workload->processes;
+    return error;
+}
+
+int work_open_times(const char *path, uint64_t times, struct agent *agent)
+{
+    pid_t pid = spawn(agent);
+    if (pid == 0) {
+        int error = 0;
+        pin(0);
+        for (uint64_t i = 0; !error && i < times; i++)
+            error = open_close(path);
+        _exit(error ? 1 : 0);
+    }
+    return pid < 0 ? -errno : agent_wait_child(agent, pid);
+}
+
+int work_read_slowly(const struct place *place, const char *path, unsigned times, unsigned pause_ms,
+                     struct agent *agent)
+{
+    pid_t pid = spawn(agent);
+    if (pid == 0) {
+        char times_text[16], pause_text[16];
+        snprintf(times_text, sizeof(times_text), "%u", times);
+        snprintf(pause_text, sizeof(pause_text), "%u", pause_ms);
+        execl(place->reader, READER_NAME, path, times_text, pause_text, NULL);
+        _exit(1);
+    }
+    return pid < 0 ? -errno : agent_wait_child(agent, pid);
+}
+
+bool reader_is_asked(const char *argv0)
+{
+    return strcmp(argv0, READER_NAME) == 0;
+}
+
+int reader_main(int argc, char **argv)
+{
+    int error = argc == 4 ? 0 : -EINVAL;
+    for (int i = 0; !error && i < atoi(argv[2]); i++) {
+        error = open_close(argv[1]);
+        usleep((useconds_t)atoi(argv[3]) * 1000);
+    }
+    return error ? 1 : 0;
+}
+
+int flood_start(struct flood *flood, const char *path, size_t count)
+{
+    *flood = (struct flood){.opens = share(ARRAY_SIZE(flood->pids) * sizeof(*flood->opens))};
+    if (!flood->opens)
+        return -ENOMEM;
+    while (flood->count < count && flood->count < ARRAY_SIZE(flood->pids)) {
+        pid_t pid = spawn(NULL);
+        if (pid == 0)
+            for (;;)
+                if (open_close(path) == 0)
+                    flood->opens[flood->count]++;
+        if (pid < 0)
+            return -errno;
+        flood->pids[flood->count++] = pid;
+    }
+    return 0;
+}
+
+uint64_t flood_stop(struct flood *flood)
+{
+    uint64_t opens = 0;
+    for (size_t i = 0; i < flood->count; i++) {
+        kill(flood->pids[i], SIGKILL);
+        waitpid(flood->pids[i], NULL, 0);
+        opens += flood->opens[i];
+    }
+    munmap(flood->opens, ARRAY_SIZE(flood->pids) * sizeof(*flood->opens));
+    *flood = (struct flood){};
+    return opens;
+}
