@@ -13,7 +13,15 @@ struct demand_path {
     bool prefix;
 };
 
-enum { DEMAND_PATHS_MAX = 4096 };
+enum { DEMAND_PATHS_MAX = 4096, DEMAND_READS_MAX = 1024, DEMAND_CLUES_MAX = 1024 };
+
+// What tells early that a rule could match an event: who did it, or which address it was about. An event of a
+// type in `any_clue` can match without any; one of another type only if it has one of the type's clues.
+struct demand_clue {
+    size_t type;       // event_type_index()
+    char name[16];     // proc.name, zero-filled; empty: the address counts
+    struct ip address; // fd.sip
+};
 
 struct demand {
     bool wanted[EVENT_TYPES_MAX]; // by event_type_index(): some rule can match this type
@@ -22,8 +30,21 @@ struct demand {
     bool failed_opens;         // some rule can match an open that failed
     struct demand_path *paths; // owned; at most DEMAND_PATHS_MAX, above that any_path is set
     size_t paths_count;
+    // The event types' own fields that some condition or output reads. What costs extra to learn and nobody
+    // reads need not be learnt.
+    const struct field *reads[DEMAND_READS_MAX];
+    size_t reads_count;
+    bool reads_all; // more than fit
+    bool any_clue[EVENT_TYPES_MAX];
+    struct demand_clue clues[DEMAND_CLUES_MAX];
+    size_t clues_count;
 };
 
 // Adds a path once. Sets any_path where the list is full or memory is short, so nothing is ever missed.
 void demand_add_path(struct demand *demand, const char *text, size_t length, bool prefix);
+// Adds a field once.
+void demand_add_read(struct demand *demand, const struct field *field);
+bool demand_reads(const struct demand *demand, const struct field *field);
+// Adds a clue; sets any_clue of the type where there is no room.
+void demand_add_clue(struct demand *demand, const struct demand_clue *clue);
 void demand_free(struct demand *demand);

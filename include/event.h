@@ -83,6 +83,12 @@ struct scratch {
     char data[32768];
 };
 
+// Values that stand in for those of the kernel.
+struct field_source {
+    bool (*get)(const struct field_source *source, const struct event *event, const struct field *field,
+                const struct field_arg *arg, size_t nth, struct value *ret_value);
+};
+
 struct event {
     const struct event_type *type;
     const struct wire_header *wire;    // the whole record; valid while the event is handled
@@ -91,6 +97,7 @@ struct event {
     struct process *process;           // who did it; never NULL once enriched
     const struct container *container; // NULL: not in a container
     struct scratch *scratch;
+    const struct field_source *given; // NULL but where rules are tested
 };
 
 // Composes a string in the event's scratch room. NULL when the room is used up.
@@ -144,5 +151,7 @@ void field_visit(field_visit_fn visit, void *context);
 static inline bool field_get(const struct field *field, const struct event *event,
                              const struct field_arg *arg, size_t nth, struct value *ret_value)
 {
+    if (__builtin_expect(event->given != NULL, 0))
+        return event->given->get(event->given, event, field, arg, nth, ret_value);
     return field->get(event, arg, nth, ret_value);
 }

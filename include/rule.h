@@ -44,15 +44,26 @@ struct rule_set;
 
 enum rule_severity { RULE_WARNING, RULE_ERROR };
 
+// A place in a rule file.
+struct rule_position {
+    unsigned line;   // from 1; 0 where there is none (an unreadable file)
+    unsigned column; // from 1, in characters
+    size_t offset;   // from 0, in bytes
+};
+
 // One thing that is wrong with a rule file.
 struct rule_problem {
     enum rule_severity severity;
     const char *code; // Falco's name of the class: "LOAD_ERR_COMPILE_CONDITION"
     char *file;       // as the user named it
-    unsigned line;    // from 1; 0 where there is none (an unreadable file)
-    unsigned column;  // from 1
-    char *line_text;  // the whole line, or NULL
-    char *message;    // a sentence that says what is wrong and what to do
+    unsigned line;    // that and the next: as in struct rule_position
+    unsigned column;
+    size_t offset;
+    const char *item; // kind of the item it is in: "rule", "macro", "list", …; NULL: of none
+    char *item_name;
+    struct rule_position item_at;
+    char *line_text; // the whole line, or NULL
+    char *message;   // a sentence that says what is wrong and what to do
 };
 
 // At most RULE_PROBLEMS_MAX are kept; `problems_left_out` counts the rest.
@@ -63,11 +74,34 @@ struct rule_report {
     size_t problems_left_out;
     size_t errors; // of all, left out ones included
     size_t warnings;
+    char **files; // those that were read, or should have been, as the user named them
+    size_t files_count;
 };
 
 void rule_report_free(struct rule_report *report);
 // file:line:column, the line, a caret and the sentence, for each problem.
 void rule_report_print(const struct rule_report *report, FILE *stream, bool color);
+
+// As Falco's `falco_load_results`: a result for each file.
+void rule_report_print_json(const struct rule_report *report, FILE *stream);
+
+// `--enable` and `--disable`.
+struct rule_switch {
+    const char *what; // a part of the names of rules, or "tag:" and a tag
+    bool enable;
+    bool matched; // set by loading: there are such rules
+};
+
+struct rule_options {
+    enum priority priority;       // rules that are less grave are off
+    struct rule_switch *switches; // in order; the later one counts
+    size_t switches_count;
+    bool syntax_only; // parses conditions without knowing fields; the set stays empty
+};
+#define RULE_OPTIONS_INIT           \
+    {                               \
+        .priority = PRIORITY_DEBUG, \
+    }
 
 // Where rules come from, in order. A path may be a directory: its *.yaml and *.yml files, sorted.
 struct rule_input {
@@ -78,7 +112,16 @@ struct rule_input {
 // either way and the caller frees it.
 int rule_set_load(const struct rule_input *inputs, size_t count, struct rule_report *ret_report,
                   struct rule_set **ret_set);
+int rule_set_load_with(const struct rule_options *options, const struct rule_input *inputs, size_t count,
+                       struct rule_report *ret_report, struct rule_set **ret_set);
 void rule_set_free(struct rule_set **set);
+
+// A set of one rule that has this condition and, unlike others, is judged on events of every type.
+int rule_set_load_condition(const char *text, size_t length, struct rule_report *ret_report,
+                            struct rule_set **ret_set);
+
+// Parses one condition without knowing fields, macros and lists. -EINVAL fills the report.
+int rule_condition_parse(const char *text, size_t length, struct rule_report *ret_report);
 
 // The built-in rules' YAML text.
 const char *rule_builtin(size_t *ret_length);

@@ -11,7 +11,9 @@ static const char help[] =
     "Usage:\n"
     "  agent --rules [FILE|DIR…] [OPTION…]   judge events by these rules; without a file, by the built-in "
     "ones\n"
-    "  agent check FILE…                     check rule files; needs no root\n"
+    "  agent check FILE…                     check rule files; needs no root; --json, --syntax-only\n"
+    "  agent test FILE…                      run tests of rules on events that are written down; needs no "
+    "root\n"
     "  agent list fields|events|sources|rules [--format text|json|markdown] [FILE…]\n"
     "  agent doctor                          what this kernel allows and what is missing\n"
     "  agent --help | --version\n"
@@ -20,6 +22,8 @@ static const char help[] =
     "  --json                     alerts as JSON, a line each, as Falco writes them\n"
     "  --listen ADDRESS:PORT      where metrics are served (default 127.0.0.1:9560; 'none': nowhere)\n"
     "  --syscall-latency CALL,…   measure how long these system calls take (at most 16), such as read,futex\n"
+    "  --priority LEVEL           only rules that are at least so grave\n"
+    "  --enable, --disable NAME   switch rules on or off by a part of their name, or by tag:TAG; in order\n"
     "  --rule-matching first|all  whether an event ends with the first rule that holds (default first)\n"
     "  --ring-size MIB            room between the kernel and the agent (default 4)\n"
     "  --host-root DIR            where the node's root is mounted, inside a container (default: /)\n"
@@ -45,6 +49,8 @@ int main(int argc, char **argv)
         return 1;
     if (strcmp(command, "check") == 0)
         return cli_check(argc - 1, argv + 1);
+    if (strcmp(command, "test") == 0)
+        return cli_test(argc - 1, argv + 1);
     if (strcmp(command, "list") == 0)
         return cli_list(argc - 1, argv + 1);
     if (strcmp(command, "doctor") == 0)

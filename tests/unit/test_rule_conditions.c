@@ -55,5 +55,5 @@ Test(rule_conditions, table, .init = fixture_register)
         check(line, number);
         cases++;
     }
-    cr_assert_geq(cases, 120);
+    cr_assert_geq(cases, 300);
 }

@@ -96,7 +96,7 @@ Test(rule_default, what_they_match, .init = fixture_register)
         {"execve; proc.name=bash; proc.pname=bash; container.id=host; proc.tty=34816", NULL},
         {"execve; proc.name=sh; proc.pname=cron; container.id=host; proc.tty=0", NULL},
         {"openat; proc.name=bash; proc.pname=sshd; container.id=host; proc.tty=34816; "
-         "fd.name=/home/me/.bashrc; "
+         "fd.name=/home/user/.bashrc; "
          "evt.is_open_read=true",
          NULL},
         // Tools.

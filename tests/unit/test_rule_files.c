@@ -113,6 +113,36 @@ Test(rule_files, reads_once, .init = fixture_register)
     expect_match(loaded.set, RULE_MATCHING_ALL, "execve; proc.name=n48", "R48;");
 }
 
+// What transformers make takes room for one event only, and no more than a bound.
+Test(rule_files, transformed_values_go_away, .init = fixture_register)
+{
+    _cleanup_text_ struct text yaml = TEXT_INIT(1 << 20), event = TEXT_INIT(1 << 20);
+    text_add(&yaml, RULE_WITH("tolower(proc.cmdline) endswith z and toupper(proc.cmdline) endswith Z"));
+    text_add(&event, "execve; proc.cmdline=");
+    for (int i = 0; i < 3000; i++)
+        text_add_char(&event, 'a');
+    text_add_char(&event, 'Z');
+    _cleanup_loaded_ struct loaded loaded = fixture_load(text_string(&yaml));
+    fixture_expect_loaded(&loaded);
+    for (int i = 0; i < 1000; i++)
+        cr_assert_eq(fixture_match(loaded.set, text_string(&event)), 1, "event %d", i);
+
+    // 400 of 3000 bytes are more than an event may take: those that do not fit are missing.
+    text_reset(&yaml);
+    for (int i = 0; i < 400; i++)
+        text_addf(
+            &yaml,
+            "- {rule: R%d, desc: d, priority: info, output: o, condition: tolower(proc.cmdline) exists}\n",
+            i);
+    _cleanup_loaded_ struct loaded many = fixture_load(text_string(&yaml));
+    fixture_expect_loaded(&many);
+    for (int i = 0; i < 3; i++) {
+        size_t count = fixture_match(many.set, text_string(&event));
+        cr_expect_gt(count, 300);
+        cr_expect_lt(count, 400);
+    }
+}
+
 Test(rule_files, definitions_again, .init = fixture_register)
 {
     static const char base[] =
@@ -169,14 +199,14 @@ Test(rule_files, warnings, .init = fixture_register)
         {RULE_WITH("evt.type in (execve, execveat, fork)"), NULL},
         {RULE_WITH("evt.type = ptrace"), "LOAD_NEVER_MATCHES"},
         {RULE_WITH("evt.type = execve and fd.name = x"), "LOAD_NEVER_MATCHES"},
-        {RULE_WITH("evt.type = open") "  colour: red\n", "LOAD_UNKNOWN_ITEM"},
+        {RULE_WITH("evt.type = open") "  colour: red\n", "LOAD_UNKNOWN_KEY"},
         {RULE_WITH("evt.type = open") "  capture: true\n", "LOAD_UNKNOWN_ITEM"},
         {RULE_WITH("evt.type = open") "  priority: info\n", "LOAD_DUPLICATE_KEY"},
         {RULE_WITH("evt.type = open") "  source: k8s_audit\n", "LOAD_UNKNOWN_SOURCE"},
         {RULE_WITH("evt.type = open") "- macro: m\n  condition: proc.pid = 1\n", "LOAD_UNUSED_MACRO"},
         {RULE_WITH("evt.type = open") "- list: l\n  items: [a]\n", "LOAD_UNUSED_LIST"},
         {"- required_engine_version: 0.31.0\n", NULL},
-        {"- required_plugin_versions:\n    - name: k8saudit\n      version: 0.7.0\n", "LOAD_UNKNOWN_ITEM"},
+        {"- required_plugin_versions:\n    - name: container\n      version: 0.4.0\n", NULL},
         {"", "LOAD_NO_ITEMS"},
         {"# only a comment\n", "LOAD_NO_ITEMS"},
         {"---\n", "LOAD_NO_ITEMS"},

@@ -5,11 +5,17 @@
     "- rule: R\n  desc: d\n  priority: info\n  condition: evt.type in (openat, execve, connect)\n  " \
     "output: " output "\n"
 
+// `expected`: NULL where the output cannot be read.
 static void expect_output(const char *output, const char *event, const char *expected)
 {
     _cleanup_free_ char *yaml = NULL;
     cr_assert_geq(asprintf(&yaml, OUTPUT_RULE("%s"), output), 0);
     _cleanup_loaded_ struct loaded loaded = fixture_load(yaml);
+    if (!expected) {
+        cr_assert_eq(loaded.report.errors, 1, "%s", output);
+        cr_expect_str_eq(loaded.report.problems[0].code, "LOAD_ERR_COMPILE_OUTPUT");
+        return;
+    }
     fixture_expect_loaded(&loaded);
     struct made_event made;
     fixture_event(&made, event);
@@ -46,6 +52,18 @@ Test(rule_output, render, .init = fixture_register)
         {">\n    two\n    lines %proc.name\n", "two lines sh"},
         {"|\n    two\n    lines %proc.name\n", "two lines sh"},
         {"\"%fd.sip is not a field of openat\"", "<NA> is not a field of openat"},
+        {"\"%toupper(proc.name)\"", "SH"},
+        {"\"%toupper(fd.name)%proc.pid\"", "/X7"},
+        {"\"%toupper( tolower(proc.name) ).\"", "SH."},
+        {"\"%[4]toupper(proc.name)|\"", "SH  |"},
+        {"\"%toupper(user.loginuid)\"", NULL},
+        {"\"%len(proc.name) %len(proc.aname)\"", "2 3"},
+        {"\"%toupper(proc.cmdline) %concat(proc.name, proc.cmdline)\"", "<NA> <NA>"},
+        {"'%concat(proc.name, \":\", proc.pid)'", "sh:7"},
+        {"'%join(\"->\", (proc.name, fd.name)) %join(\"<-\", proc.aname)'", "sh->/x sh<-bash<-init"},
+        {"\"%lower(proc.name)\"", NULL},
+        {"\"%toupper(proc.name\"", NULL},
+        {"\"%toupper(val(proc.name))\"", NULL},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
         expect_output(cases[i].output, event, cases[i].expected);
@@ -77,6 +95,19 @@ Test(rule_output, visit, .init = fixture_register)
     cr_expect_str_eq(text_string(&text),
                      "proc.pid=7;proc.name=sh;proc.aname[1]=bash;proc.aname['2']=init;fd.sip=null;"
                      "evt.time=1970-01-01T00:00:01.500000000Z;");
+}
+
+Test(rule_output, visit_transformed, .init = fixture_register)
+{
+    _cleanup_loaded_ struct loaded loaded =
+        fixture_load(OUTPUT_RULE("'%toupper(proc.name) %join(\"->\", (proc.name, fd.sip))'"));
+    fixture_expect_loaded(&loaded);
+    struct made_event made;
+    fixture_event(&made, "connect; proc.name=sh; fd.sip=::1");
+    _cleanup_text_ struct text text = TEXT_INIT(65536);
+    rule_output_visit(rule_set_at(loaded.set, 0)->output, &made.event, record_field, &text);
+    cr_expect_str_eq(text_string(&text),
+                     "toupper(proc.name)=SH;proc.name=sh;join(->,(proc.name,fd.sip))=sh->::1;fd.sip=::1;");
 }
 
 static void expect_value(struct value value, const char *expected)

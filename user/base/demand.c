@@ -26,6 +26,32 @@ void demand_add_path(struct demand *demand, const char *text, size_t length, boo
     demand->paths[demand->paths_count++] = (struct demand_path){.text = copy, .prefix = prefix};
 }
 
+bool demand_reads(const struct demand *demand, const struct field *field)
+{
+    for (size_t i = 0; i < demand->reads_count; i++)
+        if (demand->reads[i] == field)
+            return true;
+    return demand->reads_all;
+}
+
+void demand_add_read(struct demand *demand, const struct field *field)
+{
+    if (demand_reads(demand, field))
+        return;
+    if (demand->reads_count < DEMAND_READS_MAX)
+        demand->reads[demand->reads_count++] = field;
+    else
+        demand->reads_all = true;
+}
+
+void demand_add_clue(struct demand *demand, const struct demand_clue *clue)
+{
+    if (demand->clues_count < DEMAND_CLUES_MAX)
+        demand->clues[demand->clues_count++] = *clue;
+    else
+        demand->any_clue[clue->type] = true;
+}
+
 void demand_free(struct demand *demand)
 {
     for (size_t i = 0; i < demand->paths_count; i++)

@@ -4,11 +4,11 @@
 #include "cli.h"
 #include "enrich.h"
 #include "pipeline.h"
+#include "rule_choice.h"
 #include "source.h"
 #include "wire/syscall.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <string.h>
 
 int cli_register_tables(void)
@@ -43,11 +43,13 @@ static const struct option long_options[] = {
     {"host-root", required_argument, NULL, OPT_HOST_ROOT},
     {"color", required_argument, NULL, OPT_COLOR},
     {"debug", no_argument, NULL, OPT_DEBUG},
+    RULE_CHOICE_OPTIONS,
     {},
 };
 
 struct run_options {
     struct pipeline_options pipeline;
+    struct rule_options rules;
     bool with_rules;
     char *syscalls[WIRE_SYSCALL_CALLS_MAX + 1]; // into the command line
 };
@@ -129,13 +131,16 @@ static int parse_option(int option, struct run_options *options)
         log_set_level(LOG_LEVEL_DEBUG);
         return 0;
     default:
-        fprintf(stderr, "agent: see: agent --help\n");
-        return -EINVAL;
+        break;
     }
+    int error = rule_choice_option(option, optarg, &options->rules);
+    if (error == -ENOENT)
+        fprintf(stderr, "agent: see: agent --help\n");
+    return error;
 }
 
 // The rule files are what is left of the command line; none means the built-in rules.
-static int load_rules(char **paths, int count, struct rule_set **ret_set)
+static int load_rules(const struct rule_options *options, char **paths, int count, struct rule_set **ret_set)
 {
     _cleanup_free_ struct rule_input *inputs = calloc((size_t)count + 1, sizeof(*inputs));
     if (!inputs)
@@ -143,18 +148,26 @@ static int load_rules(char **paths, int count, struct rule_set **ret_set)
     for (int i = 0; i < count; i++)
         inputs[i].path = paths[i];
     struct rule_report report = {};
-    int error = rule_set_load(inputs, count ? (size_t)count : 1, &report, ret_set);
+    int error = rule_set_load_with(options, inputs, count ? (size_t)count : 1, &report, ret_set);
     rule_report_print(&report, stderr, isatty(STDERR_FILENO));
     if (error)
         log_error("the rules have %zu errors; nothing was started", report.errors);
+    else
+        rule_choice_check(options);
     rule_report_free(&report);
     return error;
 }
 
+static void run_options_free(struct run_options *options)
+{
+    rule_choice_free(&options->rules);
+}
+
 int cli_run(int argc, char **argv)
 {
-    struct run_options options = {
+    struct run_options options _cleanup_(run_options_free) = {
         .pipeline = {.listen = "127.0.0.1:9560", .host_root = "", .ring_size = 4 << 20},
+        .rules = RULE_OPTIONS_INIT,
     };
     parse_color("auto", &options.pipeline.color);
     int option;
@@ -167,7 +180,7 @@ int cli_run(int argc, char **argv)
     }
 
     struct rule_set *rules = NULL;
-    if (options.with_rules && load_rules(argv + optind, argc - optind, &rules))
+    if (options.with_rules && load_rules(&options.rules, argv + optind, argc - optind, &rules))
         return 1;
     options.pipeline.rules = rules;
     int code = 1;

@@ -43,7 +43,9 @@ static bool bind_type(struct binder *binder, const struct rule_item *item, const
     struct judge judge = {.rule = rule};
     size_t index = event_type_index(type);
     set->demand.wanted[index] = true;
-    return bound_emit(bound, binder->compiler, &binder->readings, &judge) && judges_add(set, index, &judge) &&
+    output_demand(rule->output, type, &set->demand);
+    return bound_emit(bound, type, binder->compiler, &binder->readings, &judge) &&
+           judges_add(set, index, &judge) && bound_clues(bound, index, &binder->scratch, &set->demand) &&
            (!opens_files(type) || bound_demand(bound, &binder->scratch, &set->demand));
 }
 
@@ -71,13 +73,14 @@ static bool bind_rule(struct binder *binder, const struct rule_item *item, const
         const struct event_type *type = event_type_at(i);
         bool applies = false;
         // What is said of a process and of nothing else changes only when it starts a program.
-        if (!item->measure.specific && strcmp(type->name, "execve") != 0)
+        if (!item->measure.specific && !binder->compiler->every_type && strcmp(type->name, "execve") != 0)
             continue;
         if (!bind_type(binder, item, rule, type, &applies))
             return false;
         count += applies;
     }
-    warn_types(binder->compiler, item, count);
+    if (!binder->compiler->every_type)
+        warn_types(binder->compiler, item, count);
     return true;
 }
 
@@ -108,6 +111,29 @@ static const char *copy_text(struct arena *arena, const struct passage *passage)
     return arena_copy(arena, passage->text, length);
 }
 
+static bool is_meant(const struct rule_switch *rule_switch, const struct rule *rule)
+{
+    const char *what = rule_switch->what;
+    if (strncmp(what, "tag:", 4) != 0)
+        return strstr(rule->name, what);
+    for (const char *const *tag = rule->tags; *tag; tag++)
+        if (strcmp(*tag, what + 4) == 0)
+            return true;
+    return false;
+}
+
+static void apply_options(const struct rule_options *options, struct rule *rule)
+{
+    for (size_t i = 0; i < options->switches_count; i++) {
+        struct rule_switch *rule_switch = &options->switches[i];
+        if (!is_meant(rule_switch, rule))
+            continue;
+        rule_switch->matched = true;
+        rule->enabled = rule_switch->enable;
+    }
+    rule->enabled = rule->enabled && rule->priority <= options->priority;
+}
+
 static bool make_rule(struct compiler *compiler, struct rule_item *item, struct rule *rule)
 {
     struct arena *arena = &compiler->set->arena;
@@ -120,12 +146,29 @@ static bool make_rule(struct compiler *compiler, struct rule_item *item, struct 
     rule->source = "syscall";
     rule->enabled = item->enabled;
     rule->output = output_new(compiler, &item->output);
-    return rule->name && rule->description && rule->tags;
+    if (!rule->name || !rule->description || !rule->tags)
+        return false;
+    apply_options(compiler->options, rule);
+    return true;
 }
 
 static void binder_free(struct binder *binder)
 {
     arena_free(&binder->scratch);
+}
+
+static void add_read(struct demand *demand, const struct field *field)
+{
+    if (!field_is_context(field))
+        demand_add_read(demand, field);
+}
+
+static void add_term_reads(struct demand *demand, const struct term *term)
+{
+    if (term->kind == TERM_FIELD)
+        add_read(demand, term->field);
+    for (const struct term *part = term->first; part; part = part->next)
+        add_term_reads(demand, part);
 }
 
 bool compiler_bind(struct compiler *compiler)
@@ -135,18 +178,35 @@ bool compiler_bind(struct compiler *compiler)
     struct binder binder _cleanup_(binder_free) = {.compiler = compiler};
     set->rules = arena_alloc(&set->arena, (items->count + 1) * sizeof(*set->rules));
     set->round = arena_alloc(&set->arena, sizeof(*set->round));
-    if (!set->rules || !set->round)
+    set->composed = arena_alloc(&set->arena, sizeof(*set->composed));
+    if (!set->rules || !set->round || !set->composed)
+        return false;
+    const struct rule_item **kept = arena_alloc(&compiler->load, (items->count + 1) * sizeof(*kept));
+    if (!kept)
         return false;
     for (size_t i = 0; i < items->count; i++) {
-        set->rules[i].index = i;
-        if (!make_rule(compiler, items->entries[i].item, &set->rules[i]))
+        struct rule_item *item = items->entries[i].item;
+        struct rule *rule = &set->rules[set->count];
+        *rule = (struct rule){.index = set->count};
+        compiler->lenient = item->lenient ? item : NULL;
+        bool ok = item->left_out || make_rule(compiler, item, rule);
+        compiler->lenient = NULL;
+        if (!ok)
             return false;
-        set->count++;
+        if (!item->left_out)
+            kept[set->count++] = item;
     }
     if (compiler->report->errors || !compiler_measure(compiler))
         return true;
-    for (size_t i = 0; i < items->count; i++)
-        if (!bind_rule(&binder, items->entries[i].item, &set->rules[i]))
+    for (size_t i = 0; i < set->count; i++)
+        if (!bind_rule(&binder, kept[i], &set->rules[i]))
             return false;
+    for (size_t i = 0; i < binder.readings.count; i++) {
+        const struct reading *reading = binder.readings.entries[i].item;
+        if (reading->field)
+            add_read(&set->demand, reading->field);
+        if (reading->term)
+            add_term_reads(&set->demand, reading->term);
+    }
     return true;
 }

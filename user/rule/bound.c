@@ -12,6 +12,8 @@ static struct bound *bound_alloc(struct arena *arena, enum bound_kind kind)
 static bool is_hopeless(const struct comparison *comparison)
 {
     enum comparator comparator = comparison->comparator;
+    if (comparator == CMP_ONEOF || comparator == CMP_ANYOF || comparator == CMP_ALLOF)
+        return comparison->parts_count == 0;
     if (comparator != CMP_IN && comparator != CMP_INTERSECTS && comparator != CMP_PMATCH)
         return false;
     for (size_t i = 0; i < comparison->sets_count; i++)
@@ -22,17 +24,21 @@ static bool is_hopeless(const struct comparison *comparison)
 
 static struct bound *bound_test(const struct expr *expr, const struct event_type *type, struct arena *arena)
 {
-    const struct field *field = compiler_field(type, expr->name.text, expr->name.length);
+    const struct term *left = expr->left;
     struct value value;
     // A value that is missing compares with nothing.
-    if (!field || is_hopeless(expr->comparison))
+    if (!term_exists(left, type) || (expr->right && !term_exists(expr->right, type)) ||
+        (!expr->right && is_hopeless(expr->comparison)))
         return bound_alloc(arena, BOUND_FALSE);
-    if (compiler_constant(type, field, &value))
+    const struct field *field =
+        left->kind == TERM_FIELD ? compiler_field(type, left->name.text, left->name.length) : NULL;
+    if (field && !expr->right && compiler_constant(type, field, &value))
         return bound_alloc(arena, comparison_holds(expr->comparison, &value) ? BOUND_TRUE : BOUND_FALSE);
     struct bound *bound = bound_alloc(arena, BOUND_TEST);
     if (bound) {
+        bound->left = left;
+        bound->right = expr->right;
         bound->field = field;
-        bound->arg = &expr->field_arg;
         bound->comparison = expr->comparison;
     }
     return bound;

@@ -10,8 +10,10 @@ struct bound {
     enum bound_kind kind;
     struct bound *first;
     struct bound *next;
-    const struct field *field; // BOUND_TEST
-    const struct field_arg *arg;
+    // BOUND_TEST
+    const struct term *left;
+    const struct term *right;  // or NULL
+    const struct field *field; // of `left`, where that is a field alone; otherwise NULL
     const struct comparison *comparison;
 };
 
@@ -19,8 +21,11 @@ struct bound {
 struct bound *bound_new(const struct expr *expr, const struct event_type *type, struct arena *arena);
 
 // Turns it into steps. False: memory is short.
-bool bound_emit(const struct bound *bound, struct compiler *compiler, struct table *readings,
-                struct judge *ret_judge);
+bool bound_emit(const struct bound *bound, const struct event_type *type, struct compiler *compiler,
+                struct table *readings, struct judge *ret_judge);
 
 // Adds what the condition needs of a source that opens files. False: memory is short.
 bool bound_demand(const struct bound *bound, struct arena *arena, struct demand *demand);
+
+// Adds what tells early that an event of this type can match. The same.
+bool bound_clues(const struct bound *bound, size_t type, struct arena *arena, struct demand *demand);

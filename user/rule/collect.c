@@ -5,21 +5,44 @@
 #include <stdarg.h>
 #include <string.h>
 
-bool item_fail(struct collector *collector, const struct node *node, const char *format, ...)
+static void report_item(struct collector *collector, enum rule_severity severity, const char *code,
+                        const struct node *node, const char *format, va_list args)
 {
     char message[512];
+    vsnprintf(message, sizeof(message), format, args);
+    problem_at(collector->report, severity, code, place_of(collector->file, node), "%s", message);
+}
+
+bool item_fail(struct collector *collector, const struct node *node, const char *format, ...)
+{
     va_list args;
     va_start(args, format);
-    vsnprintf(message, sizeof(message), format, args);
+    report_item(collector, RULE_ERROR, CODE_ITEM, node, format, args);
     va_end(args);
-    problem_at(collector->report, RULE_ERROR, CODE_ITEM, place_of(collector->file, node), "%s", message);
     return false;
+}
+
+bool item_refuse(struct collector *collector, const struct node *node, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    report_item(collector, RULE_ERROR, CODE_VALIDATE, node, format, args);
+    va_end(args);
+    return false;
+}
+
+void item_warn(struct collector *collector, const char *code, const struct node *node, const char *format,
+               ...)
+{
+    va_list args;
+    va_start(args, format);
+    report_item(collector, RULE_WARNING, code, node, format, args);
+    va_end(args);
 }
 
 static void warn(struct collector *collector, const char *code, const struct node *node, const char *message)
 {
-    problem_at(collector->report, RULE_WARNING, code, place_of(collector->file, node), "\"%.80s\" %s",
-               node->text, message);
+    item_warn(collector, code, node, "\"%.80s\" %s", node->text, message);
 }
 
 static bool is_among(const struct node *key, const char *const *names)
@@ -43,7 +66,7 @@ static void check_keys(struct collector *collector, const struct node *item, con
         if (is_among(key, ignored))
             warn(collector, "LOAD_UNKNOWN_ITEM", key, "is not supported and has no effect");
         else if (!is_among(key, known))
-            warn(collector, "LOAD_UNKNOWN_ITEM", key,
+            warn(collector, "LOAD_UNKNOWN_KEY", key,
                  "is not a known key here and has no effect; is it misspelt?");
     }
 }
@@ -211,10 +234,21 @@ static bool collect_macro(struct collector *collector, const struct node *item, 
 
 static bool collect_rule(struct collector *collector, const struct node *item, const struct node *name)
 {
-    static const char *const known[] = {"rule",     "desc",          "condition", "output",     "priority",
-                                        "tags",     "enabled",       "source",    "exceptions", "append",
-                                        "override", "warn_evttypes", NULL};
-    static const char *const ignored[] = {"skip-if-unknown-filter", "capture", "capture_duration", NULL};
+    static const char *const known[] = {"rule",
+                                        "desc",
+                                        "condition",
+                                        "output",
+                                        "priority",
+                                        "tags",
+                                        "enabled",
+                                        "source",
+                                        "exceptions",
+                                        "append",
+                                        "override",
+                                        "warn_evttypes",
+                                        "skip-if-unknown-filter",
+                                        NULL};
+    static const char *const ignored[] = {"capture", "capture_duration", NULL};
     check_keys(collector, item, known, ignored);
     return rule_collect(collector, item, name);
 }
@@ -236,16 +270,15 @@ static bool collect_item(struct collector *collector, const struct node *item)
             return item_fail(collector, name, "the name of a %s must not be empty", kinds[i].key);
         return name && kinds[i].collect(collector, item, name);
     }
-    if (node_get(item, "required_engine_version"))
-        return true;
+    const struct node *version = node_get(item, "required_engine_version");
     const struct node *plugins = node_get(item, "required_plugin_versions");
-    if (!plugins)
-        return item_fail(
-            collector, item->first ? item->first : item,
-            "this is not a rule, macro or list: begin the item with \"rule:\", \"macro:\" or \"list:\"");
-    problem_at(collector->report, RULE_WARNING, "LOAD_UNKNOWN_ITEM", place_of(collector->file, plugins),
-               "plugins are not supported: rules that need one do not work");
-    return true;
+    if (version)
+        return engine_version_check(collector, version);
+    if (plugins)
+        return plugin_versions_check(collector, plugins);
+    return item_fail(
+        collector, item->first ? item->first : item,
+        "this is not a rule, macro or list: begin the item with \"rule:\", \"macro:\" or \"list:\"");
 }
 
 bool items_collect(struct items *items, const struct file *file, const struct node *documents,

@@ -58,7 +58,8 @@ static bool change_passage(struct collector *collector, const struct node *item,
 
 static bool change_rule(struct collector *collector, const struct node *item, struct rule_item *rule)
 {
-    static const char *const replaced_only[] = {"priority", "enabled", "warn_evttypes"};
+    static const char *const replaced_only[] = {"priority", "enabled", "warn_evttypes",
+                                                "skip-if-unknown-filter"};
     enum change change;
     for (size_t i = 0; node_get(item, "override") && i < ARRAY_SIZE(replaced_only); i++) {
         if (!item_change(collector, item, replaced_only[i], &change))
@@ -68,7 +69,9 @@ static bool change_rule(struct collector *collector, const struct node *item, st
                              "\"%s\" cannot be appended to: write %s: replace", replaced_only[i],
                              replaced_only[i]);
     }
-    if (!item_change(collector, item, "tags", &change))
+    enum change exceptions;
+    if (!item_change(collector, item, "tags", &change) ||
+        !item_change(collector, item, "exceptions", &exceptions))
         return false;
     bool warned = !rule->quiet;
     bool ok = change_passage(collector, item, "condition", &rule->condition) &&
@@ -76,7 +79,9 @@ static bool change_rule(struct collector *collector, const struct node *item, st
               change_passage(collector, item, "desc", &rule->description) &&
               read_priority(collector, item, rule) &&
               read_tags(collector, item, change == CHANGE_APPEND, rule) &&
+              exceptions_collect(collector, item, exceptions, rule) &&
               item_bool(collector, item, "enabled", &rule->enabled) &&
+              item_bool(collector, item, "skip-if-unknown-filter", &rule->lenient) &&
               item_bool(collector, item, "warn_evttypes", &warned);
     rule->quiet = !warned;
     return ok;
@@ -95,11 +100,6 @@ static bool check_required(struct collector *collector, const struct node *item,
 
 bool rule_collect(struct collector *collector, const struct node *item, const struct node *name)
 {
-    const struct node *exceptions = node_get(item, "exceptions");
-    if (exceptions && (exceptions->kind != NODE_SEQUENCE || exceptions->first))
-        return item_fail(collector, exceptions,
-                         "\"exceptions\" are not supported yet: write them into the condition, as "
-                         "\"and not (field = value)\"");
     const struct node *source = item_scalar(collector, item, "source");
     if (source && !node_is(source, "syscall")) {
         problem_at(collector->report, RULE_WARNING, "LOAD_UNKNOWN_SOURCE", place_of(collector->file, source),

@@ -9,8 +9,7 @@
 struct comparing {
     struct compiler *compiler;
     const struct expr *test;
-    const struct field *field;
-    const struct passage *passage;
+    const struct term *left;
     enum set_kind kind;
 };
 
@@ -84,8 +83,9 @@ static void report_literal(const struct comparing *comparing, const struct liter
 {
     if (!comparing->compiler->set->arena.failed)
         problem_at(comparing->compiler->report, RULE_ERROR, CODE_CONDITION, literal->place,
-                   "\"%.80s\" cannot be compared with %s: write %s", literal->text, comparing->field->name,
-                   needed(comparing->field->type));
+                   "\"%.80s\" cannot be compared with %.*s: write %s", literal->text,
+                   (int)comparing->left->name.length, comparing->left->name.text,
+                   needed(comparing->left->type));
 }
 
 static struct set *set_new(const struct comparing *comparing)
@@ -98,7 +98,8 @@ static struct set *set_new(const struct comparing *comparing)
 
 static void check_event_name(const struct comparing *comparing, const struct literal *literal)
 {
-    if (strcmp(comparing->field->name, "evt.type") == 0 && !event_name_known(literal->text))
+    const struct field *field = comparing->left->field;
+    if (field && strcmp(field->name, "evt.type") == 0 && !event_name_known(literal->text))
         problem_at(comparing->compiler->report, RULE_WARNING, "LOAD_UNKNOWN_EVENT", literal->place,
                    "\"%.80s\" is no type of event: see `list events` for those that there are",
                    literal->text);
@@ -251,35 +252,146 @@ static bool read_number(const struct comparing *comparing, struct comparison *co
     return !error;
 }
 
-const struct comparison *compiler_compare(struct compiler *compiler, const struct expr *test,
-                                          const struct passage *passage)
+__attribute__((format(printf, 4, 5))) static const struct comparison *
+fail(struct compiler *compiler, const struct expr *test, size_t offset, const char *format, ...)
 {
-    const struct field *field = test->field;
-    enum comparator comparator = test->comparator;
-    if (!comparator_fits(comparator, field->type)) {
-        problem_at(compiler->report, RULE_ERROR, CODE_CONDITION,
-                   place_in(passage, test->comparator_name.offset),
-                   "%s is of type %s, which \"%.*s\" does not compare: use %s", field->name,
-                   field_type_name(field->type), (int)test->comparator_name.length,
-                   test->comparator_name.text, comparators_for(field->type));
-        return NULL;
+    char message[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof(message), format, args);
+    va_end(args);
+    problem_at(compiler->report, RULE_ERROR, CODE_CONDITION, place_in(test->passage, offset), "%s", message);
+    return NULL;
+}
+
+static bool is_number(enum field_type type)
+{
+    return type == FIELD_INT || type == FIELD_UINT || type == FIELD_DURATION || type == FIELD_TIME;
+}
+
+// A field that may not stand on the right-hand side, or NULL.
+static const struct term *refused_right(const struct term *term)
+{
+    if (term->field && (term->field->many || term->field->arg == FIELD_ARG_INDEX || term->type == FIELD_IP))
+        return term;
+    for (const struct term *child = term->first; child; child = child->next) {
+        const struct term *refused = refused_right(child);
+        if (refused)
+            return refused;
     }
+    return NULL;
+}
+
+static const struct comparison *compare_terms(struct compiler *compiler, const struct expr *test,
+                                              struct comparison *comparison)
+{
+    const struct term *left = test->left, *right = test->right;
+    if (!term_resolve(compiler, test->right, test->passage, CODE_CONDITION))
+        return NULL;
+    const struct term *refused = refused_right(right);
+    if (refused)
+        return fail(compiler, test, refused->name.offset,
+                    "%.*s cannot stand on the right-hand side: put it on the left", (int)refused->name.length,
+                    refused->name.text);
+    if (test->comparator == CMP_PMATCH || test->comparator == CMP_REGEX || left->type == FIELD_IP)
+        return fail(compiler, test, right->name.offset, "%.*s takes no field on its right-hand side",
+                    (int)test->comparator_name.length, test->comparator_name.text);
+    if (left->type != right->type && !(is_number(left->type) && is_number(right->type)))
+        return fail(compiler, test, right->name.offset, "this is of type %s, the left-hand side of type %s",
+                    field_type_name(right->type), field_type_name(left->type));
+    if (right->many && !comparator_takes_list(test->comparator))
+        return fail(compiler, test, right->name.offset, "this has several values: compare with in");
+    return comparison;
+}
+
+static const struct comparison *add_part(struct compiler *compiler, const struct expr *test,
+                                         struct literal *literal)
+{
+    struct expr part = *test;
+    part.quantifier = QUANTIFIER_NONE;
+    part.literals = literal;
+    part.literals_count = 1;
+    return compiler_compare(compiler, &part);
+}
+
+static bool add_parts(struct compiler *compiler, const struct expr *test, struct comparison *comparison,
+                      size_t *capacity, struct literal *literals, size_t count)
+{
+    bool ok = true;
+    for (size_t i = 0; i < count; i++) {
+        if (comparison->parts_count == *capacity) {
+            const struct comparison **more =
+                arena_grow(&compiler->set->arena, comparison->parts, sizeof(*more), capacity);
+            if (!more)
+                return false;
+            comparison->parts = more;
+        }
+        const struct comparison *part = add_part(compiler, test, &literals[i]);
+        ok = part && ok;
+        comparison->parts[comparison->parts_count++] = part;
+    }
+    return ok;
+}
+
+// `startswith anyof (a, b)` is `startswith a` or `startswith b`, but reads the field once.
+static const struct comparison *compare_quantified(struct compiler *compiler, const struct expr *test,
+                                                   struct comparison *comparison)
+{
+    static const enum comparator comparators[] = {
+        [QUANTIFIER_ONE] = CMP_ONEOF, [QUANTIFIER_ANY] = CMP_ANYOF, [QUANTIFIER_ALL] = CMP_ALLOF};
+    size_t capacity = 0;
+    bool ok = true;
+    if (test->left->many)
+        return fail(compiler, test, test->left->name.offset,
+                    "%.*s has several values, which oneof, anyof and allof do not compare",
+                    (int)test->left->name.length, test->left->name.text);
+    comparison->comparator = comparators[test->quantifier];
+    for (size_t i = 0; i < test->literals_count; i++) {
+        struct literal *literal = &test->literals[i];
+        struct list *list = literal->quoted ? NULL : compiler_list(compiler, literal->text, literal->length);
+        if (list) {
+            list->definition.used = true;
+            ok = compiler_flatten(compiler, list) &&
+                 add_parts(compiler, test, comparison, &capacity, list->flat, list->flat_count) && ok;
+        } else {
+            ok = add_parts(compiler, test, comparison, &capacity, literal, 1) && ok;
+        }
+    }
+    return ok ? comparison : NULL;
+}
+
+const struct comparison *compiler_compare(struct compiler *compiler, const struct expr *test)
+{
+    const struct term *left = test->left;
+    enum comparator comparator = test->comparator;
+    if (!comparator_fits(comparator, left->type))
+        return fail(compiler, test, test->comparator_name.offset,
+                    "%.*s is of type %s, which \"%.*s\" does not compare: use %s", (int)left->name.length,
+                    left->name.text, field_type_name(left->type), (int)test->comparator_name.length,
+                    test->comparator_name.text, comparators_for(left->type));
+    if (left->many && left->kind == TERM_CALL && left->transformer == TRANSFORM_GETOPT &&
+        comparator != CMP_IN && comparator != CMP_INTERSECTS && comparator != CMP_EXISTS)
+        return fail(compiler, test, left->name.offset,
+                    "getopt() gives a list: compare it with in or intersects, or ask for one option, as in "
+                    "getopt(…)[b]");
     struct comparison *comparison = arena_alloc(&compiler->set->arena, sizeof(*comparison));
     if (!comparison)
         return NULL;
     comparison->comparator = comparator;
-    comparison->type = field->type;
-    const struct comparing comparing = {.compiler = compiler,
-                                        .test = test,
-                                        .field = field,
-                                        .passage = passage,
-                                        .kind = kind_of(comparator, field->type)};
+    comparison->type = left->type;
+    if (test->right)
+        return compare_terms(compiler, test, comparison);
+    if (test->quantifier == QUANTIFIER_ANY && comparator == CMP_EQ)
+        comparison->comparator = comparator = CMP_IN; // the same, and it is looked up
+    else if (test->quantifier != QUANTIFIER_NONE)
+        return compare_quantified(compiler, test, comparison);
+    const struct comparing comparing = {
+        .compiler = compiler, .test = test, .left = left, .kind = kind_of(comparator, left->type)};
     bool ok = true;
-    if (comparator == CMP_IN || comparator == CMP_INTERSECTS || comparator == CMP_PMATCH ||
-        (field->type == FIELD_IP && comparator != CMP_EXISTS))
+    if (comparator_takes_list(comparator) || (left->type == FIELD_IP && comparator != CMP_EXISTS))
         ok = read_list(&comparing, comparison);
     else if (comparator != CMP_EXISTS)
-        ok = field->type == FIELD_STRING ? read_text(&comparing, comparison)
-                                         : read_number(&comparing, comparison);
+        ok = left->type == FIELD_STRING ? read_text(&comparing, comparison)
+                                        : read_number(&comparing, comparison);
     return ok ? comparison : NULL;
 }

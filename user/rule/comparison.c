@@ -58,6 +58,22 @@ static bool string_holds(const struct comparison *comparison, const char *text, 
      : (comparator) == CMP_GT ? (left) > (right)  \
                               : (left) >= (right))
 
+static bool parts_hold(const struct comparison *comparison, const struct value *value)
+{
+    size_t held = 0;
+    for (size_t i = 0; i < comparison->parts_count; i++) {
+        bool holds = comparison_holds(comparison->parts[i], value);
+        if (holds && comparison->comparator == CMP_ANYOF)
+            return true;
+        if (!holds && comparison->comparator == CMP_ALLOF)
+            return false;
+        held += holds;
+    }
+    return comparison->comparator == CMP_ONEOF   ? held == 1
+           : comparison->comparator == CMP_ALLOF ? held > 0
+                                                 : false;
+}
+
 bool comparison_holds(const struct comparison *comparison, const struct value *value)
 {
     enum comparator comparator = comparison->comparator;
@@ -65,6 +81,8 @@ bool comparison_holds(const struct comparison *comparison, const struct value *v
         return true;
     if (comparator == CMP_IN || comparator == CMP_INTERSECTS || comparator == CMP_PMATCH)
         return in_sets(comparison, value);
+    if (comparator >= CMP_ONEOF)
+        return parts_hold(comparison, value);
     switch (comparison->type) {
     case FIELD_STRING:
         return string_holds(comparison, value->string.data, value->string.length);
@@ -81,4 +99,28 @@ bool comparison_holds(const struct comparison *comparison, const struct value *v
     default:
         return false;
     }
+}
+
+static __int128 number_of(const struct value *value)
+{
+    return value->type == FIELD_INT ? (__int128)value->i : (__int128)value->u;
+}
+
+bool comparison_pair_holds(const struct comparison *comparison, const struct value *left,
+                           const struct value *right)
+{
+    enum comparator comparator = comparison->comparator;
+    if (comparator == CMP_IN || comparator == CMP_INTERSECTS)
+        comparator = CMP_EQ;
+    if (comparison->type == FIELD_BOOL)
+        return (left->b == right->b) == (comparator == CMP_EQ);
+    if (comparison->type != FIELD_STRING)
+        return NUMBER_HOLDS(comparator, number_of(left), number_of(right));
+    const struct comparison with = {.comparator = comparator,
+                                    .type = FIELD_STRING,
+                                    .text = right->string.data,
+                                    .length = right->string.length,
+                                    .literal_length =
+                                        glob_literal_length(right->string.data, right->string.length)};
+    return comparison_holds(&with, left);
 }

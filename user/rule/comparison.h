@@ -27,6 +27,10 @@ enum comparator {
     CMP_BSTARTSWITH,
     CMP_ENDSWITH,
     CMP_REGEX,
+    // From here on: how many of the parts must hold; `field startswith anyof (a, b)`.
+    CMP_ONEOF,
+    CMP_ANYOF,
+    CMP_ALLOF,
 };
 
 // How the members of a set are kept; a list that is used in several ways has a set for each.
@@ -67,8 +71,14 @@ struct comparison {
         uint64_t u;
         bool b;
     };
-    const struct set **sets; // several values, and FIELD_IP
-    size_t sets_count;
+    union {
+        const struct set **sets;         // several values, and FIELD_IP
+        const struct comparison **parts; // CMP_ONEOF, CMP_ANYOF, CMP_ALLOF
+    };
+    union {
+        size_t sets_count;
+        size_t parts_count;
+    };
     const struct regex *regex;
 };
 
@@ -83,6 +93,9 @@ bool set_holds(const struct set *set, const struct value *value);
 
 // Whether one value of a field compares as asked for.
 bool comparison_holds(const struct comparison *comparison, const struct value *value);
+// The same for a value on the right-hand side; `in` and `intersects` ask whether the two are equal.
+bool comparison_pair_holds(const struct comparison *comparison, const struct value *left,
+                           const struct value *right);
 
 // Compiles a pattern that must match a whole value. 0, -ENOMEM, or -EINVAL and why and where.
 int regex_new(const char *pattern, size_t length, struct arena *arena, struct regex **ret_regex,

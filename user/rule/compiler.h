@@ -9,6 +9,9 @@ struct compiler {
     struct arena load;
     struct rule_report *report;
     struct rule_set *set;
+    const struct rule_options *options;
+    bool every_type;           // conditions about processes alone are judged on each event, too
+    struct rule_item *lenient; // the rule at hand, where an unknown field only leaves it out; otherwise NULL
 };
 
 // Parses the conditions, looks up what they name and makes the comparisons. False: memory is short.
@@ -26,9 +29,14 @@ bool compiler_constant(const struct event_type *type, const struct field *field,
 const char *compiler_arg(const struct field *field, const struct word *arg, struct arena *arena,
                          struct field_arg *ret_arg);
 
+// Adds a rule's exceptions to its condition. False: memory is short.
+bool compiler_except(struct compiler *compiler, struct rule_item *rule);
+
+// A value as a list in YAML gives it.
+struct literal literal_of(const struct file *file, const struct node *node);
+
 // The comparison that a test asks for. NULL: what is wrong is in the report, or memory is short.
-const struct comparison *compiler_compare(struct compiler *compiler, const struct expr *test,
-                                          const struct passage *passage);
+const struct comparison *compiler_compare(struct compiler *compiler, const struct expr *test);
 
 // The items of a list, lists within replaced by theirs. False: memory is short or the list is not sound.
 bool compiler_flatten(struct compiler *compiler, struct list *list);
@@ -50,3 +58,5 @@ bool compiler_bind(struct compiler *compiler);
 
 // Compiles an output. NULL: what is wrong is in the report, or memory is short.
 struct rule_output *output_new(struct compiler *compiler, const struct passage *passage);
+// Adds the fields of that type that the output reads.
+void output_demand(const struct rule_output *output, const struct event_type *type, struct demand *demand);

@@ -1,15 +1,16 @@
-// Which files a condition can be about, and whether it can be about an open that failed.
+// Which files a condition can be about, whether it can be about an open that failed, and what gives an event
+// away that it can match.
 #include "bound.h"
 
 #include <string.h>
 
 struct path {
-    const char *text;
+    const char *text; // of an address: struct network
     size_t length;
     bool prefix;
 };
 
-// The paths that some part of a condition can match. Not bounded: any.
+// The paths (or clues) of which any event has one that some part of a condition matches. Not bounded: any.
 struct paths {
     bool bounded;
     struct path *list;
@@ -60,12 +61,8 @@ static bool add_set(struct paths *paths, struct arena *arena, const struct set *
     return ok;
 }
 
-static bool test_paths(const struct bound *test, struct arena *arena, struct paths *paths)
+static bool comparison_paths(const struct comparison *comparison, struct arena *arena, struct paths *paths)
 {
-    const struct comparison *comparison = test->comparison;
-    if (strcmp(test->field->name, "fd.name") != 0)
-        return true;
-    paths->bounded = true;
     bool ok = true;
     switch (comparison->comparator) {
     case CMP_EQ:
@@ -81,21 +78,61 @@ static bool test_paths(const struct bound *test, struct arena *arena, struct pat
         for (size_t i = 0; ok && i < comparison->sets_count; i++)
             ok = add_set(paths, arena, comparison->sets[i]);
         return ok;
+    case CMP_ONEOF:
+    case CMP_ANYOF:
+        for (size_t i = 0; ok && paths->bounded && i < comparison->parts_count; i++)
+            ok = comparison_paths(comparison->parts[i], arena, paths);
+        return ok;
     default:
         paths->bounded = false;
         return true;
     }
 }
 
-static bool bound_paths(const struct bound *bound, struct arena *arena, struct paths *ret_paths)
+static bool test_paths(const struct bound *test, struct arena *arena, struct paths *paths)
+{
+    if (!test->field || test->right || strcmp(test->field->name, "fd.name") != 0)
+        return true;
+    paths->bounded = true;
+    return comparison_paths(test->comparison, arena, paths);
+}
+
+// The same for clues: names of processes, and single addresses, which are told apart by `prefix`.
+static bool test_clues(const struct bound *test, struct arena *arena, struct paths *paths)
+{
+    const struct comparison *comparison = test->comparison;
+    const char *field = test->field && !test->right ? test->field->name : "";
+    bool is_name = strcmp(field, "proc.name") == 0;
+    bool is_address = strcmp(field, "fd.sip") == 0 || strcmp(field, "fd.rip") == 0;
+    if ((!is_name && !is_address) || (comparison->comparator != CMP_EQ && comparison->comparator != CMP_IN))
+        return true;
+    paths->bounded = true;
+    if (is_name && comparison->comparator == CMP_EQ)
+        return paths_add(paths, arena, comparison->text, comparison->length, false);
+    bool ok = true;
+    for (size_t i = 0; ok && i < comparison->sets_count; i++) {
+        const struct table *members = &comparison->sets[i]->table;
+        for (size_t k = 0; ok && k < members->count; k++) {
+            const struct network *network = (const struct network *)members->entries[k].data;
+            if (is_address && network->bits != (network->family == 4 ? 32 : 128))
+                paths->bounded = false;
+            ok = paths_add(paths, arena, members->entries[k].data, members->entries[k].length, is_address);
+        }
+    }
+    return ok;
+}
+
+typedef bool (*test_fn)(const struct bound *test, struct arena *arena, struct paths *paths);
+
+static bool bound_paths(const struct bound *bound, struct arena *arena, test_fn test, struct paths *ret_paths)
 {
     struct paths paths = {.bounded = bound->kind == BOUND_OR || bound->kind == BOUND_FALSE};
-    if (bound->kind == BOUND_TEST && !test_paths(bound, arena, &paths))
+    if (bound->kind == BOUND_TEST && !test(bound, arena, &paths))
         return false;
     bool chain = bound->kind == BOUND_AND || bound->kind == BOUND_OR;
     for (const struct bound *child = bound->first; chain && child; child = child->next) {
         struct paths inner;
-        if (!bound_paths(child, arena, &inner))
+        if (!bound_paths(child, arena, test, &inner))
             return false;
         // All parts of an `and` must hold, so the one with the fewest paths will do.
         if (bound->kind == BOUND_AND) {
@@ -137,6 +174,8 @@ static bool is_bool(const struct comparison *comparison, bool truth)
 static bool test_means_success(const struct bound *test)
 {
     static const char *const opened[] = {"evt.is_open_read", "evt.is_open_write", "evt.is_open_exec"};
+    if (!test->field || test->right)
+        return false;
     const char *name = test->field->name;
     for (size_t i = 0; i < sizeof(opened) / sizeof(opened[0]); i++)
         if (strcmp(name, opened[i]) == 0)
@@ -163,11 +202,35 @@ bool bound_demand(const struct bound *bound, struct arena *arena, struct demand 
 {
     demand->failed_opens = demand->failed_opens || !means_success(bound);
     struct paths paths;
-    if (!bound_paths(bound, arena, &paths))
+    if (!bound_paths(bound, arena, test_paths, &paths))
         return false;
     if (!paths.bounded)
         demand->any_path = true;
     for (size_t i = 0; paths.bounded && i < paths.count; i++)
         demand_add_path(demand, paths.list[i].text, paths.list[i].length, paths.list[i].prefix);
+    return true;
+}
+
+bool bound_clues(const struct bound *bound, size_t type, struct arena *arena, struct demand *demand)
+{
+    struct paths clues;
+    if (!bound_paths(bound, arena, test_clues, &clues))
+        return false;
+    if (!clues.bounded)
+        demand->any_clue[type] = true;
+    for (size_t i = 0; clues.bounded && i < clues.count; i++) {
+        const struct path *found = &clues.list[i];
+        struct demand_clue clue = {.type = type};
+        if (found->prefix) {
+            const struct network *network = (const struct network *)found->text;
+            clue.address.family = network->family;
+            memcpy(clue.address.bytes, network->bytes, sizeof(clue.address.bytes));
+        } else if (found->length > 0 && found->length < sizeof(clue.name)) {
+            memcpy(clue.name, found->text, found->length);
+        } else {
+            continue; // no process has such a name
+        }
+        demand_add_clue(demand, &clue);
+    }
     return true;
 }

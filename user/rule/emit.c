@@ -5,32 +5,62 @@
 
 struct emitter {
     struct compiler *compiler;
+    const struct event_type *type;
     struct table *readings;
     struct step *steps;
     uint32_t count;
 };
 
-// Rules that read the same share the reading.
-static struct reading *reading_of(struct emitter *emitter, const struct bound *bound)
+// What is in memory under that name, made zeroed where there is none.
+static struct reading *reading_open(struct emitter *emitter, char *name, size_t size, bool *ret_fresh)
 {
-    struct arena *arena = &emitter->compiler->set->arena;
-    const char *key = bound->arg->set && bound->arg->key ? bound->arg->key : "";
-    size_t size = sizeof(bound->field) + strlen(key) + 1;
+    struct table_entry *entry = table_add(emitter->readings, &emitter->compiler->load, name, size);
+    if (!entry)
+        return NULL;
+    *ret_fresh = !entry->item;
+    if (!entry->item)
+        entry->item = arena_alloc(&emitter->compiler->set->arena, sizeof(struct reading));
+    return entry->item;
+}
+
+// A term that transforms is bound to each type of event on its own.
+static struct reading *reading_of_call(struct emitter *emitter, const struct term *term)
+{
+    const void *key[] = {term, emitter->type};
+    bool fresh;
+    char *name = arena_copy(&emitter->compiler->load, (const char *)key, sizeof(key));
+    struct reading *reading = name ? reading_open(emitter, name, sizeof(key), &fresh) : NULL;
+    if (!reading || !fresh)
+        return reading;
+    reading->term = term_bind(term, emitter->type, &emitter->compiler->set->arena);
+    reading->many = term->many;
+    // A list that a transformer makes is `in` another one only as a whole.
+    reading->list = term->many && term->transformer == TRANSFORM_GETOPT;
+    return reading->term ? reading : NULL;
+}
+
+// Rules that read the same share the reading.
+static struct reading *reading_of(struct emitter *emitter, const struct term *term)
+{
+    if (term->kind != TERM_FIELD)
+        return reading_of_call(emitter, term);
+    const struct field *field = compiler_field(emitter->type, term->name.text, term->name.length);
+    const struct field_arg *arg = &term->field_arg;
+    const char *key = arg->set && arg->key ? arg->key : "";
+    size_t size = sizeof(field) + strlen(key) + 1;
     char *name = arena_alloc(&emitter->compiler->load, size);
     if (!name)
         return NULL;
-    memcpy(name, &bound->field, sizeof(bound->field));
-    memcpy(name + sizeof(bound->field), key, strlen(key));
-    name[size - 1] = bound->arg->set ? 'a' : '-';
-    struct table_entry *entry = table_add(emitter->readings, &emitter->compiler->load, name, size);
-    if (!entry || entry->item)
-        return entry ? entry->item : NULL;
-    struct reading *reading = arena_alloc(arena, sizeof(*reading));
-    if (reading) {
-        reading->field = bound->field;
-        reading->arg = *bound->arg;
+    memcpy(name, &field, sizeof(field));
+    memcpy(name + sizeof(field), key, strlen(key));
+    name[size - 1] = arg->set ? 'a' : '-';
+    bool fresh;
+    struct reading *reading = reading_open(emitter, name, size, &fresh);
+    if (reading && fresh) {
+        reading->field = field;
+        reading->arg = *arg;
+        reading->many = field->many;
     }
-    entry->item = reading;
     return reading;
 }
 
@@ -70,10 +100,12 @@ static uint32_t emit(struct emitter *emitter, const struct bound *bound, uint32_
     default:
         break;
     }
-    emitter->steps[emitter->count] = (struct step){.reading = reading_of(emitter, bound),
-                                                   .comparison = bound->comparison,
-                                                   .on_true = on_true,
-                                                   .on_false = on_false};
+    emitter->steps[emitter->count] =
+        (struct step){.reading = reading_of(emitter, bound->left),
+                      .right = bound->right ? reading_of(emitter, bound->right) : NULL,
+                      .comparison = bound->comparison,
+                      .on_true = on_true,
+                      .on_false = on_false};
     return emitter->count++;
 }
 
@@ -85,10 +117,10 @@ static size_t count_tests(const struct bound *bound)
     return count;
 }
 
-bool bound_emit(const struct bound *bound, struct compiler *compiler, struct table *readings,
-                struct judge *ret_judge)
+bool bound_emit(const struct bound *bound, const struct event_type *type, struct compiler *compiler,
+                struct table *readings, struct judge *ret_judge)
 {
-    struct emitter emitter = {.compiler = compiler, .readings = readings};
+    struct emitter emitter = {.compiler = compiler, .type = type, .readings = readings};
     emitter.steps = arena_alloc(&compiler->set->arena, count_tests(bound) * sizeof(*emitter.steps));
     if (!emitter.steps)
         return false;

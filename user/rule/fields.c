@@ -44,6 +44,12 @@ const struct field *compiler_look_up(struct compiler *compiler, const struct wor
     if (field)
         return field;
     const char *near = field_suggest(name->text, name->length);
+    if (compiler->lenient) {
+        compiler->lenient->left_out = true;
+        problem_at(compiler->report, RULE_WARNING, "LOAD_UNKNOWN_FILTER", place_in(passage, name->offset),
+                   "unknown field \"%.*s\": the rule is left out", (int)name->length, name->text);
+        return NULL;
+    }
     problem_at(compiler->report, RULE_ERROR, code, place_in(passage, name->offset),
                "unknown field \"%.*s\"; %s%s%s", (int)name->length, name->text,
                near ? "did you mean \"" : "see `list events` for the fields that there are", near ? near : "",

@@ -53,6 +53,25 @@ struct macro {
     struct measure measure;
 };
 
+// The values of an exception, as one item gives them.
+struct exception_part {
+    const struct file *file;
+    const struct node *values; // a sequence
+    struct exception_part *next;
+};
+
+// What a rule does not report: `and not ((field comparator value and …) or …)`.
+struct exception {
+    const char *name;
+    const struct file *file;
+    const struct node *node;   // where its name, or the exception itself, stands
+    const struct node *fields; // a scalar or a sequence of them
+    const struct node *comps;  // of the same shape; NULL: `in` for a scalar, `=` for each of a sequence
+    struct exception_part *first;
+    struct exception_part *last;
+    struct exception *next;
+};
+
 struct rule_item {
     struct definition definition;
     struct passage condition;
@@ -62,7 +81,10 @@ struct rule_item {
     const char **tags;
     size_t tags_count;
     bool enabled;
-    bool quiet; // no warning where it names no event type
+    struct exception *exceptions;
+    bool quiet;    // no warning where it names no event type
+    bool lenient;  // left out where it names an unknown field (skip-if-unknown-filter)
+    bool left_out; // that is so
     struct expr *expr;
     struct measure measure;
 };

@@ -1,6 +1,7 @@
 #include "lexer.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct {
@@ -127,13 +128,28 @@ bool lexer_arg(struct lexer *lexer, struct word *ret_word)
     return true;
 }
 
-// Only quotes, backslashes and three blanks are escaped; any other backslash stays, so that a pattern such as
-// "\d+\.so" may be written as it is.
+// The byte of \xHH, or 0.
+static char hex_byte(const char *from, size_t left)
+{
+    if (left < 4 || from[1] != 'x' || !isxdigit((unsigned char)from[2]) || !isxdigit((unsigned char)from[3]))
+        return '\0';
+    const char digits[] = {from[2], from[3], '\0'};
+    return (char)strtoul(digits, NULL, 16);
+}
+
+// Only quotes, backslashes, three blanks and bytes such as \xff are escaped; any other backslash stays, so
+// that a pattern such as "\d+\.so" may be written as it is.
 static size_t unescape(char *to, const char *from, size_t length)
 {
     size_t used = 0;
     for (size_t i = 0; i < length; i++) {
         char next = i + 1 < length ? from[i + 1] : '\0';
+        char byte = from[i] == '\\' ? hex_byte(from + i, length - i) : '\0';
+        if (byte) {
+            to[used++] = byte;
+            i += 3;
+            continue;
+        }
         if (from[i] != '\\' || !next || !strchr("\\\"'nrt", next)) {
             to[used++] = from[i];
             continue;

@@ -11,7 +11,7 @@ struct list *compiler_list(struct compiler *compiler, const char *name, size_t l
 }
 
 // A text that carries its own quotes, as '"a b"' does in YAML, is meant without them.
-static struct literal literal_of(const struct file *file, const struct node *node)
+struct literal literal_of(const struct file *file, const struct node *node)
 {
     struct literal literal = {.text = node->text, .length = node->length, .place = place_of(file, node)};
     char first = node->length >= 2 ? node->text[0] : '\0';

@@ -3,7 +3,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -23,8 +22,21 @@ static void loader_free(struct loader *loader)
     rule_set_free(&loader->compiler.set);
 }
 
+// Told even where nothing is wrong with it.
+static bool report_file(struct loader *loader, const char *name)
+{
+    struct rule_report *report = loader->compiler.report;
+    char **files = reallocarray(report->files, report->files_count + 1, sizeof(*files));
+    if (!files)
+        return false;
+    report->files = files;
+    files[report->files_count] = strdup(name);
+    return files[report->files_count++];
+}
+
 static void report_unreadable(struct loader *loader, const char *path, const char *why)
 {
+    report_file(loader, path);
     struct file file = {.name = path};
     problem_at(loader->compiler.report, RULE_ERROR, CODE_FILE, place_of(&file, NULL),
                "this cannot be read as a rule file: %s", why);
@@ -41,11 +53,12 @@ static bool load_text(struct loader *loader, const char *name, const char *data,
     file->name = arena_copy(&compiler->load, name, strlen(name));
     file->data = data + skip;
     file->length = length - skip;
-    if (!file->name || !file_index(file, &compiler->load))
+    if (!file->name || !file_index(file, &compiler->load) || !report_file(loader, name))
         return false;
     const struct node *documents = yaml_read(file, &compiler->load, compiler->report);
     if (!documents)
         return !compiler->load.failed;
+    file->documents = documents;
     return items_collect(&compiler->items, file, documents, &compiler->load, compiler->report);
 }
 
@@ -66,50 +79,26 @@ static bool is_seen(struct loader *loader, const struct stat *status)
     return false;
 }
 
-// At most YAML_FILE_MAX bytes; -EFBIG where there are more.
-static ssize_t read_all(int fd, char *data)
-{
-    size_t length = 0;
-    for (;;) {
-        ssize_t count = read(fd, data + length, YAML_FILE_MAX + 1 - length);
-        if (count < 0 && errno == EINTR)
-            continue;
-        if (count < 0)
-            return -errno;
-        length += (size_t)count;
-        if (length > YAML_FILE_MAX)
-            return -EFBIG;
-        if (count == 0)
-            return (ssize_t)length;
-    }
-}
-
 static bool load_file(struct loader *loader, const char *path)
 {
-    // Opening a pipe must not wait for its writer.
-    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     struct stat status;
-    if (fd < 0 || fstat(fd, &status)) {
-        report_unreadable(loader, path, strerror(errno));
-        return true;
-    }
-    if (!S_ISREG(status.st_mode)) {
-        report_unreadable(loader, path, "it is not a regular file");
+    _cleanup_close_ int fd = file_open(path, &status);
+    if (fd < 0) {
+        report_unreadable(loader, path, file_error(fd));
         return true;
     }
     if (is_seen(loader, &status))
         return true;
-    _cleanup_free_ char *data = malloc(YAML_FILE_MAX + 1);
-    if (!data)
+    const char *data;
+    size_t length;
+    int error = file_read(fd, &loader->compiler.load, &data, &length);
+    if (error == -ENOMEM)
         return false;
-    ssize_t length = read_all(fd, data);
-    if (length < 0) {
-        report_unreadable(loader, path,
-                          length == -EFBIG ? "it is larger than 32 MiB; split it" : strerror((int)-length));
+    if (error) {
+        report_unreadable(loader, path, file_error(error));
         return true;
     }
-    const char *kept = arena_copy(&loader->compiler.load, data, (size_t)length);
-    return kept && load_text(loader, path, kept, (size_t)length);
+    return load_text(loader, path, data, length);
 }
 
 static int is_rule_file(const struct dirent *entry)
@@ -157,11 +146,11 @@ static bool load_input(struct loader *loader, const struct rule_input *input)
     return load_text(loader, "default.yaml (built in)", text, length);
 }
 
-int rule_set_load(const struct rule_input *inputs, size_t count, struct rule_report *ret_report,
-                  struct rule_set **ret_set)
+int rule_set_load_with(const struct rule_options *options, const struct rule_input *inputs, size_t count,
+                       struct rule_report *ret_report, struct rule_set **ret_set)
 {
     memset(ret_report, 0, sizeof(*ret_report));
-    struct loader loader _cleanup_(loader_free) = {.compiler.report = ret_report};
+    struct loader loader _cleanup_(loader_free) = {.compiler = {.report = ret_report, .options = options}};
     struct compiler *compiler = &loader.compiler;
     compiler->set = calloc(1, sizeof(*compiler->set));
     if (!compiler->set)
@@ -169,12 +158,86 @@ int rule_set_load(const struct rule_input *inputs, size_t count, struct rule_rep
     for (size_t i = 0; i < count; i++)
         if (!load_input(&loader, &inputs[i]))
             return -ENOMEM;
-    bool ok = compiler_resolve(compiler) && compiler_bind(compiler);
+    bool ok = compiler_resolve(compiler) && (options->syntax_only || compiler_bind(compiler));
     report_sort(ret_report);
     if (!ok)
         return -ENOMEM;
     if (ret_report->errors)
         return -EINVAL;
     *ret_set = TAKE_PTR(compiler->set);
+    return 0;
+}
+
+int rule_set_load(const struct rule_input *inputs, size_t count, struct rule_report *ret_report,
+                  struct rule_set **ret_set)
+{
+    const struct rule_options options = RULE_OPTIONS_INIT;
+    return rule_set_load_with(&options, inputs, count, ret_report, ret_set);
+}
+
+static void compiler_free(struct compiler *compiler)
+{
+    arena_free(&compiler->load);
+    rule_set_free(&compiler->set);
+}
+
+// A text that is no file, as one scalar.
+static struct passage *passage_of(struct compiler *compiler, const char *name, const char *text,
+                                  size_t length)
+{
+    struct arena *arena = &compiler->load;
+    struct file *file = arena_alloc(arena, sizeof(*file));
+    struct node *node = arena_alloc(arena, sizeof(*node));
+    struct passage *passage = arena_alloc(arena, sizeof(*passage));
+    const char *copy = arena_copy(arena, text, length);
+    if (!file || !node || !passage || !copy)
+        return NULL;
+    *file = (struct file){.name = name, .data = copy, .length = length};
+    *node = (struct node){.kind = NODE_SCALAR, .style = STYLE_RAW, .text = copy, .length = length};
+    return file_index(file, arena) && passage_add(passage, arena, file, node) && passage_join(passage, arena)
+               ? passage
+               : NULL;
+}
+
+int rule_condition_parse(const char *text, size_t length, struct rule_report *ret_report)
+{
+    memset(ret_report, 0, sizeof(*ret_report));
+    struct compiler compiler _cleanup_(compiler_free) = {.report = ret_report};
+    const struct passage *passage = passage_of(&compiler, "condition", text, length);
+    if (!passage)
+        return -ENOMEM;
+    if (condition_parse(passage, &compiler.load, ret_report))
+        return 0;
+    return ret_report->errors ? -EINVAL : -ENOMEM;
+}
+
+int rule_set_load_condition(const char *text, size_t length, struct rule_report *ret_report,
+                            struct rule_set **ret_set)
+{
+    memset(ret_report, 0, sizeof(*ret_report));
+    const struct rule_options options = RULE_OPTIONS_INIT;
+    struct compiler compiler _cleanup_(compiler_free) = {
+        .report = ret_report, .options = &options, .every_type = true};
+    const struct passage *condition = passage_of(&compiler, "condition", text, length);
+    const struct passage *nothing = passage_of(&compiler, "condition", "", 0);
+    struct rule_item *rule = arena_alloc(&compiler.load, sizeof(*rule));
+    compiler.set = calloc(1, sizeof(*compiler.set));
+    if (!condition || !nothing || !rule || !compiler.set)
+        return -ENOMEM;
+    const struct part *part = condition->first;
+    rule->definition = (struct definition){.name = "condition", .file = part->file, .node = part->node};
+    rule->condition = *condition;
+    rule->output = rule->description = *nothing;
+    rule->enabled = rule->quiet = true;
+    struct table_entry *entry = table_add(&compiler.items.rules, &compiler.load, "condition", 9);
+    if (!entry)
+        return -ENOMEM;
+    entry->item = rule;
+    bool ok = compiler_resolve(&compiler) && compiler_bind(&compiler);
+    if (!ok)
+        return -ENOMEM;
+    if (ret_report->errors)
+        return -EINVAL;
+    *ret_set = TAKE_PTR(compiler.set);
     return 0;
 }

@@ -88,6 +88,8 @@ static size_t walk_next(struct walk *walk)
 
 size_t node_locate(const struct file *file, const struct node *scalar, size_t offset)
 {
+    if (scalar->style == STYLE_RAW)
+        return scalar->offset + (offset < scalar->length ? offset : scalar->length);
     struct walk walk = {
         .data = file->data, .length = file->length, .at = text_start(file, scalar), .style = scalar->style};
     size_t behind = walk.at;

@@ -1,6 +1,6 @@
 #include "base/cleanup.h"
 #include "compiler.h"
-#include "lexer.h"
+#include "parser.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -14,9 +14,12 @@ struct piece {
     const struct field *field; // NULL at the end of the output
     bool context;              // then `field` is the same for all types of event
     struct field_arg arg;
+    const struct term *
+        *terms;      // instead: what transformers make, by event_type_index(); NULL where it lacks a field
     const char *key; // as written
     size_t width;    // 0: as long as it is
     bool first;      // not used earlier in the output
+    bool silent;     // only for who visits the fields: a transformer reads it
 };
 
 struct rule_output {
@@ -83,6 +86,74 @@ static bool look_up(struct maker *maker, const struct word *name, const struct w
     return true;
 }
 
+static void term_key(const struct term *term, struct text *text)
+{
+    text_add_bytes(text, term->name.text, term->kind == TERM_LIST ? 0 : term->name.length);
+    if (term->kind == TERM_CALL || term->kind == TERM_LIST)
+        text_add_char(text, '(');
+    for (const struct term *child = term->first; child; child = child->next) {
+        term_key(child, text);
+        text_add(text, child->next ? "," : "");
+    }
+    if (term->kind == TERM_CALL || term->kind == TERM_LIST)
+        text_add_char(text, ')');
+    if (term->has_arg)
+        text_addf(text, "[%.*s]", (int)term->arg.length, term->arg.text);
+}
+
+static bool bind_call(struct maker *maker, const struct term *term, struct piece *piece)
+{
+    struct arena *arena = &maker->compiler->set->arena;
+    piece->terms = arena_alloc(arena, EVENT_TYPES_MAX * sizeof(*piece->terms));
+    for (size_t i = 0; piece->terms && i < event_type_count(); i++) {
+        if (!term_exists(term, event_type_at(i)))
+            continue;
+        piece->terms[i] = term_bind(term, event_type_at(i), arena);
+        if (!piece->terms[i])
+            return false;
+    }
+    return piece->terms;
+}
+
+// The fields within are told to who visits the output, too.
+static bool add_inner(struct maker *maker, const struct term *term)
+{
+    bool ok = true;
+    for (const struct term *child = term->first; ok && child; child = child->next) {
+        struct piece piece = {.silent = true};
+        ok = child->kind != TERM_FIELD
+                 ? add_inner(maker, child)
+                 : look_up(maker, &child->name, child->has_arg ? &child->arg : NULL, &piece) &&
+                       maker_add(maker, &piece);
+    }
+    return ok;
+}
+
+// Reads transformer(…), whose name was taken.
+static bool read_call(struct maker *maker, struct lexer *lexer, const struct word *name, struct piece *piece)
+{
+    struct compiler *compiler = maker->compiler;
+    struct parser parser = {.lexer = *lexer,
+                            .passage = maker->passage,
+                            .arena = &compiler->load,
+                            .report = compiler->report,
+                            .code = CODE_OUTPUT};
+    struct term *term = parse_call(&parser, name);
+    *lexer = parser.lexer;
+    if (!term || !term_resolve(compiler, term, maker->passage, CODE_OUTPUT))
+        return false;
+    _cleanup_text_ struct text key = TEXT_INIT(VALUE_MAX);
+    term_key(term, &key);
+    piece->key = arena_copy(&compiler->set->arena, text_string(&key), key.length);
+    struct table_entry *entry =
+        piece->key ? table_add(&maker->keys, &compiler->load, piece->key, key.length) : NULL;
+    if (!entry || !bind_call(maker, term, piece))
+        return false;
+    piece->first = !entry->item;
+    entry->item = (void *)piece->key;
+    return maker_add(maker, piece) && add_inner(maker, term);
+}
+
 // Reads [width]field[argument]; the percent sign was taken.
 static bool read_field(struct maker *maker, struct lexer *lexer)
 {
@@ -105,6 +176,9 @@ static bool read_field(struct maker *maker, struct lexer *lexer)
     if (blank || !lexer_name(lexer, &name))
         return maker_fail(maker, start - 1,
                           "there is no field behind this percent sign: write %% for the sign itself");
+    enum transformer transformer;
+    if (lexer->at < lexer->length && lexer->text[lexer->at] == '(' && transformer_find(&name, &transformer))
+        return read_call(maker, lexer, &name, &piece);
     bool has_arg = lexer->at < lexer->length && lexer->text[lexer->at] == '[';
     if (has_arg) {
         lexer->at++;
@@ -149,8 +223,36 @@ struct rule_output *output_new(struct compiler *compiler, const struct passage *
     return maker_add(&maker, &end) && ok ? maker.output : NULL;
 }
 
-static bool piece_get(const struct piece *piece, const struct event *event, struct value *ret_value)
+static void add_reads(const struct term *term, struct demand *demand)
 {
+    if (term->kind == TERM_FIELD && term->field && !field_is_context(term->field))
+        demand_add_read(demand, term->field);
+    for (const struct term *child = term->first; child; child = child->next)
+        add_reads(child, demand);
+}
+
+void output_demand(const struct rule_output *output, const struct event_type *type, struct demand *demand)
+{
+    for (size_t i = 0; i < output->count; i++) {
+        const struct piece *piece = &output->pieces[i];
+        const struct term *term = piece->terms ? piece->terms[event_type_index(type)] : NULL;
+        if (term)
+            add_reads(term, demand);
+        if (!piece->field || piece->context)
+            continue;
+        const struct field *field = field_find(type, piece->field->name, strlen(piece->field->name));
+        if (field)
+            demand_add_read(demand, field);
+    }
+}
+
+static bool piece_get(const struct piece *piece, const struct event *event, struct arena *arena,
+                      struct value *ret_value)
+{
+    if (piece->terms) {
+        const struct term *term = piece->terms[event_type_index(event->type)];
+        return term && term_get(term, event, 0, arena, ret_value);
+    }
     const struct field *field = piece->field;
     if (!piece->context)
         field = field_find(event->type, field->name, strlen(field->name));
@@ -176,15 +278,16 @@ static void add_padded(struct text *text, const char *value, size_t length, size
 static void piece_render(const struct piece *piece, const struct event *event, struct text *text)
 {
     struct value value;
+    _cleanup_arena_ struct arena arena = {0};
     if (piece->width == 0) {
-        if (piece_get(piece, event, &value))
+        if (piece_get(piece, event, &arena, &value))
             value_render(&value, text);
         else
             text_add(text, "<NA>");
         return;
     }
     _cleanup_text_ struct text plain = TEXT_INIT(VALUE_MAX);
-    if (piece_get(piece, event, &value))
+    if (piece_get(piece, event, &arena, &value))
         value_render(&value, &plain);
     else
         text_add(&plain, "<NA>");
@@ -196,7 +299,7 @@ void rule_output_render(const struct rule_output *output, const struct event *ev
     for (size_t i = 0; i < output->count; i++) {
         const struct piece *piece = &output->pieces[i];
         text_add_bytes(text, piece->before, piece->before_length);
-        if (piece->field)
+        if ((piece->field || piece->terms) && !piece->silent)
             piece_render(piece, event, text);
     }
 }
@@ -207,7 +310,8 @@ void rule_output_visit(const struct rule_output *output, const struct event *eve
     for (size_t i = 0; i < output->count; i++) {
         const struct piece *piece = &output->pieces[i];
         struct value value;
+        _cleanup_arena_ struct arena arena = {0};
         if (piece->first)
-            visit(piece->key, piece_get(piece, event, &value) ? &value : NULL, context);
+            visit(piece->key, piece_get(piece, event, &arena, &value) ? &value : NULL, context);
     }
 }

@@ -76,6 +76,29 @@ static char *line_of(const struct file *file, unsigned line)
     return end - start > LINE_TEXT_MAX ? NULL : strndup(file->data + start, end - start);
 }
 
+static void find_item(struct rule_problem *problem, const struct file *file)
+{
+    static const char *const kinds[] = {"rule", "macro", "list", "required_engine_version",
+                                        "required_plugin_versions"};
+    const struct node *found = NULL;
+    const struct node *document = file->documents ? file->documents->first : NULL;
+    for (; document; document = document->next)
+        for (const struct node *item = document->kind == NODE_SEQUENCE ? document->first : NULL; item;
+             item = item->next)
+            if (item->kind == NODE_MAPPING && item->offset <= problem->offset)
+                found = item;
+    for (size_t i = 0; found && i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        const struct node *name = node_get(found, kinds[i]);
+        if (!name)
+            continue;
+        problem->item = kinds[i];
+        problem->item_name = strdup(i < 3 && name->kind == NODE_SCALAR ? name->text : "");
+        problem->item_at.offset = found->offset;
+        file_position(file, found->offset, &problem->item_at.line, &problem->item_at.column);
+        return;
+    }
+}
+
 static void problem_add(struct rule_report *report, enum rule_severity severity, const char *code,
                         const struct file *file, size_t offset, bool placed, const char *format, va_list args)
 {
@@ -91,6 +114,8 @@ static void problem_add(struct rule_report *report, enum rule_severity severity,
     if (placed && file->lines) {
         file_position(file, offset, &problem->line, &problem->column);
         problem->line_text = line_of(file, problem->line);
+        problem->offset = offset;
+        find_item(problem, file);
     }
 }
 
@@ -162,8 +187,12 @@ void rule_report_free(struct rule_report *report)
     for (size_t i = 0; i < report->problems_count; i++) {
         free(report->problems[i].file);
         free(report->problems[i].line_text);
+        free(report->problems[i].item_name);
         free(report->problems[i].message);
     }
+    for (size_t i = 0; i < report->files_count; i++)
+        free(report->files[i]);
+    free(report->files);
     free(report->problems);
     memset(report, 0, sizeof(*report));
 }

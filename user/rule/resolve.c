@@ -18,25 +18,16 @@ report(struct compiler *compiler, const struct passage *passage, size_t offset, 
     problem_at(compiler->report, RULE_ERROR, CODE_CONDITION, place_in(passage, offset), "%s", message);
 }
 
-static void resolve_test(struct compiler *compiler, struct expr *test, const struct passage *passage)
+static void resolve_test(struct compiler *compiler, struct expr *test)
 {
-    const struct word *name = &test->name;
-    test->field = compiler_look_up(compiler, name, passage, CODE_CONDITION);
-    if (!test->field)
-        return;
-    const char *wrong =
-        compiler_arg(test->field, test->has_arg ? &test->arg : NULL, &compiler->set->arena, &test->field_arg);
-    if (wrong) {
-        report(compiler, passage, test->has_arg ? test->arg.offset : name->offset, "%s", wrong);
-        return;
-    }
-    test->comparison = compiler_compare(compiler, test, passage);
+    if (term_resolve(compiler, test->left, test->passage, CODE_CONDITION))
+        test->comparison = compiler_compare(compiler, test);
 }
 
 // `visibility`: macros from there on are not yet defined.
-static void resolve_macro(struct compiler *compiler, struct expr *expr, const struct passage *passage,
-                          size_t visibility)
+static void resolve_macro(struct compiler *compiler, struct expr *expr, size_t visibility)
 {
+    const struct passage *passage = expr->passage;
     const struct word *name = &expr->name;
     const struct table_entry *entry = table_find(&compiler->items.macros, name->text, name->length);
     struct macro *macro = entry ? entry->item : NULL;
@@ -58,27 +49,37 @@ static void resolve_macro(struct compiler *compiler, struct expr *expr, const st
                (int)name->length, name->text, (int)name->length, name->text);
 }
 
-static void resolve_expr(struct compiler *compiler, struct expr *expr, const struct passage *passage,
-                         size_t visibility)
+static void resolve_expr(struct compiler *compiler, struct expr *expr, size_t visibility)
 {
     if (expr->kind == EXPR_TEST)
-        resolve_test(compiler, expr, passage);
+        resolve_test(compiler, expr);
     else if (expr->kind == EXPR_MACRO)
-        resolve_macro(compiler, expr, passage, visibility);
+        resolve_macro(compiler, expr, visibility);
     for (struct expr *child = expr->first; child; child = child->next)
-        resolve_expr(compiler, child, passage, visibility);
+        resolve_expr(compiler, child, visibility);
 }
 
-static bool resolve_condition(struct compiler *compiler, struct passage *passage, size_t visibility,
-                              struct expr **ret_expr)
+static bool parse_passage(struct compiler *compiler, struct passage *passage, struct expr **ret_expr)
 {
     if (is_empty(passage))
         return true;
     if (!passage_join(passage, &compiler->load))
         return false;
     *ret_expr = condition_parse(passage, &compiler->load, compiler->report);
-    if (*ret_expr)
-        resolve_expr(compiler, *ret_expr, passage, visibility);
+    return true;
+}
+
+static bool resolve_rule(struct compiler *compiler, struct rule_item *rule)
+{
+    if (!parse_passage(compiler, &rule->condition, &rule->expr))
+        return false;
+    if (!rule->expr || compiler->options->syntax_only)
+        return true;
+    if (!compiler_except(compiler, rule))
+        return false;
+    compiler->lenient = rule->lenient ? rule : NULL;
+    resolve_expr(compiler, rule->expr, SIZE_MAX);
+    compiler->lenient = NULL;
     return true;
 }
 
@@ -104,17 +105,18 @@ bool compiler_resolve(struct compiler *compiler)
     }
     for (size_t i = 0; i < items->macros.count; i++) {
         struct macro *macro = items->macros.entries[i].item;
-        if (macro &&
-            !resolve_condition(compiler, &macro->condition, macro->definition.visibility, &macro->expr))
+        if (macro && !parse_passage(compiler, &macro->condition, &macro->expr))
             return false;
+        if (macro && macro->expr && !compiler->options->syntax_only)
+            resolve_expr(compiler, macro->expr, macro->definition.visibility);
     }
     for (size_t i = 0; i < items->rules.count; i++) {
         struct rule_item *rule = items->rules.entries[i].item;
-        if (rule && !resolve_condition(compiler, &rule->condition, SIZE_MAX, &rule->expr))
+        if (rule && !resolve_rule(compiler, rule))
             return false;
     }
     // What is broken may be what would have used them.
-    if (compiler->report->errors == 0) {
+    if (compiler->report->errors == 0 && !compiler->options->syntax_only) {
         warn_unused(compiler, &items->macros, "LOAD_UNUSED_MACRO", "macro");
         warn_unused(compiler, &items->lists, "LOAD_UNUSED_LIST", "list");
     }

@@ -11,6 +11,8 @@ void rule_set_free(struct rule_set **set)
         return;
     regex_free_all((*set)->regexes);
     demand_free(&(*set)->demand);
+    if ((*set)->composed)
+        arena_free((*set)->composed);
     arena_free(&(*set)->arena);
     free(*set);
     *set = NULL;
@@ -36,41 +38,88 @@ void rule_set_demand(const struct rule_set *set, struct demand *ret_demand)
         demand_add_path(ret_demand, path->text, strlen(path->text), path->prefix);
     }
     ret_demand->any_path = ret_demand->any_path || set->demand.any_path;
+    for (size_t i = 0; i < set->demand.reads_count; i++)
+        demand_add_read(ret_demand, set->demand.reads[i]);
+    for (size_t i = 0; i < set->demand.clues_count; i++)
+        demand_add_clue(ret_demand, &set->demand.clues[i]);
+    for (size_t i = 0; i < EVENT_TYPES_MAX; i++)
+        ret_demand->any_clue[i] = ret_demand->any_clue[i] || set->demand.any_clue[i];
+    ret_demand->reads_all = ret_demand->reads_all || set->demand.reads_all;
 }
 
-// Of a field with several values, one that compares as asked will do; only `!=` asks it of all.
-static bool holds_for_more(const struct step *step, const struct event *event, bool holds)
+static inline bool read_value(const struct rule_set *set, const struct reading *reading,
+                              const struct event *event, size_t nth, struct value *ret_value)
 {
-    const struct reading *reading = step->reading;
-    bool every = step->comparison->comparator == CMP_NE;
-    struct value value;
-    for (size_t nth = 1; holds == every && nth < VALUES_MAX; nth++) {
-        if (!field_get(reading->field, event, &reading->arg, nth, &value))
+    return __builtin_expect(reading->term != NULL, 0)
+               ? term_get(reading->term, event, nth, set->composed, ret_value)
+               : field_get(reading->field, event, &reading->arg, nth, ret_value);
+}
+
+static inline bool read_first(const struct rule_set *set, struct reading *reading, const struct event *event,
+                              uint64_t round)
+{
+    if (reading->round != round) {
+        reading->present = read_value(set, reading, event, 0, &reading->value);
+        reading->round = round;
+    }
+    return reading->present;
+}
+
+// One value on the left, and on the right one, or for `in` and `intersects` any.
+static bool value_holds(const struct rule_set *set, const struct step *step, const struct event *event,
+                        const struct value *left)
+{
+    const struct reading *right = step->right;
+    if (!right)
+        return comparison_holds(step->comparison, left);
+    struct value value = right->value;
+    bool holds = comparison_pair_holds(step->comparison, left, &value);
+    for (size_t nth = 1; !holds && right->many && nth < VALUES_MAX; nth++) {
+        if (!read_value(set, right, event, nth, &value))
             break;
-        holds = comparison_holds(step->comparison, &value);
+        holds = comparison_pair_holds(step->comparison, left, &value);
     }
     return holds;
 }
 
-static bool step_holds(const struct step *step, const struct event *event, uint64_t round)
+// Of a field with several values, one that compares as asked will do; only `!=` asks it of all, and so does
+// `in` of a list. Kept out of the way of the usual case, which is one value on each side.
+__attribute__((noinline)) static bool holds_for_more(const struct rule_set *set, const struct step *step,
+                                                     const struct event *event, bool holds)
 {
-    struct reading *reading = step->reading;
-    if (reading->round != round) {
-        reading->present = field_get(reading->field, event, &reading->arg, 0, &reading->value);
-        reading->round = round;
+    const struct reading *reading = step->reading;
+    enum comparator comparator = step->comparison->comparator;
+    bool every = comparator == CMP_NE || (comparator == CMP_IN && reading->list);
+    struct value value;
+    for (size_t nth = 1; holds == every && nth < VALUES_MAX; nth++) {
+        if (!read_value(set, reading, event, nth, &value))
+            break;
+        holds = value_holds(set, step, event, &value);
     }
-    if (!reading->present)
-        return false;
-    bool holds = comparison_holds(step->comparison, &reading->value);
-    return reading->field->many ? holds_for_more(step, event, holds) : holds;
+    return holds;
 }
 
-static bool judge_holds(const struct judge *judge, const struct event *event, uint64_t round)
+static bool step_holds(const struct rule_set *set, const struct step *step, const struct event *event,
+                       uint64_t round)
+{
+    struct reading *reading = step->reading;
+    if (!read_first(set, reading, event, round))
+        return false;
+    if (!step->right && !reading->many)
+        return comparison_holds(step->comparison, &reading->value);
+    if (step->right && !read_first(set, step->right, event, round))
+        return false;
+    bool holds = value_holds(set, step, event, &reading->value);
+    return reading->many ? holds_for_more(set, step, event, holds) : holds;
+}
+
+static bool judge_holds(const struct rule_set *set, const struct judge *judge, const struct event *event,
+                        uint64_t round)
 {
     uint32_t at = judge->entry;
     while (at < STEP_FAILS) {
         const struct step *step = &judge->steps[at];
-        at = step_holds(step, event, round) ? step->on_true : step->on_false;
+        at = step_holds(set, step, event, round) ? step->on_true : step->on_false;
     }
     return at == STEP_HOLDS;
 }
@@ -80,9 +129,11 @@ size_t rule_set_match(const struct rule_set *set, const struct event *event, enu
 {
     const struct judges *judges = &set->types[event_type_index(event->type)];
     uint64_t round = ++*set->round;
+    if (set->composed->total)
+        arena_reset(set->composed);
     size_t count = 0;
     for (size_t i = 0; i < judges->count; i++) {
-        if (!judge_holds(&judges->list[i], event, round))
+        if (!judge_holds(set, &judges->list[i], event, round))
             continue;
         on_match(judges->list[i].rule, event, context);
         count++;

@@ -3,13 +3,17 @@
 
 #include "comparison.h"
 #include "rule.h"
+#include "term.h"
 
 // A field as some rules read it. Each is read once an event, however many rules ask.
 struct reading {
     const struct field *field;
     struct field_arg arg;
-    uint64_t round; // in which it was last read
+    const struct term *term; // instead of the field: what transformers make
+    uint64_t round;          // in which it was last read
     bool present;
+    bool many; // may have several values
+    bool list; // `in` asks whether all of them are among the others
     struct value value;
 };
 
@@ -19,6 +23,7 @@ enum { STEP_HOLDS = UINT32_MAX, STEP_FAILS = UINT32_MAX - 1 };
 struct step {
     struct reading *reading;
     const struct comparison *comparison;
+    struct reading *right; // what it is compared with, where that is read too; or NULL
     uint32_t on_true;
     uint32_t on_false;
 };
@@ -43,5 +48,6 @@ struct rule_set {
     size_t count;
     struct judges types[EVENT_TYPES_MAX]; // by event_type_index()
     struct demand demand;
-    uint64_t *round; // counts the events that were judged
+    uint64_t *round;        // counts the events that were judged
+    struct arena *composed; // what transformers made of the values of one event
 };

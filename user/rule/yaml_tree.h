@@ -5,6 +5,9 @@
 #include "rule.h"
 
 #include <stddef.h>
+#include <sys/stat.h>
+
+struct node;
 
 // The bytes of one file.
 struct file {
@@ -13,10 +16,19 @@ struct file {
     size_t length;
     size_t *lines; // offset of the start of each line
     size_t lines_count;
+    const struct node *documents; // once read
 };
 
 enum node_kind { NODE_SCALAR, NODE_SEQUENCE, NODE_MAPPING };
-enum node_style { STYLE_PLAIN, STYLE_SINGLE_QUOTED, STYLE_DOUBLE_QUOTED, STYLE_LITERAL, STYLE_FOLDED };
+// STYLE_RAW: the value is the bytes of the file, from `offset` on.
+enum node_style {
+    STYLE_PLAIN,
+    STYLE_SINGLE_QUOTED,
+    STYLE_DOUBLE_QUOTED,
+    STYLE_LITERAL,
+    STYLE_FOLDED,
+    STYLE_RAW,
+};
 
 struct node {
     enum node_kind kind;
@@ -34,6 +46,12 @@ enum {
     YAML_DEPTH_MAX = 32,
     YAML_NODES_MAX = 2000000,
 };
+
+// A descriptor of a regular file, or a negative errno that file_error() explains.
+int file_open(const char *path, struct stat *ret_status);
+// 0 or the same; at most YAML_FILE_MAX bytes.
+int file_read(int fd, struct arena *arena, const char **ret_data, size_t *ret_length);
+const char *file_error(int error);
 
 // Fills `lines`. False: memory is short.
 bool file_index(struct file *file, struct arena *arena);

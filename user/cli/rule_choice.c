@@ -1,0 +1,50 @@
+#include "rule_choice.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static int add_switch(const char *what, bool enable, struct rule_options *options)
+{
+    struct rule_switch *more =
+        reallocarray(options->switches, options->switches_count + 1, sizeof(*options->switches));
+    if (!more)
+        return -ENOMEM;
+    options->switches = more;
+    more[options->switches_count++] = (struct rule_switch){.what = what, .enable = enable};
+    return 0;
+}
+
+int rule_choice_option(int option, const char *value, struct rule_options *options)
+{
+    switch (option) {
+    case OPT_PRIORITY:
+        if (priority_parse(value, &options->priority) == 0)
+            return 0;
+        log_error("--priority is Emergency, Alert, Critical, Error, Warning, Notice, Informational or Debug, "
+                  "not \"%s\"",
+                  value);
+        return -EINVAL;
+    case OPT_ENABLE:
+    case OPT_DISABLE:
+        return add_switch(value, option == OPT_ENABLE, options);
+    default:
+        return -ENOENT;
+    }
+}
+
+void rule_choice_check(const struct rule_options *options)
+{
+    for (size_t i = 0; i < options->switches_count; i++)
+        if (!options->switches[i].matched)
+            log_warning("--%s %s: there is no such rule", options->switches[i].enable ? "enable" : "disable",
+                        options->switches[i].what);
+}
+
+void rule_choice_free(struct rule_options *options)
+{
+    free(options->switches);
+    options->switches = NULL;
+    options->switches_count = 0;
+}
