@@ -5,7 +5,7 @@
 #include "bpf/lib/path_filter.h"
 #include "bpf/lib/task.h"
 
-#define O_FORGOTTEN 01300 // O_CREAT | O_EXCL | O_TRUNC, which do_dentry_open() drops from f_flags
+#define O_FORGOTTEN 02001300 // O_CREAT, O_EXCL, O_TRUNC and O_CLOEXEC, which an open file does not keep
 #define AT_FDCWD -100
 #define IORING_OP_OPENAT 18
 #define IORING_OP_OPENAT2 28
@@ -156,14 +156,14 @@ out:
 // One program for all calls, since verifying it is most of the time it takes to start; the call's number
 // tells them apart.
 SEC("tracepoint/syscalls")
-int file_open_tp(struct trace_event_raw_sys_exit *context)
+int file_open_tp(struct syscall_exit_context *context)
 {
     struct task_struct *task = (void *)bpf_get_current_task();
-    long result = context->ret;
+    long result = context->result;
     if (result < 0 && !filter_failed)
         return 0;
     __u16 type = 0;
-    while (type < WIRE_FILE_TYPES && call_numbers[type] != syscall_number(context->id))
+    while (type < WIRE_FILE_TYPES && call_numbers[type] != context->number)
         type++;
     if (type == WIRE_FILE_TYPES)
         return 0;

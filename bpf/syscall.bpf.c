@@ -3,7 +3,6 @@
 // Only the tracepoints of the chosen calls are attached.
 #include "wire/syscall.h"
 #include "bpf/lib/common.h"
-#include "bpf/lib/task.h"
 
 // Which histogram a call's number belongs to, plus one; 0: not watched.
 const volatile __u8 slots[WIRE_SYSCALL_NR_MAX];
@@ -46,23 +45,23 @@ INLINE __u32 bucket_of(__u64 duration_ns)
 }
 
 SEC("tracepoint/syscalls")
-int syscall_enter_tp(struct trace_event_raw_sys_enter *context)
+int syscall_enter_tp(struct syscall_enter_context *context)
 {
     __u64 key = bpf_get_current_pid_tgid();
-    struct begun begun = {.time_ns = bpf_ktime_get_ns(), .call = syscall_number(context->id)};
+    struct begun begun = {.time_ns = bpf_ktime_get_ns(), .call = (__u64)context->number};
     if (bpf_map_update_elem(&inside, &key, &begun, BPF_ANY))
         lost_add(WIRE_LOST_STATE_FULL);
     return 0;
 }
 
 SEC("tracepoint/syscalls")
-int syscall_exit_tp(struct trace_event_raw_sys_exit *context)
+int syscall_exit_tp(struct syscall_exit_context *context)
 {
     __u64 now = bpf_ktime_get_ns();
     __u64 key = bpf_get_current_pid_tgid();
     struct begun *begun = bpf_map_lookup_elem(&inside, &key);
     // Another call's entry: this call began before we were attached.
-    if (!begun || begun->call != (__u64)syscall_number(context->id) || begun->call >= WIRE_SYSCALL_NR_MAX)
+    if (!begun || begun->call != (__u64)context->number || begun->call >= WIRE_SYSCALL_NR_MAX)
         return 0;
     __u64 duration = now - begun->time_ns;
     __u32 slot = slots[begun->call];

@@ -53,6 +53,20 @@ struct bpf_sock_addr {
     __u32 protocol;
 };
 
+// The contexts of the tracepoints syscalls/sys_enter_* and sys_exit_*, as their format files give them. (The
+// kernel's BTF has trace_event_raw_sys_exit for these, with a long where the kernel writes an int.)
+struct syscall_enter_context {
+    __u64 common;
+    __s32 number;
+};
+
+struct syscall_exit_context {
+    __u64 common;
+    __s32 number;
+    __u32 unused;
+    __s64 result;
+};
+
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 // The helpers' numbers; the kernel's BTF tells which exist.
@@ -269,18 +283,6 @@ struct sock {
 
 struct socket {
     struct sock *sk;
-};
-
-// --- Contexts of classic tracepoints ---
-
-struct trace_event_raw_sys_enter {
-    long id;
-    unsigned long args[6];
-};
-
-struct trace_event_raw_sys_exit {
-    long id;
-    long ret;
 };
 
 #pragma clang attribute pop

@@ -115,6 +115,20 @@ INLINE enum path_step path_walk_up(struct path_walk *walk, struct path_name *ret
     return PATH_COMPONENT;
 }
 
+// A file that is in no directory, such as one in memory (memfd_create), is its own parent and has a name all
+// the same. Pipes and the like have an empty one, the root of a file system is called "/".
+INLINE void path_append_alone(const struct path_walk *walk, char *data, volatile __u32 *cursor, __u32 limit)
+{
+    struct dentry *dentry = walk->dentry;
+    __u32 at = *cursor;
+    if (dentry == walk->mount_root || BPF_CORE_READ(dentry, d_parent) != dentry || at > limit)
+        return;
+    long length =
+        bpf_probe_read_kernel_str(data + at, WIRE_PATH_COMPONENT_MAX, BPF_CORE_READ(dentry, d_name.name));
+    if (length > 1 && data[at] != '/')
+        *cursor = at + length;
+}
+
 // Appends a wire path at data[*cursor] and moves the cursor on, which stays at or below `limit` +
 // WIRE_PATH_COMPONENT_MAX: `data` must be that large. Returns whether the walk had to stop early.
 // The cursor must lie in a map's memory: the verifier then takes it for unknown in each round of the loop,
@@ -124,6 +138,7 @@ INLINE bool path_append(const struct path *path, char *data, volatile __u32 *cur
     struct path_walk walk;
     struct path_name name = {};
     path_walk_begin(&walk, path);
+    path_append_alone(&walk, data, cursor, limit);
     for (int i = 0; i < WIRE_PATH_DEPTH_MAX; i++) {
         enum path_step step = path_walk_up(&walk, &name);
         if (step == PATH_END)

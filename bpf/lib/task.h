@@ -44,7 +44,8 @@ INLINE void header_fill(struct wire_header *header, struct task_struct *task, __
     header->tid = BPF_CORE_READ(task, pid);
     header->uid = BPF_CORE_READ(cred, euid.val);
     header->gid = BPF_CORE_READ(cred, egid.val);
-    BPF_CORE_READ_INTO(&header->comm, leader, comm);
+    // As a string, so that what lies behind the name does not come along.
+    bpf_core_read_str(&header->comm, sizeof(header->comm), &leader->comm);
 }
 
 INLINE __u32 task_loginuid(struct task_struct *task)
@@ -70,13 +71,6 @@ INLINE long registers_syscall(struct pt_regs *regs)
 #else
     return BPF_CORE_READ(regs, syscallno);
 #endif
-}
-
-// The call's number from a classic tracepoint's context: BTF declares a long, but the kernel writes an int
-// (struct syscall_tp_t in kernel/trace/trace_syscalls.c) and leaves the upper half as it was.
-INLINE int syscall_number(long id)
-{
-    return (int)id;
 }
 
 // The open file behind a descriptor of the current task, or NULL.

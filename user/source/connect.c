@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "connect.skel.h"
+#include "filter_set.h"
 #include "hook.h"
 #include "wire/connect.h"
 
@@ -202,6 +203,36 @@ static void stop(void)
     skeleton = NULL;
 }
 
+// Whether a rule reads what is known only when connect() returns. Without that a connection is reported when
+// it is asked for, by one program instead of two.
+static bool return_wanted(const struct demand *demand)
+{
+    static const field_get_fn early[] = {get_remote_ip, get_remote_port, get_l4proto, get_type, get_typechar};
+    for (size_t i = 0; i < ARRAY_SIZE(connect_fields); i++) {
+        bool is_early = false;
+        for (size_t k = 0; k < ARRAY_SIZE(early); k++)
+            is_early = is_early || connect_fields[i].get == early[k];
+        if (!is_early && demand_reads(demand, &connect_fields[i]))
+            return true;
+    }
+    return false;
+}
+
+static void fill_clues(const struct demand *demand)
+{
+    size_t type = event_type_index(&types[WIRE_CONNECT_CONNECT]);
+    skeleton->data->wake_all = demand->any_clue[type];
+    for (size_t i = 0; i < demand->clues_count; i++) {
+        const struct demand_clue *clue = &demand->clues[i];
+        if (clue->type != type)
+            continue;
+        if (clue->name[0])
+            filter_set_add(skeleton->bss->wake_names, filter_set_bytes(clue->name));
+        else
+            filter_set_add(skeleton->bss->wake_addresses, filter_set_bytes(clue->address.bytes));
+    }
+}
+
 static int start(const struct source_env *env, struct source_report *ret_report)
 {
     bool wanted = env->everything || env->demand->wanted[event_type_index(&types[WIRE_CONNECT_CONNECT])];
@@ -211,7 +242,7 @@ static int start(const struct source_env *env, struct source_report *ret_report)
          .program = "connect_return_tp",
          .attach_point = "tracepoint/syscalls/sys_exit_connect",
          .attach = hook_attach_tracepoint,
-         .wanted = wanted},
+         .wanted = env->everything || (wanted && return_wanted(env->demand))},
         {.name = "connect IPv4",
          .program = "connect_v4_cgroup",
          .attach_point = "cgroup/connect4",
@@ -231,14 +262,16 @@ static int start(const struct source_env *env, struct source_report *ret_report)
     if (!skeleton)
         return hook_load_failed(-errno, ret_report);
     skeleton->rodata->source_id = env->id;
-    skeleton->rodata->join_results = true;
+    skeleton->rodata->join_results = hooks[0].wanted;
     int error = hook_prepare(skeleton->obj, env, hooks, ARRAY_SIZE(hooks));
     if (!error)
         error = connect_bpf__load(skeleton);
-    if (error)
+    if (error) {
         hook_load_failed(error, ret_report);
-    else
+    } else {
+        fill_clues(env->demand);
         error = hook_attach_all(skeleton->obj, hooks, ARRAY_SIZE(hooks), &attached, ret_report);
+    }
     if (error)
         stop();
     return error;

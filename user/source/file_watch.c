@@ -1,7 +1,7 @@
 #include "file_watch.h"
 
 #include "base/series.h"
-#include "wire/path_filter.h"
+#include "filter_set.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -24,18 +24,6 @@ static struct watched {
 static size_t watched_count;
 static struct file_watch_sets sets;
 
-static uint32_t name_hash(const char *name, size_t length)
-{
-    uint64_t words[2] = {};
-    memcpy(words, name, length < sizeof(words) ? length : sizeof(words));
-    return path_filter_hash(words[0], words[1], (uint32_t)length);
-}
-
-static void set_add(__u64 *set, uint32_t bit)
-{
-    set[bit >> 6] |= UINT64_C(1) << (bit & 63);
-}
-
 // The component that stands for a path. False where there is none.
 static bool add_anchor(const struct demand_path *path)
 {
@@ -51,7 +39,7 @@ static bool add_anchor(const struct demand_path *path)
         begin--;
     if (begin == end)
         return false;
-    set_add(path->prefix ? sets.directory : sets.leaf, name_hash(begin, (size_t)(end - begin)));
+    filter_set_add(path->prefix ? sets.directory : sets.leaf, filter_set_name(begin, (size_t)(end - begin)));
     return true;
 }
 
@@ -99,7 +87,7 @@ void file_watch_tick(void)
             continue;
         watched[i].dev = (uint32_t)(major(status.st_dev) << 20 | minor(status.st_dev));
         watched[i].ino = status.st_ino;
-        set_add(fresh, path_filter_hash(status.st_ino, 0, 0));
+        filter_set_add(fresh, path_filter_hash(status.st_ino, 0, 0));
     }
     // Word by word: a program that reads meanwhile sees the old or the new word, both of which hold every
     // inode that stayed.
