@@ -1,0 +1,241 @@
+// The part of the harness that is about files and processes.
+#include "harness.h"
+
+#include <criterion/options.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+
+enum { ARGUMENTS_MAX = 64, TEXTS_MAX = 4096 };
+
+static char directory[64];
+static char *texts[TEXTS_MAX]; // freed when the test ends
+static size_t texts_count;
+
+// One test at a time: each looks at the whole machine.
+int main(int argc, char **argv)
+{
+    struct criterion_test_set *tests = criterion_initialize();
+    criterion_options.jobs = 1;
+    int code = 0;
+    if (criterion_handle_args(argc, argv, true))
+        code = !criterion_run_all_tests(tests);
+    criterion_finalize(tests);
+    return code;
+}
+
+// --- Files ---
+
+char *format_text(const char *format, ...)
+{
+    char *text = NULL;
+    va_list args;
+    va_start(args, format);
+    cr_assert_geq(vasprintf(&text, format, args), 0);
+    va_end(args);
+    cr_assert_lt(texts_count, (size_t)TEXTS_MAX);
+    return texts[texts_count++] = text;
+}
+
+const char *test_dir(void)
+{
+    return directory;
+}
+
+const char *test_path(const char *format, ...)
+{
+    char *name = NULL;
+    va_list args;
+    va_start(args, format);
+    cr_assert_geq(vasprintf(&name, format, args), 0);
+    va_end(args);
+    const char *path = format_text("%s/%s", directory, name);
+    free(name);
+    return path;
+}
+
+void write_file(const char *path, const char *text)
+{
+    _cleanup_fclose_ FILE *file = fopen(path, "we");
+    cr_assert(file, "%s: %s", path, strerror(errno));
+    cr_assert_geq(fputs(text, file), 0);
+}
+
+char *read_whole_file(const char *path)
+{
+    _cleanup_fclose_ FILE *file = fopen(path, "re");
+    char *text = NULL;
+    size_t capacity = 0;
+    if (!file)
+        return NULL;
+    if (getdelim(&text, &capacity, '\0', file) < 0) {
+        free(text);
+        return strdup("");
+    }
+    return text;
+}
+
+void copy_file(const char *from, const char *to)
+{
+    _cleanup_close_ int in = open(from, O_RDONLY | O_CLOEXEC);
+    _cleanup_close_ int out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
+    cr_assert(in >= 0 && out >= 0, "%s to %s: %s", from, to, strerror(errno));
+    ssize_t count;
+    while ((count = sendfile(out, in, NULL, 1 << 20)) > 0)
+        ;
+    cr_assert_eq(count, 0);
+}
+
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *walk)
+{
+    return remove(path) && errno != ENOENT ? -1 : 0;
+}
+
+void test_setup(void)
+{
+    if (geteuid() != 0)
+        cr_skip_test("watching the kernel needs root");
+    strcpy(directory, "/tmp/inferscope-test-XXXXXX");
+    cr_assert(mkdtemp(directory));
+    chmod(directory, 0755);
+}
+
+void test_teardown(void)
+{
+    if (directory[0])
+        nftw(directory, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+    while (texts_count)
+        free(texts[--texts_count]);
+}
+
+// --- Processes ---
+
+const char *actor_copy(const char *name)
+{
+    char self[4096];
+    ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    cr_assert_gt(length, 0);
+    self[length] = '\0';
+    *strrchr(self, '/') = '\0';
+    const char *copy = test_path("%s", name);
+    copy_file(format_text("%s/actor", self), copy);
+    return copy;
+}
+
+int wait_for_exit(pid_t pid)
+{
+    int status;
+    while (waitpid(pid, &status, 0) < 0)
+        cr_assert_eq(errno, EINTR, "waitpid: %s", strerror(errno));
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static void collect_arguments(const char *program, va_list rest, char **ret_arguments)
+{
+    size_t count = 0;
+    for (const char *next = program; next; next = va_arg(rest, const char *)) {
+        cr_assert_lt(count + 1, (size_t)ARGUMENTS_MAX);
+        ret_arguments[count++] = (char *)next;
+    }
+    ret_arguments[count] = NULL;
+}
+
+// In the child: runs the program with these descriptors as its first three, where they are not -1.
+static _Noreturn void become(char **arguments, int in, int out)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if ((in >= 0 && dup2(in, 0) < 0) || (out >= 0 && (dup2(out, 1) < 0 || dup2(out, 2) < 0)))
+        _exit(126);
+    execvp(arguments[0], arguments);
+    _exit(127);
+}
+
+int run_program(const char *program, ...)
+{
+    char *arguments[ARGUMENTS_MAX];
+    va_list rest;
+    va_start(rest, program);
+    collect_arguments(program, rest, arguments);
+    va_end(rest);
+    pid_t pid = fork();
+    cr_assert_geq(pid, 0);
+    if (pid == 0)
+        become(arguments, -1, -1);
+    return wait_for_exit(pid);
+}
+
+int run_captured(char **ret_output, const char *program, ...)
+{
+    char *arguments[ARGUMENTS_MAX];
+    va_list rest;
+    va_start(rest, program);
+    collect_arguments(program, rest, arguments);
+    va_end(rest);
+    int ends[2];
+    cr_assert_eq(pipe2(ends, O_CLOEXEC), 0);
+    pid_t pid = fork();
+    cr_assert_geq(pid, 0);
+    if (pid == 0)
+        become(arguments, -1, ends[1]);
+    close(ends[1]);
+    FILE *stream = fdopen(ends[0], "r");
+    size_t capacity = 0;
+    *ret_output = NULL;
+    if (getdelim(ret_output, &capacity, '\0', stream) < 0) {
+        free(*ret_output);
+        *ret_output = strdup("");
+    }
+    fclose(stream);
+    return wait_for_exit(pid);
+}
+
+pid_t start_waiting(int *ret_stdin, const char *program, ...)
+{
+    char *arguments[ARGUMENTS_MAX];
+    va_list rest;
+    va_start(rest, program);
+    collect_arguments(program, rest, arguments);
+    va_end(rest);
+    int in[2], out[2];
+    char byte;
+    cr_assert_eq(pipe2(in, O_CLOEXEC), 0);
+    cr_assert_eq(pipe2(out, O_CLOEXEC), 0);
+    pid_t pid = fork();
+    cr_assert_geq(pid, 0);
+    if (pid == 0)
+        become(arguments, in[0], out[1]);
+    close(in[0]);
+    close(out[1]);
+    // It says that it waits, so that it certainly runs from here on.
+    cr_assert_eq(read(out[0], &byte, 1), 1, "%s does not run", program);
+    close(out[0]);
+    *ret_stdin = in[1];
+    return pid;
+}
+
+void in_child(int (*act)(const void *), const void *argument)
+{
+    pid_t pid = fork();
+    cr_assert_geq(pid, 0);
+    if (pid == 0)
+        _exit(act(argument));
+    int code = wait_for_exit(pid);
+    cr_assert_eq(code, 0, "the child ended with %d", code);
+}
+
+bool kernel_at_least(int major, int minor)
+{
+    struct utsname kernel;
+    int has_major = 0, has_minor = 0;
+    uname(&kernel);
+    sscanf(kernel.release, "%d.%d", &has_major, &has_minor);
+    return has_major > major || (has_major == major && has_minor >= minor);
+}

@@ -1,0 +1,206 @@
+// The program as a person uses it: bad input, signals, what it says of itself, a ring that overflows.
+#include "harness.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <math.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+TestSuite(agent, TEST_SUITE);
+
+static const char quiet_rule[] = "- rule: quiet\n"
+                                 "  desc: matches nothing that happens\n"
+                                 "  condition: evt.type = openat and fd.name = /nowhere/at/all\n"
+                                 "  output: x\n"
+                                 "  priority: NOTICE\n";
+
+// Runs the agent with a rule file that cannot be loaded: exit code 1, and all of these words.
+static void expect_refused(const char *rules, const char *words)
+{
+    _cleanup_free_ char *output = NULL;
+    int code = run_captured(&output, agent_path(), "--rules", rules, "--listen", "none", NULL);
+    cr_expect_eq(code, 1, "exit code %d for %s", code, rules);
+    cr_expect(strstr(output, words), "\"%s\" is not in: %.400s", words, output);
+    cr_expect(strstr(output, "nothing was started"), "%.400s", output);
+}
+
+Test(agent, rule_files_that_cannot_be_loaded)
+{
+    const char *broken = test_path("broken.yaml");
+    write_file(broken, "- rule: x\n  desc: [unclosed\n");
+    expect_refused(test_path("missing.yaml"), "No such file or directory");
+    expect_refused(broken, "broken.yaml:3:1: error:");
+    expect_refused(agent_path(), "is it a rule file?");
+}
+
+Test(agent, mistake_in_a_rule_has_place_and_advice)
+{
+    const char *path = test_path("mistake.yaml");
+    write_file(path, "- rule: x\n"
+                     "  desc: d\n"
+                     "  condition: >\n"
+                     "    evt.type = execve and\n"
+                     "    proc.nam = sh\n"
+                     "  output: x\n"
+                     "  priority: NOTICE\n");
+    expect_refused(path, "mistake.yaml:5:5: error: unknown field \"proc.nam\"; did you mean \"proc.name\"?");
+    expect_refused(path, "    5 |     proc.nam = sh\n      |     ^\n");
+    _cleanup_free_ char *output = NULL;
+    cr_expect_eq(run_captured(&output, agent_path(), "check", path, NULL), 1);
+    cr_expect(strstr(output, "mistake.yaml:5:5: error:"), "%s", output);
+}
+
+Test(agent, port_that_is_taken)
+{
+    const char *rules = test_path("rules.yaml");
+    write_file(rules, quiet_rule);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof(address);
+    cr_assert_eq(bind(fd, (struct sockaddr *)&address, length), 0);
+    cr_assert_eq(listen(fd, 1), 0);
+    getsockname(fd, (struct sockaddr *)&address, &length);
+    const char *listen_at = format_text("127.0.0.1:%u", ntohs(address.sin_port));
+    _cleanup_free_ char *output = NULL;
+    cr_expect_eq(run_captured(&output, agent_path(), "--rules", rules, "--listen", listen_at, NULL), 1);
+    cr_expect(strstr(output, "another program does; choose a free port with --listen"), "%s", output);
+    close(fd);
+}
+
+Test(agent, command_lines_that_make_no_sense)
+{
+    _cleanup_free_ char *output = NULL;
+    cr_expect_eq(run_captured(&output, agent_path(), "--no-such-option", NULL), 2);
+    free(TAKE_PTR(output));
+    cr_expect_eq(run_captured(&output, agent_path(), "nonsense", NULL), 2);
+    free(TAKE_PTR(output));
+    cr_expect_eq(run_captured(&output, agent_path(), "--json", NULL), 2);
+    cr_expect(strstr(output, "nothing to do"), "%s", output);
+}
+
+Test(agent, without_root_it_says_so)
+{
+    _cleanup_free_ char *output = NULL;
+    int ends[2];
+    cr_assert_eq(pipe(ends), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        dup2(ends[1], STDERR_FILENO);
+        if (setgroups(0, NULL) || setgid(65534) || setuid(65534))
+            _exit(99);
+        // Inside a directory that is closed to others it could not even be found.
+        execl(agent_path(), "agent", "--rules", NULL);
+        _exit(98);
+    }
+    close(ends[1]);
+    char text[512] = "";
+    ssize_t size = read(ends[0], text, sizeof(text) - 1);
+    int code = wait_for_exit(pid);
+    if (code == 98)
+        cr_skip_test("the agent lies where an ordinary user cannot run it");
+    cr_expect_gt(size, 0);
+    cr_expect_eq(code, 1);
+    cr_expect(strstr(text, "needs root"), "%s", text);
+    close(ends[0]);
+}
+
+Test(agent, either_signal_ends_it_cleanly)
+{
+    struct agent *agent = agent_start(quiet_rule, NULL);
+    agent_stop_by(agent, SIGINT);
+    agent = agent_start(quiet_rule, NULL);
+    agent_stop_by(agent, SIGTERM);
+}
+
+Test(agent, sources_that_no_rule_needs_are_not_loaded)
+{
+    _cleanup_agent_ struct agent *agent = agent_start(quiet_rule, NULL);
+    cr_expect_eq(agent_metric(agent, "inferscope_source_up", "source", "process", NULL), 1);
+    cr_expect_eq(agent_metric(agent, "inferscope_source_up", "source", "file", NULL), 1);
+    cr_expect(isnan(agent_metric(agent, "inferscope_source_up", "source", "connect", NULL)));
+    cr_expect_eq(agent_metric(agent, "inferscope_rules", NULL), 1);
+}
+
+Test(agent, capabilities_are_dropped)
+{
+    _cleanup_agent_ struct agent *agent = agent_start(quiet_rule, NULL);
+    _cleanup_free_ char *status = read_whole_file(format_text("/proc/%d/status", agent_pid(agent)));
+    cr_assert(status);
+    // CAP_DAC_READ_SEARCH (2), CAP_SYS_PTRACE (19), CAP_BPF (39), and no other.
+    const char *effective = strstr(status, "CapEff:\t");
+    cr_assert(effective);
+    cr_expect_eq(strtoull(effective + 8, NULL, 16), 1ull << 2 | 1ull << 19 | 1ull << 39);
+    cr_expect(strstr(status, "NoNewPrivs:\t1"));
+}
+
+Test(agent, doctor_finds_every_source_working)
+{
+    _cleanup_free_ char *output = NULL;
+    cr_expect_eq(run_captured(&output, agent_path(), "doctor", NULL), 0, "%s", output);
+    cr_expect(strstr(output, "4 of 4 sources work"), "%s", output);
+}
+
+Test(agent, lists_are_what_they_say)
+{
+    static const char *const lists[] = {"fields", "events", "sources", "rules"};
+    for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+        _cleanup_free_ char *output = NULL;
+        cr_expect_eq(run_captured(&output, agent_path(), "list", lists[i], "--format", "json", NULL), 0);
+        json_t *json = json_loads(output, 0, NULL);
+        cr_expect(json_is_array(json) && json_array_size(json) > 3, "list %s: %.200s", lists[i], output);
+        json_decref(json);
+    }
+}
+
+Test(agent, documented_events_are_those_it_has)
+{
+    _cleanup_free_ char *documented = read_whole_file("docs/EVENTS.md");
+    if (!documented)
+        cr_skip_test("docs/EVENTS.md is not here");
+    _cleanup_free_ char *output = NULL;
+    cr_expect_eq(run_captured(&output, agent_path(), "list", "events", "--format", "markdown", NULL), 0);
+    cr_expect_str_eq(output, documented, "docs/EVENTS.md is old: make docs");
+}
+
+// What does not fit is counted, and what is counted and what has come add up to what was done.
+Test(agent, full_ring_loses_nothing_silently)
+{
+    const char *watched = test_path("watched");
+    write_file(watched, "x");
+    _cleanup_agent_ struct agent *agent = agent_start(
+        format_text("- rule: opened\n"
+                    "  desc: the file was opened\n"
+                    "  condition: evt.type = openat and fd.name = %s and evt.is_open_write = true\n"
+                    "  output: \"%%fd.name\"\n"
+                    "  priority: NOTICE\n",
+                    watched),
+        "--ring-size", "1", NULL);
+    double before = agent_metric(agent, "inferscope_events_total", "type", "openat", NULL);
+    enum { OPENS = 50000 };
+    kill(agent_pid(agent), SIGSTOP);
+    for (int i = 0; i < OPENS; i++) {
+        int fd = openat(AT_FDCWD, watched, O_RDONLY);
+        cr_assert_geq(fd, 0);
+        close(fd);
+    }
+    kill(agent_pid(agent), SIGCONT);
+
+    // Each scrape is answered between two batches of records, so asking again is waiting.
+    double lost = 0, seen = 0;
+    time_t deadline = time(NULL) + DEADLINE_S;
+    do {
+        lost = agent_metric(agent, "inferscope_records_lost_total", "source", "file", "reason", "ring_full",
+                            NULL);
+        seen = agent_metric(agent, "inferscope_events_total", "type", "openat", NULL) - before;
+    } while (seen + lost < OPENS && time(NULL) < deadline);
+    cr_expect_gt(lost, 0);
+    cr_expect_gt(seen, 0);
+    cr_expect_eq(seen + lost, OPENS, "%.0f seen and %.0f lost of %d", seen, lost, OPENS);
+}

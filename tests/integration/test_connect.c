@@ -1,0 +1,255 @@
+// Source `connect`: who connects where, and how it went. Loopback addresses only.
+#include "harness.h"
+#include "uring.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static struct agent *agent;
+static const char *own_pid;
+
+union address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+static void setup(void)
+{
+    test_setup();
+    own_pid = format_text("%d", getpid());
+    agent = agent_start(
+        "- rule: network\n"
+        "  desc: a connection to a network\n"
+        "  condition: evt.type = connect and fd.sip in (127.99.0.0/16)\n"
+        "  output: \"%fd.sip %fd.sport %proc.pid\"\n"
+        "  priority: NOTICE\n"
+        "- rule: connect\n"
+        "  desc: any connection\n"
+        "  condition: evt.type = connect\n"
+        "  output: \"%evt.rawres %evt.res %evt.failed %fd.num %fd.name %fd.type %fd.typechar\n"
+        "    %fd.l4proto %fd.sip %fd.sport %fd.cip %fd.cport %fd.rip %fd.rport %fd.lip %fd.lport\n"
+        "    %proc.name %proc.pid\"\n"
+        "  priority: NOTICE\n",
+        NULL);
+}
+
+static void teardown(void)
+{
+    if (agent)
+        agent_stop(TAKE_PTR(agent));
+    test_teardown();
+}
+
+TestSuite(connect, .init = setup, .fini = teardown);
+
+static union address address_of(const char *text, unsigned port)
+{
+    union address address = {};
+    if (inet_pton(AF_INET, text, &address.v4.sin_addr) == 1) {
+        address.v4.sin_family = AF_INET;
+        address.v4.sin_port = htons((uint16_t)port);
+    } else {
+        cr_assert_eq(inet_pton(AF_INET6, text, &address.v6.sin6_addr), 1);
+        address.v6.sin6_family = AF_INET6;
+        address.v6.sin6_port = htons((uint16_t)port);
+    }
+    return address;
+}
+
+static socklen_t size_of(const union address *address)
+{
+    return address->any.sa_family == AF_INET ? sizeof(address->v4) : sizeof(address->v6);
+}
+
+static unsigned port_of(int fd, bool peer)
+{
+    union address address;
+    socklen_t length = sizeof(address);
+    cr_assert_eq((peer ? getpeername : getsockname)(fd, &address.any, &length), 0);
+    return ntohs(address.any.sa_family == AF_INET ? address.v4.sin_port : address.v6.sin6_port);
+}
+
+static int open_socket(int family, int type)
+{
+    int fd = socket(family, type | SOCK_CLOEXEC, 0);
+    if (fd < 0 && errno == EAFNOSUPPORT)
+        cr_skip_test("this kernel has no IPv6");
+    cr_assert_geq(fd, 0, "%s", strerror(errno));
+    return fd;
+}
+
+// A socket that is bound, and listens where it can, on a port that the kernel chose.
+static int serve(const char *text, int type, unsigned *ret_port)
+{
+    union address address = address_of(text, 0);
+    int fd = open_socket(address.any.sa_family, type);
+    if (bind(fd, &address.any, size_of(&address)) && errno == EADDRNOTAVAIL)
+        cr_skip_test("loopback has no IPv6 address here");
+    if (type == SOCK_STREAM)
+        cr_assert_eq(listen(fd, 8), 0);
+    *ret_port = port_of(fd, false);
+    return fd;
+}
+
+// A port on which nobody listens: bound by us, so that nobody else does.
+static int occupy(const char *text, unsigned *ret_port)
+{
+    union address address = address_of(text, 0);
+    int fd = open_socket(address.any.sa_family, SOCK_STREAM);
+    cr_assert_eq(bind(fd, &address.any, size_of(&address)), 0);
+    *ret_port = port_of(fd, false);
+    return fd;
+}
+
+static int connect_to(int fd, const char *text, unsigned port)
+{
+    union address address = address_of(text, port);
+    return connect(fd, &address.any, size_of(&address)) ? -errno : 0;
+}
+
+static void expect_connected(const char *ip, int type)
+{
+    unsigned port;
+    _cleanup_close_ int server = serve(ip, type, &port);
+    _cleanup_close_ int client = open_socket(strchr(ip, ':') ? AF_INET6 : AF_INET, type);
+    cr_assert_eq(connect_to(client, ip, port), 0);
+    unsigned own = port_of(client, false);
+    bool v6 = strchr(ip, ':');
+    const char *sport = format_text("%u", port), *cport = format_text("%u", own);
+    agent_wait_alert(
+        agent, "connect", "proc.pid", own_pid, "evt.rawres", "0", "evt.res", "SUCCESS", "evt.failed", "false",
+        "fd.num", format_text("%d", client), "fd.type", v6 ? "ipv6" : "ipv4", "fd.typechar", v6 ? "6" : "4",
+        "fd.l4proto", type == SOCK_STREAM ? "tcp" : "udp", "fd.sip", ip, "fd.rip", ip, "fd.sport", sport,
+        "fd.rport", sport, "fd.cip", ip, "fd.lip", ip, "fd.cport", cport, "fd.lport", cport, "fd.name",
+        format_text(v6 ? "[%s]:%u->[%s]:%u" : "%s:%u->%s:%u", ip, own, ip, port), NULL);
+}
+
+Test(connect, tcp_v4)
+{
+    expect_connected("127.0.0.1", SOCK_STREAM);
+}
+
+Test(connect, tcp_v6)
+{
+    expect_connected("::1", SOCK_STREAM);
+}
+
+Test(connect, udp_v4)
+{
+    expect_connected("127.0.0.1", SOCK_DGRAM);
+}
+
+Test(connect, udp_v6)
+{
+    expect_connected("::1", SOCK_DGRAM);
+}
+
+Test(connect, refused)
+{
+    unsigned port;
+    _cleanup_close_ int nobody = occupy("127.0.0.1", &port);
+    _cleanup_close_ int client = open_socket(AF_INET, SOCK_STREAM);
+    cr_assert_eq(connect_to(client, "127.0.0.1", port), -ECONNREFUSED);
+    agent_wait_alert(agent, "connect", "proc.pid", own_pid, "fd.sport", format_text("%u", port), "evt.res",
+                     "ECONNREFUSED", "evt.rawres", format_text("%d", -ECONNREFUSED), "evt.failed", "true",
+                     NULL);
+}
+
+Test(connect, non_blocking)
+{
+    unsigned port;
+    _cleanup_close_ int server = serve("127.0.0.1", SOCK_STREAM, &port);
+    _cleanup_close_ int client = open_socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK);
+    int result = connect_to(client, "127.0.0.1", port);
+    cr_assert(result == 0 || result == -EINPROGRESS);
+    agent_wait_alert(agent, "connect", "proc.pid", own_pid, "fd.sport", format_text("%u", port), "evt.res",
+                     result ? "EINPROGRESS" : "SUCCESS", "evt.failed", "false", NULL);
+}
+
+Test(connect, mapped_address_is_shown_as_v4)
+{
+    unsigned port;
+    _cleanup_close_ int server = serve("127.0.0.1", SOCK_STREAM, &port);
+    _cleanup_close_ int client = open_socket(AF_INET6, SOCK_STREAM);
+    int result = connect_to(client, "::ffff:127.0.0.1", port);
+    if (result == -ENETUNREACH)
+        cr_skip_test("mapped addresses are switched off here");
+    cr_assert_eq(result, 0);
+    agent_wait_alert(agent, "connect", "proc.pid", own_pid, "fd.sport", format_text("%u", port), "fd.sip",
+                     "127.0.0.1", "fd.cip", "127.0.0.1", "fd.type", "ipv4", "evt.res", "SUCCESS", NULL);
+}
+
+Test(connect, io_uring_is_seen_without_result)
+{
+    unsigned port;
+    _cleanup_close_ int server = serve("127.0.0.1", SOCK_STREAM, &port);
+    _cleanup_close_ int client = open_socket(AF_INET, SOCK_STREAM);
+    union address address = address_of("127.0.0.1", port);
+    struct io_uring_sqe request = {
+        .opcode = IORING_OP_CONNECT, .fd = client, .addr = (uintptr_t)&address, .off = sizeof(address.v4)};
+    int result = uring_do(&request);
+    if (result == INT_MIN)
+        cr_skip_test("this kernel has or allows no io_uring");
+    cr_assert_eq(result, 0);
+    agent_wait_alert(agent, "connect", "proc.pid", own_pid, "fd.sip", "127.0.0.1", "fd.sport",
+                     format_text("%u", port), "fd.l4proto", "tcp", "evt.rawres", "-", "evt.res", "-", NULL);
+}
+
+Test(connect, network_of_addresses)
+{
+    unsigned port, inside;
+    _cleanup_close_ int server = serve("127.98.0.1", SOCK_STREAM, &port);
+    _cleanup_close_ int other = serve("127.99.3.7", SOCK_STREAM, &inside);
+    _cleanup_close_ int first = open_socket(AF_INET, SOCK_STREAM);
+    _cleanup_close_ int second = open_socket(AF_INET, SOCK_STREAM);
+    cr_assert_eq(connect_to(first, "127.98.0.1", port), 0);
+    cr_assert_eq(connect_to(second, "127.99.3.7", inside), 0);
+    agent_wait_alert(agent, "network", "fd.sip", "127.99.3.7", "proc.pid", own_pid, NULL);
+    cr_expect_eq(agent_count_alerts(agent, "network", "proc.pid", own_pid, NULL), 1);
+    cr_expect_eq(agent_count_alerts(agent, "connect", "fd.sip", "127.98.0.1", "proc.pid", own_pid, NULL), 1);
+}
+
+Test(connect, unix_sockets_are_no_event)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    snprintf(name.sun_path, sizeof(name.sun_path), "%s/socket", test_dir());
+    _cleanup_close_ int server = open_socket(AF_UNIX, SOCK_STREAM);
+    _cleanup_close_ int client = open_socket(AF_UNIX, SOCK_STREAM);
+    cr_assert_eq(bind(server, (struct sockaddr *)&name, sizeof(name)), 0);
+    cr_assert_eq(listen(server, 1), 0);
+    cr_assert_eq(connect(client, (struct sockaddr *)&name, sizeof(name)), 0);
+
+    unsigned port;
+    _cleanup_close_ int marked = serve("127.0.0.1", SOCK_STREAM, &port);
+    _cleanup_close_ int marker = open_socket(AF_INET, SOCK_STREAM);
+    cr_assert_eq(connect_to(marker, "127.0.0.1", port), 0);
+    agent_wait_alert(agent, "connect", "proc.pid", own_pid, "fd.sport", format_text("%u", port), NULL);
+    cr_expect_eq(agent_count_alerts(agent, "connect", "proc.pid", own_pid, NULL), 1);
+}
+
+// A connect() that never reached the hook, here for a bad address length, leaves nothing behind that the next
+// one could take for its own.
+Test(connect, invalid_calls_are_no_event)
+{
+    unsigned port;
+    _cleanup_close_ int server = serve("127.0.0.1", SOCK_STREAM, &port);
+    _cleanup_close_ int client = open_socket(AF_INET, SOCK_STREAM);
+    union address address = address_of("127.0.0.1", port);
+    cr_assert_lt(connect(client, &address.any, 2), 0);
+    cr_assert_lt(connect(-1, &address.any, sizeof(address.v4)), 0);
+    cr_assert_eq(connect_to(client, "127.0.0.1", port), 0);
+    agent_wait_alert(agent, "connect", "proc.pid", own_pid, "fd.sport", format_text("%u", port), "evt.res",
+                     "SUCCESS", NULL);
+    cr_expect_eq(agent_count_alerts(agent, "connect", "proc.pid", own_pid, NULL), 1);
+}
