@@ -1,0 +1,115 @@
+// vmlinux/vmlinux.h names only what the running kernel has: each member of each type, by the kernel's BTF.
+#include "harness.h"
+
+#include <bpf/btf.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+extern const char vmlinux_types[];
+extern const size_t vmlinux_types_size;
+
+TestSuite(vmlinux, TEST_SUITE);
+
+// Contexts that the kernel has in no type of its own.
+static const char *const not_in_btf[] = {"syscall_enter_context", "syscall_exit_context"};
+
+// Members that go by one name on some kernels and by another on the rest: just one of the two is there.
+static const struct {
+    const char *type;
+    const char *one;
+    const char *other;
+} alternatives[] = {
+    {"kernfs_node", "parent", "__parent"},
+    {"dentry", "d_shortname", "d_iname"},
+};
+
+static bool has_member(const struct btf *btf, const struct btf_type *type, const char *name)
+{
+    const struct btf_member *members = btf_members(type);
+    for (uint16_t i = 0; i < btf_vlen(type); i++) {
+        const char *own = btf__name_by_offset(btf, members[i].name_off);
+        if (strcmp(own, name) == 0)
+            return true;
+        const struct btf_type *inner = btf__type_by_id(btf, members[i].type);
+        // An unnamed part's members are the whole's.
+        if (!own[0] && btf_is_composite(inner) && has_member(btf, inner, name))
+            return true;
+    }
+    return false;
+}
+
+static bool is_listed(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(not_in_btf); i++)
+        if (strcmp(not_in_btf[i], name) == 0)
+            return true;
+    return false;
+}
+
+// The other name of a member that has two, or NULL.
+static const char *other_name(const char *type, const char *member)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(alternatives); i++) {
+        if (strcmp(alternatives[i].type, type) != 0)
+            continue;
+        if (strcmp(alternatives[i].one, member) == 0)
+            return alternatives[i].other;
+        if (strcmp(alternatives[i].other, member) == 0)
+            return alternatives[i].one;
+    }
+    return NULL;
+}
+
+static size_t check_type(const struct btf *ours, const struct btf_type *type, const struct btf *kernel)
+{
+    // What follows three underscores only tells variants apart.
+    char name[128];
+    snprintf(name, sizeof(name), "%s", btf__name_by_offset(ours, type->name_off));
+    char *flavour = strstr(name, "___");
+    if (flavour)
+        *flavour = '\0';
+    if (is_listed(name))
+        return 0;
+    int id = btf__find_by_name_kind(kernel, name, BTF_INFO_KIND(type->info));
+    cr_expect_gt(id, 0, "this kernel has no type %s", name);
+    if (id <= 0)
+        return 0;
+    const struct btf_type *real = btf__type_by_id(kernel, (__u32)id);
+    for (uint16_t i = 0; i < btf_vlen(type); i++) {
+        const char *member = btf__name_by_offset(ours, btf_members(type)[i].name_off);
+        if (!member[0])
+            continue;
+        const char *other = other_name(name, member);
+        bool found = has_member(kernel, real, member);
+        cr_expect(other ? found != has_member(kernel, real, other) : found, "this kernel has no %s.%s", name,
+                  member);
+    }
+    return btf_vlen(type);
+}
+
+Test(vmlinux, names_what_the_kernel_has)
+{
+    const char *path = test_path("types.o");
+    _cleanup_fclose_ FILE *file = fopen(path, "w");
+    cr_assert(file);
+    cr_assert_eq(fwrite(vmlinux_types, vmlinux_types_size, 1, file), 1);
+    cr_assert_eq(fflush(file), 0);
+    struct btf *ours = btf__parse(path, NULL);
+    struct btf *kernel = btf__load_vmlinux_btf();
+    cr_assert(ours && kernel);
+
+    size_t types = 0, members = 0;
+    for (__u32 id = 1; id < btf__type_cnt(ours); id++) {
+        const struct btf_type *type = btf__type_by_id(ours, id);
+        if (!btf_is_composite(type) || !btf__name_by_offset(ours, type->name_off)[0])
+            continue;
+        types++;
+        members += check_type(ours, type, kernel);
+    }
+    // Had the types not got into the object, nothing would have been compared.
+    cr_expect_gt(types, 30);
+    cr_expect_gt(members, 60);
+    btf__free(ours);
+    btf__free(kernel);
+}
