@@ -87,7 +87,9 @@ Test(agent, command_lines_that_make_no_sense)
 
 Test(agent, without_root_it_says_so)
 {
-    _cleanup_free_ char *output = NULL;
+    // A copy, because the agent itself may lie where others cannot look.
+    const char *program = test_path("agent");
+    copy_file(agent_path(), program);
     int ends[2];
     cr_assert_eq(pipe(ends), 0);
     pid_t pid = fork();
@@ -95,18 +97,13 @@ Test(agent, without_root_it_says_so)
         dup2(ends[1], STDERR_FILENO);
         if (setgroups(0, NULL) || setgid(65534) || setuid(65534))
             _exit(99);
-        // Inside a directory that is closed to others it could not even be found.
-        execl(agent_path(), "agent", "--rules", NULL);
+        execl(program, "agent", "--rules", NULL);
         _exit(98);
     }
     close(ends[1]);
     char text[512] = "";
-    ssize_t size = read(ends[0], text, sizeof(text) - 1);
-    int code = wait_for_exit(pid);
-    if (code == 98)
-        cr_skip_test("the agent lies where an ordinary user cannot run it");
-    cr_expect_gt(size, 0);
-    cr_expect_eq(code, 1);
+    cr_expect_gt(read(ends[0], text, sizeof(text) - 1), 0);
+    cr_expect_eq(wait_for_exit(pid), 1);
     cr_expect(strstr(text, "needs root"), "%s", text);
     close(ends[0]);
 }
