@@ -4,7 +4,7 @@
 #include "wire/connect.h"
 #include "bpf/lib/common.h"
 #include "bpf/lib/task.h"
-#include "wire/path_filter.h"
+#include "bpf/lib/wake.h"
 
 #define AF_INET 2
 #define AF_INET6 10
@@ -19,24 +19,7 @@
 // False where the return of connect() cannot be watched: then a record goes out without a result.
 const volatile bool join_results;
 
-// Whether a rule could match is judged in user space, but waking the reader for each connection would be most
-// of its cost. A record with none of these clues waits for the next one that has, or for the reader's tick, a
-// second at most.
-bool wake_all = true;
-__u64 wake_names[PATH_FILTER_WORDS];
 __u64 wake_addresses[PATH_FILTER_WORDS];
-
-INLINE bool clue_in(const __u64 *set, const __u64 *words)
-{
-    __u32 bit = path_filter_hash(words[0], words[1], 0);
-    return set[(bit >> 6) & (PATH_FILTER_WORDS - 1)] >> (bit & 63) & 1;
-}
-
-INLINE bool is_urgent(const struct wire_connect *event)
-{
-    return wake_all || clue_in(wake_names, (const __u64 *)event->header.comm) ||
-           clue_in(wake_addresses, (const __u64 *)event->remote_addr);
-}
 
 struct destination {
     __u8 addr[16];
@@ -79,7 +62,8 @@ INLINE void connect_send(struct task_struct *task, const struct destination *des
             BPF_CORE_READ_INTO(&event.local_addr, sock, __sk_common.skc_v6_rcv_saddr);
         }
     }
-    ring_write(&event, sizeof(event), is_urgent(&event));
+    ring_write(&event, sizeof(event),
+               wake_for_name(&event.header) || wake_clue(wake_addresses, event.remote_addr));
 }
 
 // The system call under way is connect() itself, and not io_uring, a 32-bit caller's or a kernel thread's.

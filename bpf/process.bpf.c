@@ -4,6 +4,7 @@
 #include "bpf/lib/common.h"
 #include "bpf/lib/path.h"
 #include "bpf/lib/task.h"
+#include "bpf/lib/wake.h"
 
 // Whether a rule judges this type, so that the reader is woken; the process table alone can wait.
 const volatile bool wake_clone, wake_execve, wake_procexit;
@@ -109,7 +110,7 @@ INLINE void process_execed(struct task_struct *task, struct linux_binprm *bprm)
     if (total > EXECVE_DATA_MAX)
         total = EXECVE_DATA_MAX;
     header_fill(&event->header, task, WIRE_PROCESS_EXECVE, sizeof(*event) + total);
-    ring_write(event, sizeof(*event) + total, wake_execve);
+    ring_write(event, sizeof(*event) + total, wake_execve && wake_for_name(&event->header));
     scratch_give(slot);
 }
 

@@ -44,7 +44,8 @@ INLINE void header_fill(struct wire_header *header, struct task_struct *task, __
     header->tid = BPF_CORE_READ(task, pid);
     header->uid = BPF_CORE_READ(cred, euid.val);
     header->gid = BPF_CORE_READ(cred, egid.val);
-    // As a string, so that what lies behind the name does not come along.
+    // As a string behind zeroes, so that what lies behind the name does not come along.
+    __builtin_memset(header->comm, 0, sizeof(header->comm));
     bpf_core_read_str(&header->comm, sizeof(header->comm), &leader->comm);
 }
 

@@ -218,21 +218,6 @@ static bool return_wanted(const struct demand *demand)
     return false;
 }
 
-static void fill_clues(const struct demand *demand)
-{
-    size_t type = event_type_index(&types[WIRE_CONNECT_CONNECT]);
-    skeleton->data->wake_all = demand->any_clue[type];
-    for (size_t i = 0; i < demand->clues_count; i++) {
-        const struct demand_clue *clue = &demand->clues[i];
-        if (clue->type != type)
-            continue;
-        if (clue->name[0])
-            filter_set_add(skeleton->bss->wake_names, filter_set_bytes(clue->name));
-        else
-            filter_set_add(skeleton->bss->wake_addresses, filter_set_bytes(clue->address.bytes));
-    }
-}
-
 static int start(const struct source_env *env, struct source_report *ret_report)
 {
     bool wanted = env->everything || env->demand->wanted[event_type_index(&types[WIRE_CONNECT_CONNECT])];
@@ -269,7 +254,8 @@ static int start(const struct source_env *env, struct source_report *ret_report)
     if (error) {
         hook_load_failed(error, ret_report);
     } else {
-        fill_clues(env->demand);
+        skeleton->data->wake_all = filter_set_clues(env->demand, &types[WIRE_CONNECT_CONNECT],
+                                                    skeleton->bss->wake_names, skeleton->bss->wake_addresses);
         error = hook_attach_all(skeleton->obj, hooks, ARRAY_SIZE(hooks), &attached, ret_report);
     }
     if (error)

@@ -2,6 +2,7 @@
 // fills them.
 #pragma once
 
+#include "demand.h"
 #include "wire/path_filter.h"
 
 #include <string.h>
@@ -25,4 +26,19 @@ static inline __u32 filter_set_bytes(const void *bytes)
     __u64 words[2];
     memcpy(words, bytes, sizeof(words));
     return path_filter_hash(words[0], words[1], 0);
+}
+
+// Fills the sets of a program that includes bpf/lib/wake.h; `addresses` may be NULL. Returns wake_all.
+static inline bool filter_set_clues(const struct demand *demand, const struct event_type *type, __u64 *names,
+                                    __u64 *addresses)
+{
+    size_t index = event_type_index(type);
+    for (size_t i = 0; i < demand->clues_count; i++) {
+        const struct demand_clue *clue = &demand->clues[i];
+        if (clue->type == index && clue->name[0])
+            filter_set_add(names, filter_set_bytes(clue->name));
+        else if (clue->type == index && addresses)
+            filter_set_add(addresses, filter_set_bytes(clue->address.bytes));
+    }
+    return demand->any_clue[index];
 }

@@ -1,5 +1,6 @@
 #include "source.h"
 
+#include "filter_set.h"
 #include "hook.h"
 #include "process.skel.h"
 #include "wire/process.h"
@@ -127,10 +128,14 @@ static int start(const struct source_env *env, struct source_report *ret_report)
     int error = hook_prepare(skeleton->obj, env, hooks, count);
     if (!error)
         error = process_bpf__load(skeleton);
-    if (error)
+    if (error) {
         hook_load_failed(error, ret_report);
-    else
+    } else {
+        // An exec gives no other clue than the name.
+        skeleton->data->wake_all =
+            filter_set_clues(env->demand, &types[WIRE_PROCESS_EXECVE], skeleton->bss->wake_names, NULL);
         error = hook_attach_all(skeleton->obj, hooks, count, &attached, ret_report);
+    }
     if (error)
         stop();
     return error;

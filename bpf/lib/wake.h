@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// Whether a record is worth waking the reader for. Rules are judged in user space, but a wake-up costs the
+// caller more than all the rest of a record. One with none of the clues that the rules give
+// (include/demand.h) waits for the next one that has, or for the reader's tick, a second at most.
+#pragma once
+
+#include "bpf/lib/common.h"
+#include "wire/path_filter.h"
+
+bool wake_all = true; // some rule gives no clue
+__u64 wake_names[PATH_FILTER_WORDS];
+
+INLINE bool wake_clue(const __u64 *set, const void *bytes)
+{
+    const __u64 *words = bytes;
+    __u32 bit = path_filter_hash(words[0], words[1], 0);
+    return set[(bit >> 6) & (PATH_FILTER_WORDS - 1)] >> (bit & 63) & 1;
+}
+
+// The name must be filled with zeroes up to its 16 bytes.
+INLINE bool wake_for_name(const struct wire_header *header)
+{
+    return wake_all || wake_clue(wake_names, header->comm);
+}
