@@ -8,6 +8,8 @@
 
 #define AF_INET 2
 #define AF_INET6 10
+#define EINTR 4
+#define ERESTARTSYS 512
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
 #if defined(__TARGET_ARCH_x86)
@@ -16,7 +18,7 @@
 #define NR_CONNECT 203
 #endif
 
-// False where the return of connect() cannot be watched: then a record goes out without a result.
+// False where no rule reads the result: then a record goes out at once, without it.
 const volatile bool join_results;
 
 __u64 wake_addresses[PATH_FILTER_WORDS];
@@ -69,7 +71,8 @@ INLINE void connect_send(struct task_struct *task, const struct destination *des
 // The system call under way is connect() itself, and not io_uring, a 32-bit caller's or a kernel thread's.
 INLINE bool connect_returns(struct task_struct *task)
 {
-    return join_results && registers_syscall(task_registers(task)) == NR_CONNECT;
+    struct pt_regs *regs = task_registers(task);
+    return join_results && registers_syscall(regs) == NR_CONNECT && registers_inside(regs);
 }
 
 INLINE void connect_begun(struct destination *destination, __u32 protocol, __u32 port)
@@ -92,6 +95,9 @@ INLINE void connect_begun(struct destination *destination, __u32 protocol, __u32
         return;
     }
     __u64 key = bpf_get_current_pid_tgid();
+    struct destination *earlier = bpf_map_lookup_elem(&pending, &key);
+    if (earlier)
+        connect_send(task, earlier, false, 0, -1); // its return was never seen
     if (bpf_map_update_elem(&pending, &key, destination, BPF_ANY))
         lost_add(WIRE_LOST_STATE_FULL);
 }
@@ -104,6 +110,8 @@ INLINE void connect_returned(long result)
         return; // AF_UNIX and the like
     struct task_struct *task = (void *)bpf_get_current_task();
     struct pt_regs *regs = task_registers(task);
+    if (result == -ERESTARTSYS)
+        result = -EINTR; // what the caller will see, unless the call is begun anew by itself
     connect_send(task, destination, true, result, PT_REGS_PARM1_CORE_SYSCALL(regs));
     bpf_map_delete_elem(&pending, &key);
 }

@@ -73,13 +73,16 @@ INLINE void open_asked(struct task_struct *task, __u16 type, struct asked *ret_a
 INLINE void file_opened(struct task_struct *task, __u16 type, long fd, __u32 how)
 {
     struct file *file = task_file(task, fd);
-    if (!file)
+    if (!file) {
+        // Another thread has closed it already.
+        lost_add(WIRE_LOST_OBJECT_GONE);
         return;
-    if (!filter_all && !filter_walk(&file->f_path, true)) {
-        if (!filter_inode_hit(&file->f_path))
-            return;
-        how |= WIRE_FILE_BY_INODE;
     }
+    // The inode first: a link to a watched file may have a name that passes the filter, too.
+    if (filter_inode_hit(&file->f_path))
+        how |= WIRE_FILE_BY_INODE;
+    else if (!filter_all && !filter_walk(&file->f_path, FILTER_FILE))
+        return;
 
     struct scratch_slot *slot = scratch_take();
     if (!slot)
@@ -132,7 +135,7 @@ INLINE void open_failed(struct task_struct *task, __u16 type, long result)
             goto out;
     }
     if (!filter_all && !filter_raw(data, size, &slot->record.component) &&
-        (absolute || !filter_walk(base, false)))
+        (absolute || !filter_walk(base, FILTER_BASE)))
         goto out;
 
     event->result = result;

@@ -16,6 +16,7 @@ struct source_env {
     int ring_fd;                 // the ring that all sources share; borrowed
     int lost_fd;                 // the per-CPU counters of lost records; borrowed
     const struct demand *demand; // borrowed, only for the duration of start()
+    const char *host_root;       // where the node's root is mounted; "" for /
     char *const *syscalls;       // names for the source `syscall`, NULL-terminated; may be NULL
     bool everything;             // attach all hooks, whatever the demand (`agent doctor`)
 };

@@ -1,6 +1,7 @@
 #include "cli/cli.h"
 #include "version.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -33,7 +34,10 @@ static const char help[] =
 int main(int argc, char **argv)
 {
     const char *command = argc > 1 ? argv[1] : "";
-    if (strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0 || strcmp(command, "help") == 0) {
+    bool wants_help = strcmp(command, "help") == 0;
+    for (int i = 1; i < argc && (i == 1 || command[0] == '-'); i++)
+        wants_help = wants_help || strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0;
+    if (wants_help) {
         fputs(help, stdout);
         return 0;
     }
@@ -45,6 +49,7 @@ int main(int argc, char **argv)
         fputs(help, stderr);
         return CLI_USAGE;
     }
+    argv[0] = (char *)"agent"; // as getopt's own messages begin, too
     if (cli_register_tables())
         return 1;
     if (strcmp(command, "check") == 0)

@@ -100,6 +100,16 @@ static int start_server(struct pipeline *pipeline)
     return error ? error : watch(pipeline, metric_server_epoll_fd(pipeline->server));
 }
 
+// A source is up without its optional hooks, but sees less than its rules ask for.
+static void warn_hooks(const struct source *source, const struct source_report *report)
+{
+    for (size_t i = 0; report->up && i < report->hooks_count; i++)
+        if (report->hooks[i].state == HOOK_FAILED)
+            log_warning("source %s does without %s: cannot attach to %s: %s", source->name,
+                        report->hooks[i].name, report->hooks[i].attach_point,
+                        strerror(report->hooks[i].error));
+}
+
 // 0, or -ENODEV where none of the sources that are needed is up: an agent that sees nothing must not look
 // like one that has nothing to report.
 static int start_sources(struct pipeline *pipeline)
@@ -111,12 +121,14 @@ static int start_sources(struct pipeline *pipeline)
         .lost_fd = ring_lost_fd(pipeline->ring),
         .demand = &pipeline->demand,
         .syscalls = pipeline->options->syscalls,
+        .host_root = pipeline->options->host_root,
     };
     source_start_all(&env, pipeline->reports);
     size_t up = 0;
     pipeline->ready = true;
     for (size_t i = 0; i < source_count(); i++) {
         up += pipeline->reports[i].up;
+        warn_hooks(source_at(i), &pipeline->reports[i]);
         if (!pipeline->reports[i].needed || pipeline->reports[i].up)
             continue;
         pipeline->ready = false;
@@ -245,6 +257,7 @@ static void on_tick(struct pipeline *pipeline)
 static void loop(struct pipeline *pipeline)
 {
     int timeout_ms = -1;
+    bool stopping = false;
     for (;;) {
         struct epoll_event events[8];
         int count = epoll_wait(pipeline->epoll_fd, events, ARRAY_SIZE(events), timeout_ms);
@@ -253,13 +266,18 @@ static void loop(struct pipeline *pipeline)
             return;
         }
         for (int i = 0; i < count; i++) {
-            if (events[i].data.fd == pipeline->signal_fd)
-                return;
+            if (events[i].data.fd == pipeline->signal_fd && !stopping) {
+                // What is in the ring by now is still judged.
+                stopping = true;
+                source_stop_all();
+            }
             if (events[i].data.fd == pipeline->timer_fd)
                 on_tick(pipeline);
         }
         // Records that did not wake us are taken along with whatever did.
         bool more = ring_drain(pipeline->ring, BATCH) == BATCH;
+        if (stopping && !more)
+            return;
         timeout_ms = pipeline->server ? metric_server_run(pipeline->server) : -1;
         if (more)
             timeout_ms = 0;

@@ -36,10 +36,14 @@ INLINE __u32 filter_hash_name(struct path_name *name)
     return path_filter_hash(words[0], words[1], name->length);
 }
 
-// Whether one of the directories on the way is in the set; with `leaf`, whether the first component is in
-// the leaf set.
-INLINE bool filter_walk(const struct path *path, bool leaf)
+// What a path is: a file's own, or the directory that a name is relative to. With "." and ".." in that name,
+// any part of the directory may turn out to be the last one.
+enum filter_what { FILTER_FILE, FILTER_BASE };
+
+// Whether one of the directories on the way is in the set, or the leaf is in the leaf set.
+INLINE bool filter_walk(const struct path *path, enum filter_what what)
 {
+    bool leaf = true;
     struct path_walk walk;
     struct path_name name = {};
     path_walk_begin(&walk, path);
@@ -56,7 +60,7 @@ INLINE bool filter_walk(const struct path *path, bool leaf)
         // but costs nothing to let through.
         if (filter_has(filter_directory, bit))
             return true;
-        leaf = false;
+        leaf = what == FILTER_BASE;
     }
     return true; // deeper than we look: let it through
 }
@@ -83,10 +87,11 @@ INLINE bool filter_raw(const char *raw, __u32 size, volatile struct filter_compo
         __u64 length = component->length;
         if (byte == 0 || byte == '/') {
             __u32 bit = path_filter_hash(component->words[0], component->words[1], length);
-            if (length && filter_has(filter_directory, bit))
+            // Behind any part there may come only "." and slashes, so each can be the last.
+            if (length && (filter_has(filter_directory, bit) || filter_has(filter_leaf, bit)))
                 return true;
             if (byte == 0)
-                return length && filter_has(filter_leaf, bit);
+                return false;
             component->words[0] = component->words[1] = component->length = 0;
             continue;
         }

@@ -74,6 +74,17 @@ INLINE long registers_syscall(struct pt_regs *regs)
 #endif
 }
 
+// Whether the call has not returned yet. A task works for io_uring on its way out of a call, too, when the
+// registers still name that call; x86 keeps -ENOSYS for the result until there is one.
+INLINE bool registers_inside(struct pt_regs *regs)
+{
+#if defined(__TARGET_ARCH_x86)
+    return (long)BPF_CORE_READ(regs, ax) == -38;
+#else
+    return true;
+#endif
+}
+
 // The open file behind a descriptor of the current task, or NULL.
 INLINE struct file *task_file(struct task_struct *task, long fd)
 {

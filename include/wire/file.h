@@ -16,7 +16,7 @@ enum wire_file_type {
 #define WIRE_FILE_RAW_MAX 4096
 
 enum wire_file_how {
-    WIRE_FILE_BY_INODE = 1 << 0,  // passed the filter by its inode alone: the file has another, watched name
+    WIRE_FILE_BY_INODE = 1 << 0,  // the inode is that of a file that a rule names exactly
     WIRE_FILE_TRUNCATED = 1 << 1, // the path was longer than a record holds
     WIRE_FILE_IO_URING = 1 << 2,  // asked for through io_uring
     WIRE_FILE_ABSOLUTE = 1 << 3,  // (failed only) raw is absolute, so path is left out

@@ -35,6 +35,7 @@ enum wire_lost {
     WIRE_LOST_RING_FULL,    // the ring had no room
     WIRE_LOST_SCRATCH_BUSY, // the per-CPU buffer was in use by an interrupted program
     WIRE_LOST_STATE_FULL,   // a table that joins two hooks was full, or its entry was gone
+    WIRE_LOST_OBJECT_GONE,  // what a call returned was closed again before it could be looked at
     WIRE_LOST_COUNT,
 };
 

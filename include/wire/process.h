@@ -48,7 +48,7 @@ WIRE_SIZE(struct wire_process_execve, 96);
 // The last thread of a process has gone.
 struct wire_process_procexit {
     struct wire_header header;
-    __s32 status; // as wait() gives it
+    __s32 status; // of the last thread: exit code times 256, or the signal
     __u32 reserved;
 };
 WIRE_SIZE(struct wire_process_procexit, 72);

@@ -201,3 +201,37 @@ Test(agent, full_ring_loses_nothing_silently)
     cr_expect_gt(seen, 0);
     cr_expect_eq(seen + lost, OPENS, "%.0f seen and %.0f lost of %d", seen, lost, OPENS);
 }
+
+// What happened before the signal is still reported.
+Test(agent, ring_is_emptied_before_the_end)
+{
+    const char *watched = test_path("watched");
+    write_file(watched, "x");
+    struct agent *agent = agent_start(format_text("- rule: opened\n"
+                                                  "  desc: the file was opened\n"
+                                                  "  condition: evt.type = openat and fd.name = %s\n"
+                                                  "  output: \"%%fd.name\"\n"
+                                                  "  priority: NOTICE\n",
+                                                  watched),
+                                      NULL);
+    enum { OPENS = 5000 };
+    kill(agent_pid(agent), SIGSTOP);
+    for (int i = 0; i < OPENS; i++) {
+        int fd = openat(AT_FDCWD, watched, O_RDONLY);
+        cr_assert_geq(fd, 0);
+        close(fd);
+    }
+    kill(agent_pid(agent), SIGTERM);
+    kill(agent_pid(agent), SIGCONT);
+    agent_wait_count(agent, "opened", OPENS);
+    agent_stop(agent);
+}
+
+Test(agent, repeated_option_counts_as_its_last)
+{
+    _cleanup_agent_ struct agent *agent =
+        agent_start(NULL, "--syscall-latency", "read,write", "--syscall-latency", "close", NULL);
+    const char *count = "inferscope_syscall_duration_seconds_count";
+    cr_expect_not(isnan(agent_metric(agent, count, "syscall", "close", NULL)));
+    cr_expect(isnan(agent_metric(agent, count, "syscall", "write", NULL)));
+}

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -252,4 +253,36 @@ Test(connect, invalid_calls_are_no_event)
     agent_wait_alert(agent, "connect", "proc.pid", own_pid, "fd.sport", format_text("%u", port), "evt.res",
                      "SUCCESS", NULL);
     cr_expect_eq(agent_count_alerts(agent, "connect", "proc.pid", own_pid, NULL), 1);
+}
+
+static void on_alarm(int signal_number)
+{
+}
+
+// The queue of the listener is full, so the call waits until a signal comes; the connection goes on by
+// itself.
+Test(connect, interrupted_call_has_not_failed)
+{
+    union address address = address_of("127.0.0.1", 0);
+    socklen_t length = size_of(&address);
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    cr_assert_eq(bind(listener, &address.any, length), 0);
+    cr_assert_eq(listen(listener, 0), 0);
+    cr_assert_eq(getsockname(listener, &address.any, &length), 0);
+    for (int i = 0; i < 4; i++) {
+        int filler = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        cr_assert(connect(filler, &address.any, length) == 0 || errno == EINPROGRESS);
+    }
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct sigaction action = {.sa_handler = on_alarm}; // without SA_RESTART
+    struct itimerval timer = {.it_value.tv_usec = 200000, .it_interval.tv_usec = 200000};
+    cr_assert_eq(sigaction(SIGALRM, &action, NULL), 0);
+    cr_assert_eq(setitimer(ITIMER_REAL, &timer, NULL), 0);
+    int result = connect(fd, &address.any, length);
+    int error = errno;
+    timer = (struct itimerval){};
+    setitimer(ITIMER_REAL, &timer, NULL);
+    cr_assert_eq(result, -1);
+    cr_assert_eq(error, EINTR);
+    agent_wait_alert(agent, "connect", "proc.pid", own_pid, "evt.res", "EINTR", "evt.failed", "false", NULL);
 }

@@ -231,6 +231,88 @@ Test(file, bind_mount_goes_by_the_watched_name)
     agent_wait_alert(agent, "exact", "fd.name", secret, "fd.nameraw", other, NULL);
 }
 
+// Names that pass the filter by themselves must not hide whose inode it is.
+Test(file, links_with_names_that_rules_use)
+{
+    mkdir(test_path("elsewhere"), 0755);
+    const char *same_name = test_path("elsewhere/the-secret-file");
+    cr_assert_eq(link(secret, same_name), 0);
+    close_opened(open(same_name, O_RDONLY));
+    agent_wait_alert(agent, "exact", "fd.name", secret, "fd.nameraw", same_name, NULL);
+
+    mkdir(test_path("elsewhere/kept"), 0755);
+    const char *known_directory = test_path("elsewhere/kept/x");
+    cr_assert_eq(link(secret, known_directory), 0);
+    close_opened(open(known_directory, O_RDONLY));
+    agent_wait_alert(agent, "exact", "fd.name", secret, "fd.nameraw", known_directory, NULL);
+}
+
+// A file with two names that rules use: with the first rule switched off, the other still has it.
+Test(file, link_below_a_watched_prefix_has_both_names)
+{
+    struct agent *other =
+        agent_start(format_text("- rule: exact\n"
+                                "  desc: d\n"
+                                "  condition: " OPENED " and fd.name = %s and proc.name = nobody\n"
+                                "  output: x\n"
+                                "  priority: WARNING\n"
+                                "- rule: prefix\n"
+                                "  desc: d\n"
+                                "  condition: " OPENED " and fd.name startswith %s/\n"
+                                "  output: \"%%fd.nameraw\"\n"
+                                "  priority: WARNING\n",
+                                secret, kept),
+                    NULL);
+    const char *below = test_path("kept/link");
+    cr_assert_eq(link(secret, below), 0);
+    close_opened(open(below, O_RDONLY));
+    agent_wait_alert(other, "prefix", "fd.nameraw", below, NULL);
+    agent_stop(other);
+}
+
+// The names lead to nothing, but to what a rule names once the dots are gone.
+Test(file, failed_opens_with_slashes_and_dots_behind)
+{
+    static const char *const behind[] = {"/", "/.", "//"};
+    for (size_t i = 0; i < ARRAY_SIZE(behind); i++) {
+        const char *name = format_text("%s%s", secret, behind[i]);
+        cr_assert_lt(open(name, O_RDONLY), 0);
+        agent_wait_alert(agent, "exact", "fd.name", secret, "fd.nameraw", name, "evt.failed", "true", NULL);
+    }
+}
+
+// Goes down as many directories of that name and opens a file at the end.
+static int open_deep(const char *name, size_t depth)
+{
+    if (chdir(kept))
+        return 1;
+    for (size_t i = 0; i < depth; i++)
+        if (mkdir(name, 0755) || chdir(name))
+            return 1;
+    return open("deep-file", O_RDWR | O_CREAT, 0644) < 0;
+}
+
+static int open_seventy_deep(const void *unused)
+{
+    return open_deep("x", 70);
+}
+
+static int open_longer_than_path_max(const void *unused)
+{
+    char name[251];
+    memset(name, 'n', sizeof(name) - 1);
+    name[sizeof(name) - 1] = '\0';
+    return open_deep(name, 20);
+}
+
+Test(file, paths_deeper_and_longer_than_usual)
+{
+    in_child(open_seventy_deep, NULL);
+    agent_wait_alert(agent, "prefix", "fd.filename", "deep-file", NULL);
+    in_child(open_longer_than_path_max, NULL);
+    agent_wait_count(agent, "prefix", 2);
+}
+
 // The file behind a path may change; the agent looks once a second which one it is.
 Test(file, hard_link_to_a_file_that_was_replaced)
 {

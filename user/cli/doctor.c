@@ -83,8 +83,11 @@ int cli_doctor(int argc, char **argv)
         return 1;
     struct demand demand = {};
     struct source_report reports[WIRE_SOURCES_MAX];
-    struct source_env env = {
-        .ring_fd = ring_map_fd(ring), .lost_fd = ring_lost_fd(ring), .demand = &demand, .everything = true};
+    struct source_env env = {.ring_fd = ring_map_fd(ring),
+                             .lost_fd = ring_lost_fd(ring),
+                             .demand = &demand,
+                             .host_root = "",
+                             .everything = true};
     source_start_all(&env, reports);
     size_t up = 0;
     for (size_t i = 0; i < source_count(); i++) {

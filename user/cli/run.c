@@ -69,6 +69,11 @@ static int parse_syscalls(char *list, struct run_options *options)
         }
         options->syscalls[count++] = name;
     }
+    options->syscalls[count] = NULL;
+    if (count == 0) {
+        log_error("--syscall-latency takes the names of system calls, such as read,futex");
+        return -EINVAL;
+    }
     options->pipeline.syscalls = options->syscalls;
     return 0;
 }

@@ -244,8 +244,10 @@ static struct process_entry *on_execve(struct enrich *enrich, const struct wire_
     entry->process.loginuid = wire->loginuid;
     entry->process.tty = wire->tty;
 
-    char exepath[WIRE_PROCESS_PATH_MAX + 1];
-    int length = wire->exe_size > 0 ? path_decode(parts.exe, wire->exe_size, exepath, sizeof(exepath)) : 0;
+    // A path of which the front is missing is worse than none. The asked-for name may leave its room to it.
+    char exepath[WIRE_PROCESS_FILENAME_MAX + WIRE_PROCESS_PATH_MAX + 1];
+    bool whole = wire->exe_size > 0 && !wire->exe_truncated;
+    int length = whole ? path_decode(parts.exe, wire->exe_size, exepath, sizeof(exepath)) : 0;
     process_entry_set_exepath(entry, exepath, length > 0 ? (size_t)length : 0);
     exec_set_args(enrich, entry, wire, &parts);
     if (wire->cgroup_size > 0) {

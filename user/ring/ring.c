@@ -24,6 +24,7 @@ static const char *const lost_reasons[WIRE_LOST_COUNT] = {
     [WIRE_LOST_RING_FULL] = "ring_full",
     [WIRE_LOST_SCRATCH_BUSY] = "scratch_busy",
     [WIRE_LOST_STATE_FULL] = "state_full",
+    [WIRE_LOST_OBJECT_GONE] = "object_gone",
 };
 
 static int on_sample(void *context, void *data, size_t size)

@@ -38,8 +38,8 @@ static bool get_failed(const struct event *event, const struct field_arg *arg, s
                        struct value *ret_value)
 {
     const struct wire_connect *record = connect_of(event);
-    return record->has_result &&
-           value_set_bool(ret_value, record->result < 0 && record->result != -EINPROGRESS);
+    bool under_way = record->result == -EINPROGRESS || record->result == -EINTR;
+    return record->has_result && value_set_bool(ret_value, record->result < 0 && !under_way);
 }
 
 static bool get_res(const struct event *event, const struct field_arg *arg, size_t nth,
@@ -145,7 +145,7 @@ static const struct field connect_fields[] = {
      .get = get_rawres},
     {.name = "evt.failed",
      .type = FIELD_BOOL,
-     .help = "Whether the call failed; a connection still under way (EINPROGRESS) has not",
+     .help = "Whether the call failed; a connection still under way (EINPROGRESS, EINTR) has not",
      .get = get_failed},
     {.name = "evt.res",
      .type = FIELD_STRING,

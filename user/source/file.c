@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "base/series.h"
 #include "file.skel.h"
 #include "file_watch.h"
 #include "hook.h"
@@ -27,6 +28,11 @@ static const char *raw_of(const struct wire_file_open *record)
     return record->raw_size ? (const char *)(record + 1) : NULL;
 }
 
+static struct counter unknown_paths = {
+    .name = "inferscope_paths_unknown_total",
+    .help = "Opens whose path was deeper or longer than a record holds, so that rules found none",
+};
+
 // Rules ask for the path several times an event; it is put together once.
 static const char *path_of(const struct event *event)
 {
@@ -37,11 +43,15 @@ static const char *path_of(const struct event *event)
 
     const struct wire_file_open *record = open_of(event);
     const char *raw = raw_of(record);
-    char directory[WIRE_FILE_PATH_MAX + 1] = "/";
-    char joined[WIRE_FILE_PATH_MAX + WIRE_FILE_RAW_MAX + 2];
+    // Where there is no raw name, the path may take its room in the record, too.
+    char directory[WIRE_FILE_RAW_MAX + WIRE_FILE_PATH_MAX + 1] = "/";
+    char joined[sizeof(directory) + WIRE_FILE_RAW_MAX + 1];
     const char *found = NULL;
     int length = 0;
-    if (record->path_size || !raw)
+    // The front of a truncated path is missing: worse than none.
+    if (record->how & WIRE_FILE_TRUNCATED)
+        length = -ENOBUFS;
+    else if (record->path_size || !raw)
         length = path_decode((const char *)(record + 1) + record->raw_size, record->path_size, directory,
                              sizeof(directory));
     if (length >= 0)
@@ -52,11 +62,13 @@ static const char *path_of(const struct event *event)
     }
     known_num = event->num;
     known_path = found ? event_printf(event, "%s", found) : NULL;
+    if (!known_path)
+        unknown_paths.value++;
     return known_path;
 }
 
-// A file that was opened under another name than the one that rules know it by, through a hard link or a
-// bind mount, goes by the watched name.
+// A file that was opened under another name than the one that rules know it by, through a link or a bind
+// mount, goes by the watched name.
 static const char *name_of(const struct event *event)
 {
     const struct wire_file_open *record = open_of(event);
@@ -133,7 +145,10 @@ static bool get_num(const struct event *event, const struct field_arg *arg, size
 static bool get_name(const struct event *event, const struct field_arg *arg, size_t nth,
                      struct value *ret_value)
 {
-    return value_set_string(ret_value, name_of(event));
+    if (nth == 0)
+        return value_set_string(ret_value, name_of(event));
+    // Its own path is a second name, so that no rule that means this one misses it.
+    return nth == 1 && name_of(event) != path_of(event) && value_set_string(ret_value, path_of(event));
 }
 
 static bool get_nameraw(const struct event *event, const struct field_arg *arg, size_t nth,
@@ -212,9 +227,11 @@ static const struct field open_fields[] = {
      .get = get_num},
     {.name = "fd.name",
      .type = FIELD_STRING,
+     .many = true,
      .help =
          "The file's real path, from the opened file itself. Where the call failed: the caller's name, made "
-         "absolute. A hard link or bind mount of a file that a rule names exactly goes by the rule's name",
+         "absolute. A file that a rule names exactly has that name, too, when it is opened through a link or "
+         "a bind mount; then the rule's name is shown",
      .get = get_name},
     {.name = "fd.nameraw",
      .type = FIELD_STRING,
@@ -341,6 +358,7 @@ static int start(const struct source_env *env, struct source_report *ret_report)
     if (!skeleton)
         return hook_load_failed(-errno, ret_report);
     skeleton->rodata->source_id = env->id;
+    counter_register(&unknown_paths);
     for (size_t i = 0; i < WIRE_FILE_TYPES; i++)
         skeleton->rodata->call_numbers[i] = call_numbers[i];
     int error = hook_prepare(skeleton->obj, env, hooks, ARRAY_SIZE(hooks));
@@ -355,7 +373,7 @@ static int start(const struct source_env *env, struct source_report *ret_report)
     skeleton->bss->filter_failed = env->demand->failed_opens;
     struct file_watch_sets sets = {skeleton->bss->filter_leaf, skeleton->bss->filter_directory,
                                    skeleton->bss->filter_inode};
-    skeleton->data->filter_all = !file_watch_start(env->demand, &sets);
+    skeleton->data->filter_all = !file_watch_start(env->demand, env->host_root, &sets);
     error = hook_attach_all(skeleton->obj, hooks, ARRAY_SIZE(hooks), &attached, ret_report);
     if (error)
         stop();

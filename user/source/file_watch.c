@@ -3,10 +3,12 @@
 #include "base/series.h"
 #include "filter_set.h"
 
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 // Each is looked up once a second, so there are not many.
 enum { INODES_MAX = 512 };
@@ -23,6 +25,7 @@ static struct watched {
 } watched[INODES_MAX];
 static size_t watched_count;
 static struct file_watch_sets sets;
+static const char *root; // borrowed
 
 // The component that stands for a path. False where there is none.
 static bool add_anchor(const struct demand_path *path)
@@ -53,11 +56,13 @@ static void watch_inode(const struct demand_path *path)
     watched[watched_count++] = (struct watched){.path = copy};
 }
 
-bool file_watch_start(const struct demand *demand, const struct file_watch_sets *kernel_sets)
+bool file_watch_start(const struct demand *demand, const char *host_root,
+                      const struct file_watch_sets *kernel_sets)
 {
     counter_register(&left_out);
     file_watch_stop();
     sets = *kernel_sets;
+    root = host_root;
     bool bounded = !demand->any_path;
     for (size_t i = 0; bounded && i < demand->paths_count; i++)
         bounded = add_anchor(&demand->paths[i]);
@@ -81,13 +86,18 @@ void file_watch_tick(void)
         return;
     __u64 fresh[PATH_FILTER_WORDS] = {};
     for (size_t i = 0; i < watched_count; i++) {
-        struct stat status;
+        char path[PATH_MAX];
+        struct statx status;
         watched[i].ino = 0;
-        if (stat(watched[i].path, &status))
+        // From what is known already: a server of files that hangs must not stop the agent. A link in the
+        // last place is followed, since rules name /etc/resolv.conf; a device is everybody's.
+        if (snprintf(path, sizeof(path), "%s%s", root, watched[i].path) >= (int)sizeof(path) ||
+            statx(AT_FDCWD, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_INO | STATX_TYPE, &status) ||
+            !S_ISREG(status.stx_mode))
             continue;
-        watched[i].dev = (uint32_t)(major(status.st_dev) << 20 | minor(status.st_dev));
-        watched[i].ino = status.st_ino;
-        filter_set_add(fresh, path_filter_hash(status.st_ino, 0, 0));
+        watched[i].dev = status.stx_dev_major << 20 | status.stx_dev_minor;
+        watched[i].ino = status.stx_ino;
+        filter_set_add(fresh, path_filter_hash(status.stx_ino, 0, 0));
     }
     // Word by word: a program that reads meanwhile sees the old or the new word, both of which hold every
     // inode that stayed.

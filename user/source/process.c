@@ -54,7 +54,7 @@ static const struct field execve_fields[] = {
 static const struct field procexit_fields[] = {
     {.name = "evt.arg.status",
      .type = FIELD_INT,
-     .help = "Status as wait() gives it: exit code times 256, or the signal",
+     .help = "How the last thread ended: exit code times 256, or the signal",
      .get = get_status},
 };
 
