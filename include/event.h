@@ -97,6 +97,8 @@ struct event {
     struct process *process;           // who did it; never NULL once enriched
     const struct container *container; // NULL: not in a container
     struct scratch *scratch;
+    unsigned names; // by which rules may know what it is about; they judge it by each until one holds
+    unsigned name;  // by which it is judged now, from 0
     const struct field_source *given; // NULL but where rules are tested
 };
 

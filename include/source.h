@@ -51,6 +51,8 @@ struct source {
     size_t (*record_size)(uint16_t type);
     // True where the variable parts stay inside the record. NULL: no variable parts.
     bool (*record_valid)(const struct wire_header *wire);
+    // By how many names rules may know what a valid record is about. NULL: one.
+    unsigned (*record_names)(const struct wire_header *wire);
     // Loads and attaches what is needed. 0 also where nothing was needed. On failure a negative errno,
     // ret_report->reason is set and nothing stays attached.
     int (*start)(const struct source_env *env, struct source_report *ret_report);

@@ -64,8 +64,10 @@ static void on_record(const struct wire_header *record, size_t size, void *conte
         return;
     enrich_event(pipeline->enrich, &event);
     account_event(&event);
-    if (pipeline->options->rules)
-        rule_set_match(pipeline->options->rules, &event, pipeline->options->matching, on_match, pipeline);
+    size_t matches = 0;
+    const struct rule_set *rules = pipeline->options->rules;
+    for (event.name = 0; rules && !matches && event.name < event.names; event.name++)
+        matches = rule_set_match(rules, &event, pipeline->options->matching, on_match, pipeline);
     enrich_event_done(pipeline->enrich, &event);
 }
 

@@ -44,6 +44,7 @@ int decode_record(const struct wire_header *record, size_t size, struct scratch 
         .num = ++events_seen,
         .time_ns = record->time_ns + (uint64_t)boot_to_epoch_ns,
         .scratch = scratch,
+        .names = source->record_names ? source->record_names(record) : 1,
     };
     return 0;
 }

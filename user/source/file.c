@@ -72,8 +72,15 @@ static const char *path_of(const struct event *event)
 static const char *name_of(const struct event *event)
 {
     const struct wire_file_open *record = open_of(event);
-    const char *watched = record->how & WIRE_FILE_BY_INODE ? file_watch_name(record->dev, record->ino) : NULL;
+    bool by_inode = event->name == 0 && record->how & WIRE_FILE_BY_INODE;
+    const char *watched = by_inode ? file_watch_name(record->dev, record->ino) : NULL;
     return watched ? watched : path_of(event);
+}
+
+// The name by which a rule knows the file, and its own path, so that no rule misses it that means this one.
+static unsigned record_names(const struct wire_header *wire)
+{
+    return ((const struct wire_file_open *)wire)->how & WIRE_FILE_BY_INODE ? 2 : 1;
 }
 
 static bool get_rawres(const struct event *event, const struct field_arg *arg, size_t nth,
@@ -145,10 +152,7 @@ static bool get_num(const struct event *event, const struct field_arg *arg, size
 static bool get_name(const struct event *event, const struct field_arg *arg, size_t nth,
                      struct value *ret_value)
 {
-    if (nth == 0)
-        return value_set_string(ret_value, name_of(event));
-    // Its own path is a second name, so that no rule that means this one misses it.
-    return nth == 1 && name_of(event) != path_of(event) && value_set_string(ret_value, path_of(event));
+    return value_set_string(ret_value, name_of(event));
 }
 
 static bool get_nameraw(const struct event *event, const struct field_arg *arg, size_t nth,
@@ -227,7 +231,6 @@ static const struct field open_fields[] = {
      .get = get_num},
     {.name = "fd.name",
      .type = FIELD_STRING,
-     .many = true,
      .help =
          "The file's real path, from the opened file itself. Where the call failed: the caller's name, made "
          "absolute. A file that a rule names exactly has that name, too, when it is opened through a link or "
@@ -387,6 +390,7 @@ const struct source source_file = {
     .types_count = ARRAY_SIZE(types),
     .record_size = record_size,
     .record_valid = record_valid,
+    .record_names = record_names,
     .start = start,
     .stop = stop,
     .tick = file_watch_tick,
