@@ -3,4 +3,4 @@
 #pragma once
 
 #define WIRE_PATH_COMPONENT_MAX 256 // NAME_MAX and its NUL
-#define WIRE_PATH_DEPTH_MAX 256     // steps of the walk, those across mounts included
+#define WIRE_PATH_DEPTH_MAX 64      // steps of the walk, those across mounts included

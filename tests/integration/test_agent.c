@@ -235,3 +235,53 @@ Test(agent, repeated_option_counts_as_its_last)
     cr_expect_not(isnan(agent_metric(agent, count, "syscall", "close", NULL)));
     cr_expect(isnan(agent_metric(agent, count, "syscall", "write", NULL)));
 }
+
+// Nobody reads the alerts: the agent goes on, answers, and counts what it could not write.
+Test(agent, reader_that_stands_still_does_not_stop_it)
+{
+    const char *watched = test_path("watched"), *rules = test_path("rules.yaml");
+    write_file(watched, "x");
+    write_file(rules, format_text("- rule: opened\n"
+                                  "  desc: the file was opened\n"
+                                  "  condition: evt.type = openat and fd.name = %s\n"
+                                  "  output: \"%%fd.name\"\n"
+                                  "  priority: NOTICE\n",
+                                  watched));
+    int out[2], err[2];
+    cr_assert(pipe(out) == 0 && pipe(err) == 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        dup2(out[1], STDOUT_FILENO);
+        dup2(err[1], STDERR_FILENO);
+        execl(agent_path(), "agent", "--rules", rules, "--json", "--listen", "127.0.0.1:0", NULL);
+        _exit(127);
+    }
+    close(err[1]);
+    _cleanup_fclose_ FILE *said = fdopen(err[0], "r");
+    char line[512] = "";
+    while (!strstr(line, "metrics on port ") && fgets(line, sizeof(line), said))
+        ;
+    cr_assert(strstr(line, "metrics on port "), "%s", line);
+    unsigned port = (unsigned)atoi(strstr(line, "metrics on port ") + 16);
+
+    // A pipe holds 64 KiB, an alert has some 300 bytes.
+    enum { OPENS = 2000 };
+    for (int i = 0; i < OPENS; i++) {
+        int fd = openat(AT_FDCWD, watched, O_RDONLY);
+        cr_assert_geq(fd, 0);
+        close(fd);
+    }
+    double lost = 0, raised = 0;
+    time_t deadline = time(NULL) + DEADLINE_S;
+    do {
+        _cleanup_free_ char *metrics = http_get(port, "/metrics");
+        lost = metric_of(metrics, "inferscope_alerts_lost_total", NULL);
+        raised = metric_of(metrics, "inferscope_alerts_total", NULL);
+    } while (raised < OPENS && time(NULL) < deadline);
+    cr_expect_eq(raised, OPENS);
+    cr_expect_gt(lost, 0);
+    kill(pid, SIGTERM);
+    cr_expect_eq(wait_for_exit(pid), 0);
+    close(out[0]);
+    close(out[1]);
+}

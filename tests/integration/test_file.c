@@ -292,9 +292,14 @@ static int open_deep(const char *name, size_t depth)
     return open("deep-file", O_RDWR | O_CREAT, 0644) < 0;
 }
 
+static int open_fifty_deep(const void *unused)
+{
+    return open_deep("x", 50);
+}
+
 static int open_seventy_deep(const void *unused)
 {
-    return open_deep("x", 70);
+    return open_deep("y", 70);
 }
 
 static int open_longer_than_path_max(const void *unused)
@@ -305,9 +310,19 @@ static int open_longer_than_path_max(const void *unused)
     return open_deep(name, 20);
 }
 
-Test(file, paths_deeper_and_longer_than_usual)
+// Deeper than the kernel side looks: no rule can name it, but it is counted.
+Test(file, path_that_is_too_deep_is_counted)
 {
     in_child(open_seventy_deep, NULL);
+    close_opened(open(secret, O_RDONLY));
+    agent_wait_alert(agent, "exact", "fd.name", secret, NULL);
+    cr_expect_eq(agent_count_alerts(agent, "prefix", "fd.filename", "deep-file", NULL), 0);
+    cr_expect_eq(agent_metric(agent, "inferscope_paths_unknown_total", NULL), 1);
+}
+
+Test(file, paths_deeper_and_longer_than_usual)
+{
+    in_child(open_fifty_deep, NULL);
     agent_wait_alert(agent, "prefix", "fd.filename", "deep-file", NULL);
     in_child(open_longer_than_path_max, NULL);
     agent_wait_count(agent, "prefix", 2);

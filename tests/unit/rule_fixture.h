@@ -27,6 +27,7 @@
     X(proc_pexepath, "proc.pexepath", STRING, NONE, false)  \
     X(proc_pcmdline, "proc.pcmdline", STRING, NONE, false)  \
     X(proc_aname, "proc.aname", STRING, INDEX, true)        \
+    X(proc_acmdline, "proc.acmdline", STRING, INDEX, true)  \
     X(proc_env, "proc.env", STRING, KEY, false)             \
     X(proc_tty, "proc.tty", UINT, NONE, false)              \
     X(proc_duration, "proc.duration", DURATION, NONE, false) \

@@ -77,7 +77,8 @@ Test(rule_default, what_they_match, .init = fixture_register)
          "container.id=abc; proc.tty=0",
          "Shell started by an inference server"},
         {"execve; proc.name=sh; proc.cmdline=sh -c id; proc.pname=python3; proc.aname=sh,python3; "
-         "proc.pcmdline=python3 -m vllm.entrypoints.openai.api_server; container.id=abc; proc.tty=0",
+         "proc.acmdline=sh -c id,python3 -c spawn_main,python3 -m vllm.entrypoints.openai.api_server; "
+         "container.id=abc; proc.tty=0",
          "Shell started by an inference server"},
         {"execve; proc.name=sh; proc.cmdline=sh -c lscpu; proc.pname=vllm; proc.aname=sh,vllm; "
          "container.id=host; "
@@ -129,12 +130,18 @@ Test(rule_default, what_they_match, .init = fixture_register)
          "Program file changed"},
         {"openat; fd.name=/usr/bin/ls; evt.is_open_write=true; proc.name=dpkg; proc.exepath=/usr/bin/dpkg",
          NULL},
+        // A link lends a name, not a file.
+        {"openat; fd.name=/usr/bin/ls; evt.is_open_write=true; proc.name=apt; proc.exepath=/tmp/tee",
+         "Program file changed"},
+        {"openat; fd.name=/etc/shadow; evt.is_open_read=true; proc.name=sshd; proc.exepath=/usr/bin/cat",
+         "Credential file read"},
         {"openat; fd.name=/usr/bin/ls; evt.is_open_write=false; proc.name=cp; proc.exepath=/usr/bin/cp",
          NULL},
         {"openat; fd.name=/usr/lib/x; evt.is_open_write=true; proc.name=cp; proc.exepath=/usr/bin/cp", NULL},
         // Connections.
-        {"connect; proc.name=bash; fd.sip=127.0.0.1; fd.sport=80; container.id=host",
+        {"connect; proc.name=bash; fd.sip=203.0.113.7; fd.sport=80; container.id=host",
          "Network connection made by a shell"},
+        {"connect; proc.name=bash; fd.sip=127.0.0.1; fd.sport=80; container.id=host", NULL},
         {"connect; proc.name=python3; fd.sip=127.0.0.1; fd.sport=80; container.id=host", NULL},
         {"connect; proc.name=python3; fd.sip=169.254.169.254; fd.sport=80; container.id=abc",
          "Cloud metadata service contacted from a container"},
@@ -173,7 +180,8 @@ Test(rule_default, can_be_adapted, .init = fixture_register)
     cr_expect_eq(fixture_match(loaded.set, "connect; proc.name=bash; fd.sip=10.1.1.1; container.id=abc"), 0);
     cr_expect_eq(
         fixture_match(loaded.set, "connect; proc.name=agent; fd.sip=169.254.169.254; container.id=abc"), 0);
-    cr_expect_eq(fixture_match(loaded.set, "connect; proc.name=x; fd.sip=169.254.169.254; container.id=abc"),
+    cr_expect_eq(fixture_match(loaded.set,
+                               "connect; proc.name=x; fd.sip=169.254.169.254; fd.sport=80; container.id=abc"),
                  1);
     loaded_free(&loaded);
 }

@@ -180,8 +180,9 @@ static struct process_entry *on_clone(struct enrich *enrich, const struct wire_p
     entry = process_table_add(&enrich->table, (pid_t)header->pid, header->start_time_ns, parent);
     if (!entry)
         return NULL;
-    if (!parent)
-        fill_from_header(entry, header);
+    // Who forks may have given itself another name since its exec (container runtimes do), which the child
+    // has.
+    fill_from_header(entry, header);
     entry->process.ppid = (pid_t)wire->parent_pid;
     entry->process.loginuid = wire->loginuid;
     return entry;

@@ -69,6 +69,8 @@ static bool read_tty(const struct process *process, struct value *ret_value)
     return value_set_uint(ret_value, process->tty);
 }
 
+enum { ANCESTORS_READ_MAX = 64 };
+
 typedef bool (*read_fn)(const struct process *process, struct value *ret_value);
 
 // With an index that ancestor's value; without one those of all ancestors, from the parent on, as far as they
@@ -80,7 +82,10 @@ static bool read_ancestor(const struct event *event, const struct field_arg *arg
         const struct process *process = nth == 0 ? process_above(event, arg->index) : NULL;
         return process && read(process, ret_value);
     }
-    for (const struct process *process = process_above(event, 1); process; process = process->parent) {
+    // As far up as exited ancestors are kept, too; it also bounds what a long chain costs.
+    size_t depth = 0;
+    for (const struct process *process = process_above(event, 1); process && depth < ANCESTORS_READ_MAX;
+         process = process->parent, depth++) {
         struct value value;
         if (!read(process, &value))
             continue;

@@ -4,16 +4,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { LINE_MAX_BYTES = 1024 * 1024 };
+enum { LINE_MAX_BYTES = 1024 * 1024, PATIENCE_MS = 1000 };
 
 struct sink {
     int fd;
     enum sink_format format;
     bool color;
     struct text line;
+    bool stalled;   // the reader stood still the last time
     size_t written; // of the line; the rest of a line that was begun goes out before the next one
 };
 
@@ -40,10 +42,22 @@ int sink_new(const struct sink_options *options, struct sink **ret_sink)
     return 0;
 }
 
+// A reader that stands still must not stop the agent: it is waited for once, and not again until it reads.
+// Its descriptor may be shared with others, so it stays as it is instead of being made non-blocking.
+static bool is_writable(struct sink *sink)
+{
+    struct pollfd poll_fd = {.fd = sink->fd, .events = POLLOUT};
+    int ready = poll(&poll_fd, 1, sink->stalled ? 0 : PATIENCE_MS);
+    sink->stalled = ready == 0;
+    return ready != 0;
+}
+
 // Writes what is left of the line. On an error `written` says how far it came.
 static int write_line(struct sink *sink)
 {
     while (sink->written < sink->line.length) {
+        if (!is_writable(sink))
+            return -EAGAIN;
         ssize_t length = write(sink->fd, sink->line.data + sink->written, sink->line.length - sink->written);
         if (length < 0 && errno != EINTR)
             return -errno;

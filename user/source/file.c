@@ -73,7 +73,7 @@ static const char *name_of(const struct event *event)
 {
     const struct wire_file_open *record = open_of(event);
     bool by_inode = event->name == 0 && record->how & WIRE_FILE_BY_INODE;
-    const char *watched = by_inode ? file_watch_name(record->dev, record->ino) : NULL;
+    const char *watched = by_inode ? file_watch_name(record->dev, record->ino, path_of(event)) : NULL;
     return watched ? watched : path_of(event);
 }
 

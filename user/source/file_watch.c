@@ -105,10 +105,16 @@ void file_watch_tick(void)
         sets.inode[i] = fresh[i];
 }
 
-const char *file_watch_name(uint32_t dev, uint64_t ino)
+const char *file_watch_name(uint32_t dev, uint64_t ino, const char *own)
 {
-    for (size_t i = 0; i < watched_count; i++)
-        if (watched[i].ino == ino && watched[i].dev == dev)
-            return watched[i].path;
-    return NULL;
+    const char *found = NULL;
+    for (size_t i = 0; i < watched_count; i++) {
+        if (watched[i].ino != ino || watched[i].dev != dev)
+            continue;
+        if (own && strcmp(watched[i].path, own) == 0)
+            return own;
+        if (!found)
+            found = watched[i].path;
+    }
+    return found;
 }
