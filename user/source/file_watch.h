@@ -22,6 +22,6 @@ void file_watch_stop(void);
 // Looks again which inodes the exact paths have: files are replaced by renaming.
 void file_watch_tick(void);
 
-// The path that a rule names for this inode, or NULL; `own` itself, by which the file was reached, where that is
-// one. `dev` as the kernel keeps it, major << 20 | minor.
+// The path that a rule names for this inode, or NULL; `own` itself, by which the file was reached, where that
+// is one. `dev` as the kernel keeps it, major << 20 | minor.
 const char *file_watch_name(uint32_t dev, uint64_t ino, const char *own);
