@@ -2,24 +2,14 @@
 // Source `connect`: TCP and UDP over IPv4 and IPv6. The cgroup hook gives the address from the kernel's own
 // copy; the return of the system call gives the result.
 #include "wire/connect.h"
-#include "bpf/lib/common.h"
-#include "bpf/lib/task.h"
+#include "bpf/lib/endpoint.h"
 #include "bpf/lib/wake.h"
 
-#define AF_INET 2
-#define AF_INET6 10
 #define EINTR 4
 #define ERESTARTSYS 512
-#define IPPROTO_TCP 6
-#define IPPROTO_UDP 17
-#if defined(__TARGET_ARCH_x86)
-#define NR_CONNECT 42
-#else
-#define NR_CONNECT 203
-#endif
 
 // False where no rule reads the result: then a record goes out at once, without it.
-const volatile bool join_results;
+bool join_results;
 
 __u64 wake_addresses[PATH_FILTER_WORDS];
 
@@ -42,37 +32,38 @@ struct {
 INLINE void connect_send(struct task_struct *task, const struct destination *destination, bool has_result,
                          long result, int fd)
 {
-    struct wire_connect event = {};
-    header_fill(&event.header, task, WIRE_CONNECT_CONNECT, sizeof(event));
-    __builtin_memcpy(event.remote_addr, destination->addr, sizeof(event.remote_addr));
-    event.remote_port = destination->port;
-    event.family = destination->family;
-    event.protocol = destination->protocol;
-    event.has_result = has_result;
-    event.result = result;
-    event.fd = fd;
+    struct wire_connect event = {.has_result = has_result, .fd = fd};
+    struct wire_endpoint *endpoint = &event.call.endpoint;
+    header_fill(&event.call.call.header, task, WIRE_CONNECT_CONNECT, sizeof(event));
+    event.call.call.result = result;
+    __builtin_memcpy(endpoint->remote_addr, destination->addr, sizeof(endpoint->remote_addr));
+    endpoint->remote_port = destination->port;
+    endpoint->family = destination->family;
+    endpoint->protocol = destination->protocol;
+    endpoint->role = WIRE_ROLE_CLIENT;
+    endpoint->flags = WIRE_ENDPOINT_NAMED;
 
     struct file *file = fd >= 0 ? task_file(task, fd) : NULL;
-    struct socket *socket = file ? BPF_CORE_READ(file, private_data) : NULL;
-    struct sock *sock = socket ? BPF_CORE_READ(socket, sk) : NULL;
+    struct sock *sock = file ? file_sock(file) : NULL;
     if (sock) {
-        event.local_port = BPF_CORE_READ(sock, __sk_common.skc_num);
-        if (destination->family == 4) {
-            __be32 addr = BPF_CORE_READ(sock, __sk_common.skc_rcv_saddr);
-            __builtin_memcpy(event.local_addr, &addr, sizeof(addr));
-        } else {
-            BPF_CORE_READ_INTO(&event.local_addr, sock, __sk_common.skc_v6_rcv_saddr);
-        }
+        endpoint_local(endpoint, sock);
+        if (BPF_CORE_READ(sock, __sk_common.skc_dport))
+            endpoint->flags |= WIRE_ENDPOINT_CONNECTED;
     }
     ring_write(&event, sizeof(event),
-               wake_for_name(&event.header) || wake_clue(wake_addresses, event.remote_addr));
+               wake_for_name(&event.call.call.header) || wake_clue(wake_addresses, endpoint->remote_addr));
 }
 
-// The system call under way is connect() itself, and not io_uring, a 32-bit caller's or a kernel thread's.
+// The system call under way is one whose return we see, and not io_uring's or a kernel thread's.
 INLINE bool connect_returns(struct task_struct *task)
 {
+    if (!join_results)
+        return false;
     struct pt_regs *regs = task_registers(task);
-    return join_results && registers_syscall(regs) == NR_CONNECT && registers_inside(regs);
+    long number = registers_syscall(regs);
+    if (number < 0 || number >= WIRE_CALL_NUMBERS_MAX || !registers_inside(regs))
+        return false;
+    return task_in_compat_call() ? call_types_compat[number] : call_types[number];
 }
 
 INLINE void connect_begun(struct destination *destination, __u32 protocol, __u32 port)
@@ -81,13 +72,8 @@ INLINE void connect_begun(struct destination *destination, __u32 protocol, __u32
         return;
     destination->protocol = protocol;
     destination->port = __builtin_bswap16(port);
-    // An IPv4 destination on an IPv6 socket is IPv4 to everybody who reads an alert.
-    __u32 *words = (__u32 *)destination->addr;
-    if (destination->family == 6 && words[0] == 0 && words[1] == 0 && words[2] == __builtin_bswap32(0xffff)) {
+    if (destination->family == 6 && endpoint_unmap(destination->addr))
         destination->family = 4;
-        words[0] = words[3];
-        words[2] = words[3] = 0;
-    }
 
     struct task_struct *task = (void *)bpf_get_current_task();
     if (!connect_returns(task)) {
@@ -102,19 +88,32 @@ INLINE void connect_begun(struct destination *destination, __u32 protocol, __u32
         lost_add(WIRE_LOST_STATE_FULL);
 }
 
-INLINE void connect_returned(long result)
+#define I386_SOCKETCALL 102
+
+// Of socketcall(), through which 32-bit programs may call connect(), the arguments lie in user memory.
+INLINE int connect_fd(const struct call *call)
+{
+    if (!call->compat || registers_syscall(call->regs) != I386_SOCKETCALL)
+        return CALL_ARG1(call);
+    int fd = -1;
+    bpf_probe_read_user(&fd, sizeof(fd), (void *)CALL_ARG2(call));
+    return fd;
+}
+
+INLINE void call_returned(struct call *call)
 {
     __u64 key = bpf_get_current_pid_tgid();
     struct destination *destination = bpf_map_lookup_elem(&pending, &key);
     if (!destination)
         return; // AF_UNIX and the like
-    struct task_struct *task = (void *)bpf_get_current_task();
-    struct pt_regs *regs = task_registers(task);
+    long result = call->result;
     if (result == -ERESTARTSYS)
         result = -EINTR; // what the caller will see, unless the call is begun anew by itself
-    connect_send(task, destination, true, result, PT_REGS_PARM1_CORE_SYSCALL(regs));
+    connect_send(call->task, destination, true, result, connect_fd(call));
     bpf_map_delete_elem(&pending, &key);
 }
+
+CALL_PROGRAMS
 
 // The adapters. A cgroup program that returns 1 lets the connection be.
 
@@ -138,11 +137,4 @@ int connect_v6_cgroup(struct bpf_sock_addr *context)
     words[3] = context->user_ip6[3];
     connect_begun(&destination, context->protocol, context->user_port);
     return 1;
-}
-
-SEC("tracepoint/syscalls/sys_exit_connect")
-int connect_return_tp(struct syscall_exit_context *context)
-{
-    connect_returned(context->result);
-    return 0;
 }

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // Source `file`: opens, seen when the system call returns, from the opened file itself.
 #include "wire/file.h"
-#include "bpf/lib/common.h"
+#include "bpf/lib/call.h"
 #include "bpf/lib/path_filter.h"
-#include "bpf/lib/task.h"
 
 #define O_FORGOTTEN 02001300 // O_CREAT, O_EXCL, O_TRUNC and O_CLOEXEC, which an open file does not keep
 #define AT_FDCWD -100
@@ -18,9 +17,6 @@ struct open_record {
 
 SCRATCH(scratch, struct open_record)
 
-// The system calls' numbers on this architecture, by wire type; -1 where there is none.
-const volatile __s32 call_numbers[WIRE_FILE_TYPES];
-
 // The latest start of a path's component.
 #define OPEN_PATH_LIMIT (WIRE_FILE_RAW_MAX + WIRE_FILE_PATH_MAX - WIRE_PATH_COMPONENT_MAX)
 
@@ -30,48 +26,49 @@ INLINE void open_send(struct scratch_slot *slot, struct task_struct *task, __u16
     __u32 used = *(volatile __u32 *)&slot->used;
     if (used > sizeof(slot->record.data))
         used = sizeof(slot->record.data);
-    header_fill(&event->header, task, type, sizeof(*event) + used);
+    header_fill(&event->call.header, task, type, sizeof(*event) + used);
     event->reserved = 0;
     ring_write(event, sizeof(*event) + used, true);
 }
 
-// What the caller asked for, from the registers, which keep their values until the call returns.
+// What the caller asked for.
 struct asked {
     const char *name; // in user memory; NULL: the call takes none
     int dirfd;
     __u32 flags;
 };
 
-INLINE void open_asked(struct task_struct *task, __u16 type, struct asked *ret_asked)
+INLINE void open_asked(const struct call *call, struct asked *ret_asked)
 {
-    struct pt_regs *regs = task_registers(task);
     ret_asked->dirfd = AT_FDCWD;
     ret_asked->name = NULL;
     ret_asked->flags = 0;
-    switch (type) {
+    switch (call->type) {
     case WIRE_FILE_OPEN:
-        ret_asked->name = (const char *)PT_REGS_PARM1_CORE_SYSCALL(regs);
-        ret_asked->flags = PT_REGS_PARM2_CORE_SYSCALL(regs);
+        ret_asked->name = (const char *)CALL_ARG1(call);
+        ret_asked->flags = CALL_ARG2(call);
         break;
     case WIRE_FILE_CREAT:
-        ret_asked->name = (const char *)PT_REGS_PARM1_CORE_SYSCALL(regs);
+        ret_asked->name = (const char *)CALL_ARG1(call);
         ret_asked->flags = 01101; // O_WRONLY | O_CREAT | O_TRUNC, which is what creat() means
         break;
     case WIRE_FILE_OPENAT:
-        ret_asked->flags = PT_REGS_PARM3_CORE_SYSCALL(regs);
+        ret_asked->flags = CALL_ARG3(call);
         __attribute__((fallthrough));
     case WIRE_FILE_OPENAT2: // its flags are in user memory
-        ret_asked->dirfd = PT_REGS_PARM1_CORE_SYSCALL(regs);
-        ret_asked->name = (const char *)PT_REGS_PARM2_CORE_SYSCALL(regs);
+        ret_asked->dirfd = CALL_ARG1(call);
+        ret_asked->name = (const char *)CALL_ARG2(call);
         break;
     case WIRE_FILE_OPEN_BY_HANDLE_AT: // has no name at all
-        ret_asked->flags = PT_REGS_PARM3_CORE_SYSCALL(regs);
+        ret_asked->flags = CALL_ARG3(call);
         break;
     }
 }
 
-INLINE void file_opened(struct task_struct *task, __u16 type, long fd, __u32 how)
+// `call` is NULL for io_uring, whose registers are another call's.
+INLINE void file_opened(struct task_struct *task, const struct call *call, __u16 type, long fd)
 {
+    __u32 how = call ? 0 : WIRE_FILE_IO_URING;
     struct file *file = task_file(task, fd);
     if (!file) {
         // Another thread has closed it already.
@@ -90,9 +87,9 @@ INLINE void file_opened(struct task_struct *task, __u16 type, long fd, __u32 how
     struct wire_file_open *event = &slot->record.event;
     struct inode *inode = BPF_CORE_READ(file, f_inode);
     struct asked asked = {};
-    if (!(how & WIRE_FILE_IO_URING))
-        open_asked(task, type, &asked);
-    event->result = fd;
+    if (call)
+        open_asked(call, &asked);
+    event->call.result = fd;
     event->ino = BPF_CORE_READ(inode, i_ino);
     event->dev = BPF_CORE_READ(inode, i_sb, s_dev);
     event->mode = BPF_CORE_READ(inode, i_mode);
@@ -107,10 +104,11 @@ INLINE void file_opened(struct task_struct *task, __u16 type, long fd, __u32 how
 }
 
 // There is no object behind a failed open, so the name is the caller's: read once, here.
-INLINE void open_failed(struct task_struct *task, __u16 type, long result)
+INLINE void open_failed(const struct call *call)
 {
+    struct task_struct *task = call->task;
     struct asked asked;
-    open_asked(task, type, &asked);
+    open_asked(call, &asked);
     if (!asked.name)
         return;
     struct scratch_slot *slot = scratch_take();
@@ -138,7 +136,7 @@ INLINE void open_failed(struct task_struct *task, __u16 type, long result)
         (absolute || !filter_walk(base, FILTER_BASE)))
         goto out;
 
-    event->result = result;
+    event->call.result = call->result;
     event->ino = 0;
     event->dev = 0;
     event->mode = 0;
@@ -149,33 +147,22 @@ INLINE void open_failed(struct task_struct *task, __u16 type, long result)
     if (!absolute && path_append(base, data, &slot->used, OPEN_PATH_LIMIT))
         event->how |= WIRE_FILE_TRUNCATED;
     event->path_size = *(volatile __u32 *)&slot->used - size;
-    open_send(slot, task, type);
+    open_send(slot, task, call->type);
 out:
     scratch_give(slot);
 }
 
 // --- The adapters ---
 
-// One program for all calls, since verifying it is most of the time it takes to start; the call's number
-// tells them apart.
-SEC("tracepoint/syscalls")
-int file_open_tp(struct syscall_exit_context *context)
+INLINE void call_returned(struct call *call)
 {
-    struct task_struct *task = (void *)bpf_get_current_task();
-    long result = context->result;
-    if (result < 0 && !filter_failed)
-        return 0;
-    __u16 type = 0;
-    while (type < WIRE_FILE_TYPES && call_numbers[type] != context->number)
-        type++;
-    if (type == WIRE_FILE_TYPES)
-        return 0;
-    if (result >= 0)
-        file_opened(task, type, result, 0);
-    else
-        open_failed(task, type, result);
-    return 0;
+    if (call->result >= 0)
+        file_opened(call->task, call, call->type, call->result);
+    else if (filter_failed)
+        open_failed(call);
 }
+
+CALL_PROGRAMS
 
 // io_uring opens complete in the context of the task or of a worker thread that shares its descriptors. A
 // direct descriptor (file_index) never enters the descriptor table and is not seen.
@@ -186,7 +173,7 @@ INLINE void io_uring_completed(struct io_kiocb *request, long result)
         return;
     struct task_struct *task = (void *)bpf_get_current_task();
     __u16 type = opcode == IORING_OP_OPENAT ? WIRE_FILE_OPENAT : WIRE_FILE_OPENAT2;
-    file_opened(task, type, result, WIRE_FILE_IO_URING);
+    file_opened(task, NULL, type, result);
 }
 
 // The tracepoint's arguments in 6.1 and 6.12: ring, request, user_data, res, ….

@@ -7,7 +7,7 @@
 #include "bpf/lib/wake.h"
 
 // Whether a rule judges this type, so that the reader is woken; the process table alone can wait.
-const volatile bool wake_clone, wake_execve, wake_procexit;
+bool wake_clone, wake_execve, wake_procexit;
 
 // Where a part may start at the latest, so that its largest size still fits.
 #define EXECVE_EXE_LIMIT (WIRE_PROCESS_FILENAME_MAX + WIRE_PROCESS_PATH_MAX - WIRE_PATH_COMPONENT_MAX)

@@ -15,6 +15,7 @@ struct source_env {
     uint16_t id;                 // position in SOURCE_LIST; goes into wire_header.source
     int ring_fd;                 // the ring that all sources share; borrowed
     int lost_fd;                 // the per-CPU counters of lost records; borrowed
+    int compat_fd;               // the programs for 32-bit calls, by number; borrowed
     const struct demand *demand; // borrowed, only for the duration of start()
     const char *host_root;       // where the node's root is mounted; "" for /
     char *const *syscalls;       // names for the source `syscall`, NULL-terminated; may be NULL
@@ -32,7 +33,10 @@ struct hook_report {
     int error; // positive errno where state is HOOK_FAILED
 };
 
-enum { SOURCE_HOOKS_MAX = 48 };
+enum {
+    SOURCE_HOOKS_MAX = 48,
+    SOURCE_COMPAT_MAX = 48, // 32-bit calls that one source watches
+};
 
 struct source_report {
     bool up;
@@ -53,8 +57,9 @@ struct source {
     bool (*record_valid)(const struct wire_header *wire);
     // By how many names rules may know what a valid record is about. NULL: one.
     unsigned (*record_names)(const struct wire_header *wire);
-    // Loads and attaches what is needed. 0 also where nothing was needed. On failure a negative errno,
-    // ret_report->reason is set and nothing stays attached.
+    // Loads what is not loaded yet and attaches what demand asks for, or stops where it asks for nothing.
+    // Called again where the demand has changed; what both demands want is not missed for a moment. On
+    // failure a negative errno, ret_report->reason is set and nothing stays attached.
     int (*start)(const struct source_env *env, struct source_report *ret_report);
     void (*stop)(void); // harmless when not started
     // Describes what the source keeps in maps; NULL where it keeps nothing.
@@ -73,7 +78,7 @@ const struct source *source_at(size_t index);
 // Registers every source's event types. 0 or a negative errno.
 int source_register_all(void);
 
-// Starts all sources; the reports say how it went, in the order of SOURCE_LIST. Never fails as a whole.
-// The demand in `env` is the base; id is set for each source.
+// Starts all sources, or has those that run follow another demand; the reports say how it went, in the order
+// of SOURCE_LIST. Never fails as a whole. `env` is the base: id and compat_fd are set here.
 void source_start_all(const struct source_env *env, struct source_report *ret_reports);
 void source_stop_all(void);

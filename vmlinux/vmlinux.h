@@ -33,6 +33,7 @@ typedef _Bool bool;
 enum bpf_map_type {
     BPF_MAP_TYPE_HASH = 1,
     BPF_MAP_TYPE_ARRAY = 2,
+    BPF_MAP_TYPE_PROG_ARRAY = 3,
     BPF_MAP_TYPE_PERCPU_ARRAY = 6,
     BPF_MAP_TYPE_LRU_HASH = 9,
     BPF_MAP_TYPE_RINGBUF = 27,
@@ -79,7 +80,7 @@ enum bpf_func_id {
 
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
-    unsigned long r10, r9, r8, ax, dx, si, di, orig_ax;
+    unsigned long r10, r9, r8, bp, bx, ax, cx, dx, si, di, orig_ax;
 };
 #elif defined(__TARGET_ARCH_arm64)
 struct user_pt_regs {
@@ -107,9 +108,14 @@ typedef struct {
     unsigned int val;
 } kgid_t;
 
+typedef struct {
+    u64 bits[0]; // its one member has had two names; the set is 64 bits long
+} kernel_cap_t;
+
 struct cred {
     kuid_t euid;
     kgid_t egid;
+    kernel_cap_t cap_inheritable;
 };
 
 struct tty_driver {
@@ -127,12 +133,23 @@ struct signal_struct {
     struct tty_struct *tty;
 };
 
+#if defined(__TARGET_ARCH_x86)
+struct thread_info {
+    u32 status; // TS_COMPAT while a 32-bit call is under way
+};
+#else
+struct thread_info {
+    unsigned long flags;
+};
+#endif
+
 struct mm_struct {
     unsigned long arg_start, arg_end;
     struct file *exe_file;
 };
 
 struct task_struct {
+    struct thread_info thread_info; // CONFIG_THREAD_INFO_IN_TASK: always on both architectures
     void *stack;
     struct mm_struct *mm;
     int exit_code;
@@ -273,12 +290,15 @@ struct sock_common {
     __be16 skc_dport;
     u16 skc_num;
     unsigned short skc_family;
+    volatile unsigned char skc_state;
     struct in6_addr skc_v6_daddr;
     struct in6_addr skc_v6_rcv_saddr;
 };
 
 struct sock {
     struct sock_common __sk_common;
+    u16 sk_type;
+    u16 sk_protocol;
 };
 
 struct socket {

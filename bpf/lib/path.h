@@ -130,10 +130,10 @@ INLINE void path_append_alone(const struct path_walk *walk, char *data, volatile
 }
 
 // Appends a wire path at data[*cursor] and moves the cursor on, which stays at or below `limit` +
-// WIRE_PATH_COMPONENT_MAX: `data` must be that large. Returns whether the walk had to stop early.
+// WIRE_PATH_COMPONENT_MAX: `data` must be that large. Returns 1 where the walk had to stop early, else 0.
 // The cursor must lie in a map's memory: the verifier then takes it for unknown in each round of the loop,
 // so that the rounds look alike; a register's ranges would make it follow every way through the loop.
-INLINE bool path_append(const struct path *path, char *data, volatile __u32 *cursor, __u32 limit)
+INLINE int path_append(const struct path *path, char *data, volatile __u32 *cursor, __u32 limit)
 {
     struct path_walk walk;
     struct path_name name = {};
@@ -142,16 +142,16 @@ INLINE bool path_append(const struct path *path, char *data, volatile __u32 *cur
     for (int i = 0; i < WIRE_PATH_DEPTH_MAX; i++) {
         enum path_step step = path_walk_up(&walk, &name);
         if (step == PATH_END)
-            return false;
+            return 0;
         if (step == PATH_MOUNT)
             continue;
         __u32 at = *cursor;
         if (at > limit)
-            return true;
+            return 1;
         long length = bpf_probe_read_kernel_str(data + at, WIRE_PATH_COMPONENT_MAX, name.bytes);
         if (length <= 0)
-            return true;
+            return 1;
         *cursor = at + length;
     }
-    return true;
+    return 1;
 }

@@ -44,6 +44,8 @@ INLINE void header_fill(struct wire_header *header, struct task_struct *task, __
     header->tid = BPF_CORE_READ(task, pid);
     header->uid = BPF_CORE_READ(cred, euid.val);
     header->gid = BPF_CORE_READ(cred, egid.val);
+    // The three sets lie side by side in this order (include/linux/cred.h, since 2.6.29).
+    bpf_core_read(&header->cap_inheritable, 3 * sizeof(__u64), &cred->cap_inheritable);
     // As a string behind zeroes, so that what lies behind the name does not come along.
     __builtin_memset(header->comm, 0, sizeof(header->comm));
     bpf_core_read_str(&header->comm, sizeof(header->comm), &leader->comm);
@@ -82,6 +84,21 @@ INLINE bool registers_inside(struct pt_regs *regs)
     return (long)BPF_CORE_READ(regs, ax) == -38;
 #else
     return true;
+#endif
+}
+
+#define TS_COMPAT 2 // arch/x86/include/asm/thread_info.h
+
+// Whether the call under way came through the 32-bit interface.
+INLINE bool task_in_compat_call(void)
+{
+#if defined(__TARGET_ARCH_x86)
+    if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf))
+        return bpf_get_current_task_btf()->thread_info.status & TS_COMPAT;
+    struct task_struct *task = (void *)bpf_get_current_task();
+    return BPF_CORE_READ(task, thread_info.status) & TS_COMPAT;
+#else
+    return false;
 #endif
 }
 

@@ -1,7 +1,7 @@
 // Records of the source `file`.
 #pragma once
 
-#include "wire/header.h"
+#include "wire/call.h"
 
 enum wire_file_type {
     WIRE_FILE_OPEN,
@@ -26,8 +26,7 @@ enum wire_file_how {
 // as the caller gave it, with NUL; and path_size bytes, a wire path (include/wire/path.h): of the opened
 // file, or, where result is negative, of the directory that the name was relative to.
 struct wire_file_open {
-    struct wire_header header;
-    __s64 result; // descriptor, or negative errno
+    struct wire_call call; // its result is the descriptor
     __u64 ino;
     __u32 dev;   // major << 20 | minor, as the kernel keeps it
     __u32 flags; // O_*; of a successful open as the kernel kept them, plus what the caller's register says
@@ -37,4 +36,4 @@ struct wire_file_open {
     __u32 how; // enum wire_file_how
     __u32 reserved;
 };
-WIRE_SIZE(struct wire_file_open, 104);
+WIRE_SIZE(struct wire_file_open, 128);

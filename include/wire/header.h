@@ -22,13 +22,16 @@ struct wire_header {
     __u32 tid;
     __u32 uid; // effective, initial user namespace
     __u32 gid;
+    __u64 cap_inheritable; // bit sets of capabilities: 1 << CAP_SYS_ADMIN
+    __u64 cap_permitted;
+    __u64 cap_effective;
     char comm[WIRE_COMM_LEN]; // of the thread group's leader
 };
 
 // Fails to compile when a struct has hidden padding: the sum of its parts must be its size.
 #define WIRE_SIZE(type, bytes) _Static_assert(sizeof(type) == (bytes), #type " has padding or changed size")
 
-WIRE_SIZE(struct wire_header, 64);
+WIRE_SIZE(struct wire_header, 88);
 
 // Places where a record can be lost in the kernel. Each has its own counter, per source.
 enum wire_lost {

@@ -17,7 +17,7 @@ struct wire_process_clone {
     __u32 parent_pid;
     __u32 loginuid;
 };
-WIRE_SIZE(struct wire_process_clone, 80);
+WIRE_SIZE(struct wire_process_clone, 104);
 
 #define WIRE_PROCESS_FILENAME_MAX 1024
 #define WIRE_PROCESS_PATH_MAX 4096
@@ -43,7 +43,7 @@ struct wire_process_execve {
     __u8 exe_truncated;
     __u16 reserved;
 };
-WIRE_SIZE(struct wire_process_execve, 96);
+WIRE_SIZE(struct wire_process_execve, 120);
 
 // The last thread of a process has gone.
 struct wire_process_procexit {
@@ -51,4 +51,4 @@ struct wire_process_procexit {
     __s32 status; // of the last thread: exit code times 256, or the signal
     __u32 reserved;
 };
-WIRE_SIZE(struct wire_process_procexit, 72);
+WIRE_SIZE(struct wire_process_procexit, 96);

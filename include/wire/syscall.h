@@ -8,7 +8,7 @@
 #endif
 
 #define WIRE_SYSCALL_CALLS_MAX 16 // calls that can be watched at once
-#define WIRE_SYSCALL_NR_MAX 1024
+#define WIRE_SYSCALL_NR_MAX 512
 #define WIRE_SYSCALL_BUCKETS 28 // of 2^(n+7) ns, from 128 ns; the last one has no upper bound
 #define WIRE_SYSCALL_BUCKET_SHIFT 7
 

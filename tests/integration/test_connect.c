@@ -1,4 +1,5 @@
 // Source `connect`: who connects where, and how it went. Loopback addresses only.
+#include "compat.h"
 #include "harness.h"
 #include "uring.h"
 
@@ -189,6 +190,33 @@ Test(connect, mapped_address_is_shown_as_v4)
     cr_assert_eq(result, 0);
     agent_wait_alert(agent, "connect", "proc.pid", own_pid, "fd.sport", format_text("%u", port), "fd.sip",
                      "127.0.0.1", "fd.cip", "127.0.0.1", "fd.type", "ipv4", "evt.res", "SUCCESS", NULL);
+}
+
+// By connect() itself and by socketcall(), as older C libraries do.
+Test(connect, callers_of_32_bits)
+{
+    if (!compat_available())
+        cr_skip_test("this kernel has no 32-bit system calls");
+    enum { I386_CONNECT = 362, I386_SOCKETCALL = 102, SYS_CONNECT = 3 };
+    for (int multiplexed = 0; multiplexed < 2; multiplexed++) {
+        unsigned port;
+        _cleanup_close_ int server = serve("127.0.0.1", SOCK_STREAM, &port);
+        _cleanup_close_ int client = open_socket(AF_INET, SOCK_STREAM);
+        struct sockaddr_in *to = compat_memory(sizeof(*to));
+        *to = (struct sockaddr_in){.sin_family = AF_INET,
+                                   .sin_port = htons((uint16_t)port),
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        unsigned *arguments = compat_memory(3 * sizeof(*arguments));
+        arguments[0] = (unsigned)client;
+        arguments[1] = (unsigned)(uintptr_t)to;
+        arguments[2] = sizeof(*to);
+        long result = multiplexed ? compat_call(I386_SOCKETCALL, SYS_CONNECT, (long)arguments, 0, 0, 0)
+                                  : compat_call(I386_CONNECT, client, (long)to, sizeof(*to), 0, 0);
+        cr_assert_eq(result, 0);
+        agent_wait_alert(agent, "connect", "proc.pid", own_pid, "fd.sport", format_text("%u", port),
+                         "evt.res", "SUCCESS", "fd.num", format_text("%d", client), "fd.cip", "127.0.0.1",
+                         NULL);
+    }
 }
 
 Test(connect, io_uring_is_seen_without_result)

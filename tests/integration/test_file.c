@@ -1,4 +1,5 @@
 // Source `file`: every way to open a watched file is seen, by its real name.
+#include "compat.h"
 #include "harness.h"
 #include "uring.h"
 
@@ -16,9 +17,9 @@
 #include <unistd.h>
 
 #define OPENED "evt.type in (open, openat, openat2, creat, open_by_handle_at)"
-#define OPEN_OUTPUT                                                                              \
-    "%evt.type %evt.failed %evt.rawres %evt.arg.flags %evt.is_open_read %evt.is_open_write "     \
-    "%evt.is_io_uring %fd.name %fd.nameraw %fd.num %fd.ino %fd.directory %fd.filename %fd.type " \
+#define OPEN_OUTPUT                                                                                   \
+    "%evt.type %evt.failed %evt.res %evt.rawres %evt.arg.flags %evt.is_open_read %evt.is_open_write " \
+    "%evt.is_io_uring %fd.name %fd.nameraw %fd.num %fd.ino %fd.directory %fd.filename %fd.type "      \
     "%proc.name %proc.pid"
 
 static const char *secret; // named by the rule "exact"
@@ -413,6 +414,40 @@ Test(file, names_of_any_bytes)
 }
 
 // --- What is not sent ---
+
+// By the numbers of <asm/unistd_32.h>.
+enum { I386_OPEN = 5, I386_CREAT = 8, I386_OPENAT = 295 };
+
+Test(file, callers_of_32_bits)
+{
+    if (!compat_available())
+        cr_skip_test("this kernel has no 32-bit system calls");
+    char *path = compat_text(secret);
+    static const struct {
+        long number;
+        const char *type;
+    } calls[] = {{I386_OPEN, "open"}, {I386_OPENAT, "openat"}, {I386_CREAT, "creat"}};
+    for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
+        bool at = calls[i].number == I386_OPENAT;
+        long fd = at ? compat_call(I386_OPENAT, AT_FDCWD, (long)path, O_RDONLY, 0, 0)
+                     : compat_call(calls[i].number, (long)path,
+                                   calls[i].number == I386_CREAT ? 0600 : O_RDONLY, 0, 0, 0);
+        close_opened((int)fd);
+        agent_wait_alert(agent, "exact", "fd.name", secret, "evt.type", calls[i].type, "fd.num",
+                         format_text("%ld", fd), NULL);
+    }
+}
+
+Test(file, failed_open_of_32_bits_relative_to_a_directory)
+{
+    if (!compat_available())
+        cr_skip_test("this kernel has no 32-bit system calls");
+    _cleanup_close_ int directory = open(test_dir(), O_RDONLY | O_DIRECTORY);
+    cr_assert_eq(compat_call(I386_OPENAT, directory, (long)compat_text("kept/missing"), O_RDONLY, 0, 0),
+                 -ENOENT);
+    agent_wait_alert(agent, "prefix", "fd.name", test_path("kept/missing"), "evt.rawres",
+                     format_text("%d", -ENOENT), "evt.res", "ENOENT", NULL);
+}
 
 Test(file, files_of_no_rule_cause_no_record)
 {

@@ -1,14 +1,14 @@
 #include "source.h"
 
 #include "base/cleanup.h"
+#include "calls.h"
 #include "connect.skel.h"
+#include "endpoint.h"
 #include "filter_set.h"
-#include "hook.h"
+#include "result.h"
 #include "wire/connect.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <string.h>
 
 static struct connect_bpf *skeleton;
 static struct hooks attached;
@@ -18,39 +18,25 @@ static const struct wire_connect *connect_of(const struct event *event)
     return (const struct wire_connect *)event->wire;
 }
 
-static bool set_ip(struct value *ret_value, uint8_t family, const uint8_t *bytes)
-{
-    ret_value->type = FIELD_IP;
-    ret_value->ip.family = family;
-    memset(ret_value->ip.bytes, 0, sizeof(ret_value->ip.bytes));
-    memcpy(ret_value->ip.bytes, bytes, family == 4 ? 4 : 16);
-    return true;
-}
-
 static bool get_rawres(const struct event *event, const struct field_arg *arg, size_t nth,
                        struct value *ret_value)
 {
-    const struct wire_connect *record = connect_of(event);
-    return record->has_result && value_set_int(ret_value, record->result);
+    return connect_of(event)->has_result && result_get_rawres(event, arg, nth, ret_value);
 }
 
 static bool get_failed(const struct event *event, const struct field_arg *arg, size_t nth,
                        struct value *ret_value)
 {
     const struct wire_connect *record = connect_of(event);
-    bool under_way = record->result == -EINPROGRESS || record->result == -EINTR;
-    return record->has_result && value_set_bool(ret_value, record->result < 0 && !under_way);
+    int64_t result = record->call.call.result;
+    bool under_way = result == -EINPROGRESS || result == -EINTR;
+    return record->has_result && value_set_bool(ret_value, result < 0 && !under_way);
 }
 
 static bool get_res(const struct event *event, const struct field_arg *arg, size_t nth,
                     struct value *ret_value)
 {
-    const struct wire_connect *record = connect_of(event);
-    if (!record->has_result)
-        return false;
-    if (record->result >= 0)
-        return value_set_string(ret_value, "SUCCESS");
-    return value_set_string(ret_value, strerrorname_np((int)-record->result));
+    return connect_of(event)->has_result && result_get_res(event, arg, nth, ret_value);
 }
 
 static bool get_num(const struct event *event, const struct field_arg *arg, size_t nth,
@@ -60,88 +46,11 @@ static bool get_num(const struct event *event, const struct field_arg *arg, size
     return record->fd >= 0 && value_set_int(ret_value, record->fd);
 }
 
-static const char *endpoint(const struct event *event, const uint8_t *addr, uint16_t port)
-{
-    char text[INET6_ADDRSTRLEN];
-    bool v4 = connect_of(event)->family == 4;
-    inet_ntop(v4 ? AF_INET : AF_INET6, addr, text, sizeof(text));
-    return event_printf(event, v4 ? "%s:%u" : "[%s]:%u", text, port);
-}
-
-static bool get_name(const struct event *event, const struct field_arg *arg, size_t nth,
-                     struct value *ret_value)
-{
-    const struct wire_connect *record = connect_of(event);
-    const char *local = endpoint(event, record->local_addr, record->local_port);
-    const char *remote = endpoint(event, record->remote_addr, record->remote_port);
-    return local && remote && value_set_string(ret_value, event_printf(event, "%s->%s", local, remote));
-}
-
-static bool get_remote_ip(const struct event *event, const struct field_arg *arg, size_t nth,
-                          struct value *ret_value)
-{
-    return set_ip(ret_value, connect_of(event)->family, connect_of(event)->remote_addr);
-}
-
-static bool get_local_ip(const struct event *event, const struct field_arg *arg, size_t nth,
-                         struct value *ret_value)
-{
-    static const uint8_t none[16];
-    const struct wire_connect *record = connect_of(event);
-    return memcmp(record->local_addr, none, sizeof(none)) != 0 &&
-           set_ip(ret_value, record->family, record->local_addr);
-}
-
-static bool get_either_ip(const struct event *event, const struct field_arg *arg, size_t nth,
-                          struct value *ret_value)
-{
-    return nth == 0 ? get_remote_ip(event, arg, 0, ret_value)
-                    : nth == 1 && get_local_ip(event, arg, 0, ret_value);
-}
-
-static bool get_remote_port(const struct event *event, const struct field_arg *arg, size_t nth,
-                            struct value *ret_value)
-{
-    return value_set_uint(ret_value, connect_of(event)->remote_port);
-}
-
-static bool get_local_port(const struct event *event, const struct field_arg *arg, size_t nth,
-                           struct value *ret_value)
-{
-    uint16_t port = connect_of(event)->local_port;
-    return port && value_set_uint(ret_value, port);
-}
-
-static bool get_either_port(const struct event *event, const struct field_arg *arg, size_t nth,
-                            struct value *ret_value)
-{
-    return nth == 0 ? get_remote_port(event, arg, 0, ret_value)
-                    : nth == 1 && get_local_port(event, arg, 0, ret_value);
-}
-
-static bool get_l4proto(const struct event *event, const struct field_arg *arg, size_t nth,
-                        struct value *ret_value)
-{
-    return value_set_string(ret_value, connect_of(event)->protocol == IPPROTO_TCP ? "tcp" : "udp");
-}
-
-static bool get_type(const struct event *event, const struct field_arg *arg, size_t nth,
-                     struct value *ret_value)
-{
-    return value_set_string(ret_value, connect_of(event)->family == 4 ? "ipv4" : "ipv6");
-}
-
-static bool get_typechar(const struct event *event, const struct field_arg *arg, size_t nth,
-                         struct value *ret_value)
-{
-    return value_set_string(ret_value, connect_of(event)->family == 4 ? "4" : "6");
-}
-
 // The one who connects is the client and local; the destination is the server and remote.
 static const struct field connect_fields[] = {
     {.name = "evt.rawres",
      .type = FIELD_INT,
-     .help = "What the call returned; missing where it could not be joined (io_uring, 32-bit callers)",
+     .help = "What the call returned; missing where it could not be joined (io_uring)",
      .get = get_rawres},
     {.name = "evt.failed",
      .type = FIELD_BOOL,
@@ -152,30 +61,7 @@ static const struct field connect_fields[] = {
      .help = "SUCCESS or the error's name: ECONNREFUSED",
      .get = get_res},
     {.name = "fd.num", .type = FIELD_INT, .help = "Descriptor of the socket", .get = get_num},
-    {.name = "fd.name",
-     .type = FIELD_STRING,
-     .help = "Both ends: 10.0.0.1:40000->10.0.0.2:443",
-     .get = get_name},
-    {.name = "fd.type", .type = FIELD_STRING, .help = "ipv4 or ipv6", .get = get_type},
-    {.name = "fd.typechar", .type = FIELD_STRING, .help = "4: IPv4, 6: IPv6", .get = get_typechar},
-    {.name = "fd.l4proto", .type = FIELD_STRING, .help = "tcp or udp", .get = get_l4proto},
-    {.name = "fd.ip", .type = FIELD_IP, .many = true, .help = "Either end's address", .get = get_either_ip},
-    {.name = "fd.sip",
-     .type = FIELD_IP,
-     .help = "The server's address: the destination",
-     .get = get_remote_ip},
-    {.name = "fd.cip", .type = FIELD_IP, .help = "The client's address", .get = get_local_ip},
-    {.name = "fd.rip", .type = FIELD_IP, .help = "The remote address", .get = get_remote_ip},
-    {.name = "fd.lip", .type = FIELD_IP, .help = "The local address", .get = get_local_ip},
-    {.name = "fd.port",
-     .type = FIELD_UINT,
-     .many = true,
-     .help = "Either end's port",
-     .get = get_either_port},
-    {.name = "fd.sport", .type = FIELD_UINT, .help = "The server's port", .get = get_remote_port},
-    {.name = "fd.cport", .type = FIELD_UINT, .help = "The client's port", .get = get_local_port},
-    {.name = "fd.rport", .type = FIELD_UINT, .help = "The remote port", .get = get_remote_port},
-    {.name = "fd.lport", .type = FIELD_UINT, .help = "The local port", .get = get_local_port},
+    ENDPOINT_FIELDS,
 };
 
 static const struct event_type types[] = {
@@ -193,7 +79,7 @@ static size_t record_size(uint16_t type)
 static bool record_valid(const struct wire_header *wire)
 {
     const struct wire_connect *record = (const struct wire_connect *)wire;
-    return record->family == 4 || record->family == 6;
+    return record->call.endpoint.family == 4 || record->call.endpoint.family == 6;
 }
 
 static void stop(void)
@@ -207,7 +93,9 @@ static void stop(void)
 // it is asked for, by one program instead of two.
 static bool return_wanted(const struct demand *demand)
 {
-    static const field_get_fn early[] = {get_remote_ip, get_remote_port, get_l4proto, get_type, get_typechar};
+    static const field_get_fn early[] = {
+        endpoint_get_server_ip, endpoint_get_remote_ip, endpoint_get_server_port, endpoint_get_remote_port,
+        endpoint_get_l4proto,   endpoint_get_type,      endpoint_get_typechar,    endpoint_get_is_server};
     for (size_t i = 0; i < ARRAY_SIZE(connect_fields); i++) {
         bool is_early = false;
         for (size_t k = 0; k < ARRAY_SIZE(early); k++)
@@ -218,48 +106,66 @@ static bool return_wanted(const struct demand *demand)
     return false;
 }
 
-static int start(const struct source_env *env, struct source_report *ret_report)
+// socketcall() is how older 32-bit programs connect, among much else.
+static const struct call_watch calls[] = {
+    CALL_WATCH(connect, WIRE_CONNECT_CONNECT, .mandatory = true),
+    CALL_WATCH_COMPAT(socketcall, WIRE_CONNECT_CONNECT),
+};
+
+static int load(const struct source_env *env, const struct call_hooks *hooks,
+                struct source_report *ret_report)
 {
-    bool wanted = env->everything || env->demand->wanted[event_type_index(&types[WIRE_CONNECT_CONNECT])];
-    // The result first: once an address is waiting for it, it must come.
-    const struct hook hooks[] = {
-        {.name = "connect result",
-         .program = "connect_return_tp",
-         .attach_point = "tracepoint/syscalls/sys_exit_connect",
-         .attach = hook_attach_tracepoint,
-         .wanted = env->everything || (wanted && return_wanted(env->demand))},
-        {.name = "connect IPv4",
-         .program = "connect_v4_cgroup",
-         .attach_point = "cgroup/connect4",
-         .attach = hook_attach_cgroup,
-         .wanted = wanted},
-        {.name = "connect IPv6",
-         .program = "connect_v6_cgroup",
-         .attach_point = "cgroup/connect6",
-         .attach = hook_attach_cgroup,
-         .wanted = wanted},
-    };
-    if (!wanted) {
-        ret_report->needed = false;
-        return 0;
-    }
     skeleton = connect_bpf__open();
     if (!skeleton)
         return hook_load_failed(-errno, ret_report);
     skeleton->rodata->source_id = env->id;
-    skeleton->rodata->join_results = hooks[0].wanted;
-    int error = hook_prepare(skeleton->obj, env, hooks, ARRAY_SIZE(hooks));
+    calls_number(calls, ARRAY_SIZE(calls), skeleton->rodata->call_types, skeleton->rodata->call_types_compat);
+    int error = hook_prepare(skeleton->obj, env, hooks->hooks, hooks->count);
     if (!error)
         error = connect_bpf__load(skeleton);
     if (error) {
         hook_load_failed(error, ret_report);
-    } else {
-        skeleton->data->wake_all = filter_set_clues(env->demand, &types[WIRE_CONNECT_CONNECT],
-                                                    skeleton->bss->wake_names, skeleton->bss->wake_addresses);
-        error = hook_attach_all(skeleton->obj, hooks, ARRAY_SIZE(hooks), &attached, ret_report);
+        stop();
     }
+    return error;
+}
+
+static int start(const struct source_env *env, struct source_report *ret_report)
+{
+    // The results first: once an address is waiting for one, it must come.
+    struct call_hooks hooks;
+    calls_hooks(calls, ARRAY_SIZE(calls), types, env, &hooks);
+    bool wanted = calls_wanted(&hooks);
+    bool results = env->everything || return_wanted(env->demand);
+    for (size_t i = 0; i < hooks.count; i++)
+        hooks.hooks[i].wanted = hooks.hooks[i].wanted && results;
+    hooks.hooks[hooks.count++] = (struct hook){.name = "connect IPv4",
+                                               .program = "connect_v4_cgroup",
+                                               .attach_point = "cgroup/connect4",
+                                               .attach = hook_attach_cgroup,
+                                               .wanted = wanted};
+    hooks.hooks[hooks.count++] = (struct hook){.name = "connect IPv6",
+                                               .program = "connect_v6_cgroup",
+                                               .attach_point = "cgroup/connect6",
+                                               .attach = hook_attach_cgroup,
+                                               .wanted = wanted};
+    ret_report->needed = wanted;
+    if (!wanted) {
+        stop();
+        return 0;
+    }
+    int error = skeleton ? 0 : load(env, &hooks, ret_report);
+    if (error)
+        return error;
+    skeleton->data->wake_all = filter_set_clues(env->demand, &types[WIRE_CONNECT_CONNECT],
+                                                skeleton->bss->wake_names, skeleton->bss->wake_addresses);
+    if (!results)
+        skeleton->bss->join_results = false;
+    error = hook_update(skeleton->obj, hooks.hooks, hooks.count, &attached, ret_report);
     if (error)
         stop();
+    else
+        skeleton->bss->join_results = results;
     return error;
 }
 

@@ -3,9 +3,10 @@
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "base/series.h"
+#include "calls.h"
 #include "file.skel.h"
 #include "file_watch.h"
-#include "hook.h"
+#include "result.h"
 #include "wire/file.h"
 
 #include <bpf/btf.h>
@@ -13,7 +14,6 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
 static struct file_bpf *skeleton;
 static struct hooks attached;
@@ -83,23 +83,11 @@ static unsigned record_names(const struct wire_header *wire)
     return ((const struct wire_file_open *)wire)->how & WIRE_FILE_BY_INODE ? 2 : 1;
 }
 
-static bool get_rawres(const struct event *event, const struct field_arg *arg, size_t nth,
-                       struct value *ret_value)
-{
-    return value_set_int(ret_value, open_of(event)->result);
-}
-
-static bool get_failed(const struct event *event, const struct field_arg *arg, size_t nth,
-                       struct value *ret_value)
-{
-    return value_set_bool(ret_value, open_of(event)->result < 0);
-}
-
 static bool opened_for(const struct event *event, uint32_t access)
 {
     const struct wire_file_open *record = open_of(event);
     uint32_t mode = record->flags & O_ACCMODE;
-    return record->result >= 0 && !(record->flags & O_PATH) && (mode == access || mode == O_RDWR);
+    return record->call.result >= 0 && !(record->flags & O_PATH) && (mode == access || mode == O_RDWR);
 }
 
 static bool get_is_open_read(const struct event *event, const struct field_arg *arg, size_t nth,
@@ -145,7 +133,7 @@ static bool get_flags(const struct event *event, const struct field_arg *arg, si
 static bool get_num(const struct event *event, const struct field_arg *arg, size_t nth,
                     struct value *ret_value)
 {
-    int64_t result = open_of(event)->result;
+    int64_t result = open_of(event)->call.result;
     return result >= 0 && value_set_int(ret_value, result);
 }
 
@@ -186,29 +174,26 @@ static bool get_type(const struct event *event, const struct field_arg *arg, siz
                      struct value *ret_value)
 {
     const struct wire_file_open *record = open_of(event);
-    return record->result >= 0 && value_set_string(ret_value, S_ISDIR(record->mode) ? "directory" : "file");
+    return record->call.result >= 0 &&
+           value_set_string(ret_value, S_ISDIR(record->mode) ? "directory" : "file");
 }
 
 static bool get_typechar(const struct event *event, const struct field_arg *arg, size_t nth,
                          struct value *ret_value)
 {
     const struct wire_file_open *record = open_of(event);
-    return record->result >= 0 && value_set_string(ret_value, S_ISDIR(record->mode) ? "d" : "f");
+    return record->call.result >= 0 && value_set_string(ret_value, S_ISDIR(record->mode) ? "d" : "f");
 }
 
 static bool get_ino(const struct event *event, const struct field_arg *arg, size_t nth,
                     struct value *ret_value)
 {
     const struct wire_file_open *record = open_of(event);
-    return record->result >= 0 && value_set_uint(ret_value, record->ino);
+    return record->call.result >= 0 && value_set_uint(ret_value, record->ino);
 }
 
 static const struct field open_fields[] = {
-    {.name = "evt.rawres",
-     .type = FIELD_INT,
-     .help = "What the call returned: a descriptor, or a negative error number",
-     .get = get_rawres},
-    {.name = "evt.failed", .type = FIELD_BOOL, .help = "Whether the call failed", .get = get_failed},
+    RESULT_FIELDS("What the call returned: a descriptor, or a negative error number"),
     {.name = "evt.is_open_read",
      .type = FIELD_BOOL,
      .help = "Whether the file was opened for reading (false where the call failed)",
@@ -311,73 +296,61 @@ static void stop(void)
     skeleton = NULL;
 }
 
-#define OPEN_HOOK(call, type)                                                                            \
-    {                                                                                                    \
-        .name = #call, .program = "file_open_tp", .attach_point = "tracepoint/syscalls/sys_exit_" #call, \
-        .attach = hook_attach_tracepoint,                                                                \
-        .wanted = env->everything || env->demand->wanted[event_type_index(&types[type])],                \
-        .optional = (type) != WIRE_FILE_OPENAT                                                           \
-    }
-
-// arm64 has neither.
-#ifndef SYS_open
-#define SYS_open -1
-#define SYS_creat -1
-#endif
-
-static const int call_numbers[WIRE_FILE_TYPES] = {
-    [WIRE_FILE_OPEN] = SYS_open,
-    [WIRE_FILE_OPENAT] = SYS_openat,
-    [WIRE_FILE_OPENAT2] = SYS_openat2,
-    [WIRE_FILE_CREAT] = SYS_creat,
-    [WIRE_FILE_OPEN_BY_HANDLE_AT] = SYS_open_by_handle_at,
+static const struct call_watch calls[] = {
+    CALL_WATCH(openat, WIRE_FILE_OPENAT, .mandatory = true),
+    CALL_WATCH(openat2, WIRE_FILE_OPENAT2),
+    CALL_WATCH(open, WIRE_FILE_OPEN),
+    CALL_WATCH(creat, WIRE_FILE_CREAT),
+    CALL_WATCH(open_by_handle_at, WIRE_FILE_OPEN_BY_HANDLE_AT),
 };
 
-static int start(const struct source_env *env, struct source_report *ret_report)
+static int load(const struct source_env *env, const struct call_hooks *hooks,
+                struct source_report *ret_report)
 {
-    const char *io_uring = io_uring_program();
-    struct hook hooks[] = {
-        OPEN_HOOK(openat, WIRE_FILE_OPENAT),
-        OPEN_HOOK(openat2, WIRE_FILE_OPENAT2),
-        OPEN_HOOK(open, WIRE_FILE_OPEN),
-        OPEN_HOOK(creat, WIRE_FILE_CREAT),
-        OPEN_HOOK(open_by_handle_at, WIRE_FILE_OPEN_BY_HANDLE_AT),
-        {.name = "io_uring open",
-         .program = io_uring ? io_uring : "file_io_uring_cqe",
-         .attach_point = "raw_tp/io_uring_complete",
-         .optional = true},
-    };
-    struct hook *io_uring_hook = &hooks[ARRAY_SIZE(hooks) - 1];
-    io_uring_hook->wanted = io_uring && (hooks[0].wanted || hooks[1].wanted);
-    bool wanted = false;
-    for (size_t i = 0; i < ARRAY_SIZE(hooks); i++)
-        wanted |= hooks[i].wanted;
-    if (!wanted) {
-        ret_report->needed = false;
-        return 0;
-    }
-
     skeleton = file_bpf__open();
     if (!skeleton)
         return hook_load_failed(-errno, ret_report);
     skeleton->rodata->source_id = env->id;
     counter_register(&unknown_paths);
-    for (size_t i = 0; i < WIRE_FILE_TYPES; i++)
-        skeleton->rodata->call_numbers[i] = call_numbers[i];
-    int error = hook_prepare(skeleton->obj, env, hooks, ARRAY_SIZE(hooks));
+    calls_number(calls, ARRAY_SIZE(calls), skeleton->rodata->call_types, skeleton->rodata->call_types_compat);
+    int error = hook_prepare(skeleton->obj, env, hooks->hooks, hooks->count);
     if (!error)
         error = file_bpf__load(skeleton);
     if (error) {
         hook_load_failed(error, ret_report);
         stop();
-        return error;
     }
+    return error;
+}
+
+static int start(const struct source_env *env, struct source_report *ret_report)
+{
+    struct call_hooks hooks;
+    calls_hooks(calls, ARRAY_SIZE(calls), types, env, &hooks);
+    const bool *wanted = env->demand->wanted;
+    const char *io_uring = io_uring_program();
+    hooks.hooks[hooks.count++] =
+        (struct hook){.name = "io_uring open",
+                      .program = io_uring ? io_uring : "file_io_uring_cqe",
+                      .attach_point = "raw_tp/io_uring_complete",
+                      .optional = true,
+                      .unfit = !io_uring,
+                      .wanted = env->everything || wanted[event_type_index(&types[WIRE_FILE_OPENAT])] ||
+                                wanted[event_type_index(&types[WIRE_FILE_OPENAT2])]};
+    ret_report->needed = calls_wanted(&hooks);
+    if (!ret_report->needed) {
+        stop();
+        return 0;
+    }
+    int error = skeleton ? 0 : load(env, &hooks, ret_report);
+    if (error)
+        return error;
     // Before anything is attached, so that no record comes that no rule asked for.
     skeleton->bss->filter_failed = env->demand->failed_opens;
     struct file_watch_sets sets = {skeleton->bss->filter_leaf, skeleton->bss->filter_directory,
                                    skeleton->bss->filter_inode};
     skeleton->data->filter_all = !file_watch_start(env->demand, env->host_root, &sets);
-    error = hook_attach_all(skeleton->obj, hooks, ARRAY_SIZE(hooks), &attached, ret_report);
+    error = hook_update(skeleton->obj, hooks.hooks, hooks.count, &attached, ret_report);
     if (error)
         stop();
     return error;

@@ -27,8 +27,13 @@ static size_t watched_count;
 static struct file_watch_sets sets;
 static const char *root; // borrowed
 
+struct fresh_sets {
+    __u64 leaf[PATH_FILTER_WORDS];
+    __u64 directory[PATH_FILTER_WORDS];
+};
+
 // The component that stands for a path. False where there is none.
-static bool add_anchor(const struct demand_path *path)
+static bool add_anchor(struct fresh_sets *fresh, const struct demand_path *path)
 {
     const char *end = path->text + strlen(path->text);
     if (path->prefix) {
@@ -42,7 +47,8 @@ static bool add_anchor(const struct demand_path *path)
         begin--;
     if (begin == end)
         return false;
-    filter_set_add(path->prefix ? sets.directory : sets.leaf, filter_set_name(begin, (size_t)(end - begin)));
+    filter_set_add(path->prefix ? fresh->directory : fresh->leaf,
+                   filter_set_name(begin, (size_t)(end - begin)));
     return true;
 }
 
@@ -63,9 +69,12 @@ bool file_watch_start(const struct demand *demand, const char *host_root,
     file_watch_stop();
     sets = *kernel_sets;
     root = host_root;
+    struct fresh_sets fresh = {};
     bool bounded = !demand->any_path;
     for (size_t i = 0; bounded && i < demand->paths_count; i++)
-        bounded = add_anchor(&demand->paths[i]);
+        bounded = add_anchor(&fresh, &demand->paths[i]);
+    filter_set_replace(sets.leaf, fresh.leaf);
+    filter_set_replace(sets.directory, fresh.directory);
     for (size_t i = 0; i < demand->paths_count; i++)
         if (!demand->paths[i].prefix)
             watch_inode(&demand->paths[i]);
@@ -99,10 +108,7 @@ void file_watch_tick(void)
         watched[i].ino = status.stx_ino;
         filter_set_add(fresh, path_filter_hash(status.stx_ino, 0, 0));
     }
-    // Word by word: a program that reads meanwhile sees the old or the new word, both of which hold every
-    // inode that stayed.
-    for (size_t i = 0; i < PATH_FILTER_WORDS; i++)
-        sets.inode[i] = fresh[i];
+    filter_set_replace(sets.inode, fresh);
 }
 
 const char *file_watch_name(uint32_t dev, uint64_t ino, const char *own)

@@ -14,8 +14,8 @@ struct file_watch_sets {
     __u64 *inode;
 };
 
-// Fills the sets; `host_root` is where the node's files lie, "" for /. False where some rule can match any
-// path, so that nothing may be dropped.
+// Fills the sets, in place of what was in them; `host_root` is where the node's files lie, "" for /. False
+// where some rule can match any path, so that nothing may be dropped.
 bool file_watch_start(const struct demand *demand, const char *host_root, const struct file_watch_sets *sets);
 void file_watch_stop(void);
 

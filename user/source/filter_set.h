@@ -28,17 +28,30 @@ static inline __u32 filter_set_bytes(const void *bytes)
     return path_filter_hash(words[0], words[1], 0);
 }
 
+// Puts a set in the place of another one, word by word: a program that reads meanwhile sees the old or the
+// new word, both of which hold every bit that stays.
+static inline void filter_set_replace(__u64 *set, const __u64 *fresh)
+{
+    for (size_t i = 0; i < PATH_FILTER_WORDS; i++)
+        __atomic_store_n(&set[i], fresh[i], __ATOMIC_RELAXED);
+}
+
 // Fills the sets of a program that includes bpf/lib/wake.h; `addresses` may be NULL. Returns wake_all.
 static inline bool filter_set_clues(const struct demand *demand, const struct event_type *type, __u64 *names,
                                     __u64 *addresses)
 {
     size_t index = event_type_index(type);
+    __u64 fresh_names[PATH_FILTER_WORDS] = {};
+    __u64 fresh_addresses[PATH_FILTER_WORDS] = {};
     for (size_t i = 0; i < demand->clues_count; i++) {
         const struct demand_clue *clue = &demand->clues[i];
         if (clue->type == index && clue->name[0])
-            filter_set_add(names, filter_set_bytes(clue->name));
-        else if (clue->type == index && addresses)
-            filter_set_add(addresses, filter_set_bytes(clue->address.bytes));
+            filter_set_add(fresh_names, filter_set_bytes(clue->name));
+        else if (clue->type == index)
+            filter_set_add(fresh_addresses, filter_set_bytes(clue->address.bytes));
     }
+    filter_set_replace(names, fresh_names);
+    if (addresses)
+        filter_set_replace(addresses, fresh_addresses);
     return demand->any_clue[index];
 }

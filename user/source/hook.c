@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 
+#include <bpf/bpf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/mount.h>
@@ -37,6 +38,15 @@ void hook_capture_libbpf(void)
     libbpf_set_print(on_libbpf_print);
 }
 
+// The map that tells 32-bit calls' programs, and how many there are in it.
+static int compat_fd = -1;
+static size_t compat_entries;
+
+size_t hook_compat_count(void)
+{
+    return compat_entries;
+}
+
 static int reuse_map(struct bpf_object *object, const char *name, int fd)
 {
     struct bpf_map *map = bpf_object__find_map_by_name(object, name);
@@ -47,16 +57,19 @@ int hook_prepare(struct bpf_object *object, const struct source_env *env, const 
                  size_t count)
 {
     libbpf_words[0] = '\0';
+    compat_fd = env->compat_fd;
     int error = reuse_map(object, "ring", env->ring_fd);
     if (!error)
         error = reuse_map(object, "lost", env->lost_fd);
+    if (!error)
+        error = reuse_map(object, "compat_calls", env->compat_fd);
     if (error)
         return error;
 
     struct bpf_program *program;
     bpf_object__for_each_program(program, object) bpf_program__set_autoload(program, false);
     for (size_t i = 0; i < count; i++) {
-        if (!hooks[i].wanted)
+        if (hooks[i].unfit)
             continue;
         program = bpf_object__find_program_by_name(object, hooks[i].program);
         if (!program)
@@ -79,51 +92,114 @@ int hook_load_failed(int error, struct source_report *ret_report)
     return error;
 }
 
-int hook_attach_all(struct bpf_object *object, const struct hook *hooks, size_t count,
-                    struct hooks *ret_attached, struct source_report *ret_report)
+static bool has_number(const uint16_t *numbers, size_t count, uint16_t number)
 {
-    struct hooks attached = {};
-    for (size_t i = 0; i < count && ret_report->hooks_count < SOURCE_HOOKS_MAX; i++) {
+    for (size_t i = 0; i < count; i++)
+        if (numbers[i] == number)
+            return true;
+    return false;
+}
+
+static void compat_remove(struct hooks *attached, size_t index)
+{
+    __u32 key = attached->compat[index];
+    bpf_map_delete_elem(compat_fd, &key);
+    attached->compat[index] = attached->compat[--attached->compat_count];
+    compat_entries--;
+}
+
+// Enters the program for the calls of 32-bit callers that are wanted, and takes it out of the others.
+static int compat_update(struct bpf_program *program, const struct hook *hook, struct hooks *attached)
+{
+    int program_fd = bpf_program__fd(program);
+    for (size_t i = 0; i < hook->compat_count; i++) {
+        __u32 key = hook->compat[i];
+        if (has_number(attached->compat, attached->compat_count, hook->compat[i]))
+            continue;
+        if (bpf_map_update_elem(compat_fd, &key, &program_fd, BPF_ANY))
+            return -errno;
+        attached->compat[attached->compat_count++] = hook->compat[i];
+        compat_entries++;
+    }
+    for (size_t i = attached->compat_count; i > 0; i--)
+        if (!has_number(hook->compat, hook->compat_count, attached->compat[i - 1]))
+            compat_remove(attached, i - 1);
+    return 0;
+}
+
+static int attach(struct bpf_object *object, const struct hook *hook, struct hooks *attached, size_t index)
+{
+    struct bpf_program *program = bpf_object__find_program_by_name(object, hook->program);
+    libbpf_words[0] = '\0';
+    if (hook->compat)
+        return compat_update(program, hook, attached);
+    if (attached->links[index])
+        return 0;
+    if (hook->attach)
+        return hook->attach(program, hook, &attached->links[index]);
+    struct bpf_link *link = bpf_program__attach(program);
+    if (!link)
+        return -errno;
+    attached->links[index] = link;
+    return 0;
+}
+
+static void detach(struct hooks *attached, const struct hook *hook, size_t index)
+{
+    if (attached->links[index])
+        bpf_link__destroy(attached->links[index]);
+    attached->links[index] = NULL;
+    while (hook->compat && attached->compat_count)
+        compat_remove(attached, attached->compat_count - 1);
+}
+
+int hook_update(struct bpf_object *object, const struct hook *hooks, size_t count, struct hooks *attached,
+                struct source_report *ret_report)
+{
+    size_t wanted = 0, up = 0;
+    const struct hook *failed = NULL;
+    int failure = 0;
+    for (size_t i = 0; i < count && i < SOURCE_HOOKS_MAX; i++) {
         const struct hook *hook = &hooks[i];
-        struct hook_report *report = &ret_report->hooks[ret_report->hooks_count++];
+        struct hook_report *report = &ret_report->hooks[i];
         *report = (struct hook_report){.optional = hook->optional, .state = HOOK_NOT_NEEDED};
         snprintf(report->name, sizeof(report->name), "%s", hook->name);
         snprintf(report->attach_point, sizeof(report->attach_point), "%s", hook->attach_point);
-        if (!hook->wanted)
+        ret_report->hooks_count = i + 1;
+        if (!hook->wanted || hook->unfit)
             continue;
-
-        struct bpf_program *program = bpf_object__find_program_by_name(object, hook->program);
-        struct bpf_link *link = NULL;
-        int error = 0;
-        libbpf_words[0] = '\0';
-        if (hook->attach) {
-            error = hook->attach(program, hook, &link);
-        } else {
-            link = bpf_program__attach(program);
-            error = link ? 0 : -errno;
-        }
-        if (!error) {
-            report->state = HOOK_UP;
-            attached.links[attached.count++] = link;
-            continue;
-        }
-        report->state = HOOK_FAILED;
+        int error = attach(object, hook, attached, i);
+        report->state = error ? HOOK_FAILED : HOOK_UP;
         report->error = -error;
-        if (hook->optional)
-            continue;
-        snprintf(ret_report->reason, sizeof(ret_report->reason), "cannot attach to %s: %s",
-                 hook->attach_point, strerror(-error));
-        hook_detach_all(&attached);
-        return error;
+        // Calls of 32-bit callers alone are not what a source is for.
+        wanted += !hook->compat;
+        up += !error && !hook->compat;
+        if (error && (!failed || (failed->optional && !hook->optional))) {
+            failed = hook;
+            failure = error;
+        }
     }
-    *ret_attached = attached;
+    if (failed && (!failed->optional || (wanted && !up))) {
+        snprintf(ret_report->reason, sizeof(ret_report->reason), "cannot attach to %s: %s",
+                 failed->attach_point, strerror(-failure));
+        hook_detach_all(attached);
+        return failure;
+    }
+    for (size_t i = 0; i < count && i < SOURCE_HOOKS_MAX; i++)
+        if (!hooks[i].wanted)
+            detach(attached, &hooks[i], i);
     return 0;
 }
 
 void hook_detach_all(struct hooks *attached)
 {
-    while (attached->count)
-        bpf_link__destroy(attached->links[--attached->count]);
+    for (size_t i = SOURCE_HOOKS_MAX; i > 0; i--) {
+        if (attached->links[i - 1])
+            bpf_link__destroy(attached->links[i - 1]);
+        attached->links[i - 1] = NULL;
+    }
+    while (attached->compat_count)
+        compat_remove(attached, attached->compat_count - 1);
 }
 
 // A file system that may not be mounted anywhere: a mount of our own that no other process sees.

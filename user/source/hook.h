@@ -12,32 +12,42 @@ struct hook {
     const char *program;      // in the object
     const char *attach_point; // as the person who runs `agent doctor` reads it
     bool optional;            // the source does without it
+    bool unfit;               // its program is not for this kernel and is never loaded
     bool wanted;
     // NULL: by the program's own section name. Else 0 or a negative errno.
     int (*attach)(struct bpf_program *program, const struct hook *hook, struct bpf_link **ret_link);
+    // Set for calls of 32-bit callers instead of an attach point of its own: their numbers.
+    const uint16_t *compat;
+    size_t compat_count;
 };
 
+// What is attached, by position in the source's hooks, which are the same ones each time.
 struct hooks {
     struct bpf_link *links[SOURCE_HOOKS_MAX];
-    size_t count;
+    uint16_t compat[SOURCE_COMPAT_MAX];
+    size_t compat_count;
 };
 
 // Keeps libbpf's own words for the reason of a failure instead of printing them.
 void hook_capture_libbpf(void);
 
-// Gives the object the shared maps and switches off the programs of hooks that are not wanted. Call it
-// between open and load. 0 or a negative errno.
+// Gives the object the shared maps and switches off the programs that no hook names or that are unfit. Call
+// it between open and load. 0 or a negative errno.
 int hook_prepare(struct bpf_object *object, const struct source_env *env, const struct hook *hooks,
                  size_t count);
 
-// Attaches the wanted hooks of a loaded object. A failed optional hook is only reported; a failed other one
-// detaches all, sets the reason and returns a negative errno.
-int hook_attach_all(struct bpf_object *object, const struct hook *hooks, size_t count,
-                    struct hooks *ret_attached, struct source_report *ret_report);
+// Attaches those wanted hooks of a loaded object that are not attached yet, then detaches those that are
+// wanted no more. A failed optional hook is only reported. Where another one fails, or all that are wanted,
+// all are detached, the reason is set and the error returned.
+int hook_update(struct bpf_object *object, const struct hook *hooks, size_t count, struct hooks *attached,
+                struct source_report *ret_report);
 void hook_detach_all(struct hooks *attached);
 
 // Says in the report why loading failed, in one line, and returns `error`.
 int hook_load_failed(int error, struct source_report *ret_report);
+
+// How many 32-bit calls sources watch by now.
+size_t hook_compat_count(void);
 
 // To "tracepoint/category/event", whether or not tracefs is mounted.
 int hook_attach_tracepoint(struct bpf_program *program, const struct hook *hook, struct bpf_link **ret_link);

@@ -98,6 +98,23 @@ static void stop(void)
     skeleton = NULL;
 }
 
+static int load(const struct source_env *env, const struct hook *hooks, size_t count,
+                struct source_report *ret_report)
+{
+    skeleton = process_bpf__open();
+    if (!skeleton)
+        return hook_load_failed(-errno, ret_report);
+    skeleton->rodata->source_id = env->id;
+    int error = hook_prepare(skeleton->obj, env, hooks, count);
+    if (!error)
+        error = process_bpf__load(skeleton);
+    if (error) {
+        hook_load_failed(error, ret_report);
+        stop();
+    }
+    return error;
+}
+
 // The process table lives on these, so all three are always wanted.
 static int start(const struct source_env *env, struct source_report *ret_report)
 {
@@ -115,27 +132,18 @@ static int start(const struct source_env *env, struct source_report *ret_report)
          .attach_point = "tp_btf/sched_process_exit",
          .wanted = true},
     };
-    skeleton = process_bpf__open();
-    if (!skeleton)
-        return hook_load_failed(-errno, ret_report);
-    skeleton->rodata->source_id = env->id;
-    const bool *wanted = env->demand->wanted;
-    skeleton->rodata->wake_clone = wanted[event_type_index(&types[WIRE_PROCESS_CLONE])];
-    skeleton->rodata->wake_execve = wanted[event_type_index(&types[WIRE_PROCESS_EXECVE])];
-    skeleton->rodata->wake_procexit = wanted[event_type_index(&types[WIRE_PROCESS_PROCEXIT])];
-
     size_t count = sizeof(hooks) / sizeof(hooks[0]);
-    int error = hook_prepare(skeleton->obj, env, hooks, count);
-    if (!error)
-        error = process_bpf__load(skeleton);
-    if (error) {
-        hook_load_failed(error, ret_report);
-    } else {
-        // An exec gives no other clue than the name.
-        skeleton->data->wake_all =
-            filter_set_clues(env->demand, &types[WIRE_PROCESS_EXECVE], skeleton->bss->wake_names, NULL);
-        error = hook_attach_all(skeleton->obj, hooks, count, &attached, ret_report);
-    }
+    int error = skeleton ? 0 : load(env, hooks, count, ret_report);
+    if (error)
+        return error;
+    const bool *wanted = env->demand->wanted;
+    skeleton->bss->wake_clone = wanted[event_type_index(&types[WIRE_PROCESS_CLONE])];
+    skeleton->bss->wake_execve = wanted[event_type_index(&types[WIRE_PROCESS_EXECVE])];
+    skeleton->bss->wake_procexit = wanted[event_type_index(&types[WIRE_PROCESS_PROCEXIT])];
+    // An exec gives no other clue than the name.
+    skeleton->data->wake_all =
+        filter_set_clues(env->demand, &types[WIRE_PROCESS_EXECVE], skeleton->bss->wake_names, NULL);
+    error = hook_update(skeleton->obj, hooks, count, &attached, ret_report);
     if (error)
         stop();
     return error;

@@ -2,7 +2,9 @@
 
 #include "hook.h"
 #include "source_list.h"
+#include "wire/call.h"
 
+#include <bpf/bpf.h>
 #include <string.h>
 
 #define SOURCE_DECLARE(name) extern const struct source source_##name;
@@ -35,12 +37,23 @@ int source_register_all(void)
     return 0;
 }
 
+// By number of the call, its program; made once and kept, since sources come and go.
+static int compat_map(void)
+{
+    static int fd = -1;
+    if (fd < 0)
+        fd = bpf_map_create(BPF_MAP_TYPE_PROG_ARRAY, "compat_calls", sizeof(__u32), sizeof(__u32),
+                            WIRE_CALL_NUMBERS_MAX, NULL);
+    return fd;
+}
+
 void source_start_all(const struct source_env *base, struct source_report *ret_reports)
 {
     hook_capture_libbpf();
     for (size_t i = 0; i < source_count(); i++) {
         struct source_env env = *base;
         env.id = (uint16_t)i;
+        env.compat_fd = compat_map();
         ret_reports[i] = (struct source_report){.needed = true};
         ret_reports[i].up = sources[i]->start(&env, &ret_reports[i]) == 0 && ret_reports[i].needed;
     }

@@ -1,20 +1,13 @@
 #include "source.h"
 
 #include "base/cleanup.h"
-#include "hook.h"
+#include "calls.h"
 #include "syscall.skel.h"
 #include "wire/syscall.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <string.h>
-
-static const struct {
-    const char *name;
-    unsigned number;
-} numbers[] = {
-#include "syscall_numbers.inc"
-};
 
 // Calls whose tracepoint goes by the name of the kernel's function.
 static const struct {
@@ -27,21 +20,12 @@ static const struct {
 
 static struct syscall_bpf *skeleton;
 static struct hooks attached;
-static const char *watched[WIRE_SYSCALL_CALLS_MAX]; // by slot; names from `numbers`
+static const char *watched[WIRE_SYSCALL_CALLS_MAX]; // by slot; borrowed from the caller
 static size_t watched_count;
-
-// Position in `numbers`, or -ENOENT.
-static int call_find(const char *name)
-{
-    for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
-        if (strcmp(numbers[i].name, name) == 0 && numbers[i].number < WIRE_SYSCALL_NR_MAX)
-            return (int)i;
-    return -ENOENT;
-}
 
 bool source_syscall_exists(const char *name)
 {
-    return call_find(name) >= 0;
+    return call_number(name, false) >= 0;
 }
 
 static const char *tracepoint_of(const char *name)
@@ -65,10 +49,9 @@ static int start(const struct source_env *env, struct source_report *ret_report)
     static char *const nothing[] = {NULL};
     static char *const example[] = {"read", NULL};
     char *const *calls = env->syscalls ? env->syscalls : env->everything ? example : nothing;
-    if (!calls[0]) {
-        ret_report->needed = false;
+    ret_report->needed = calls[0];
+    if (!calls[0] || skeleton) // the calls stay what they are
         return 0;
-    }
     skeleton = syscall_bpf__open();
     if (!skeleton)
         return hook_load_failed(-errno, ret_report);
@@ -79,15 +62,15 @@ static int start(const struct source_env *env, struct source_report *ret_report)
     char points[2 * WIRE_SYSCALL_CALLS_MAX][64];
     size_t count = 0;
     for (size_t i = 0; calls[i] && watched_count < WIRE_SYSCALL_CALLS_MAX; i++) {
-        int found = call_find(calls[i]);
-        if (found < 0 || skeleton->rodata->slots[numbers[found].number])
+        int number = call_number(calls[i], false);
+        if (number < 0 || skeleton->rodata->slots[number])
             continue;
-        watched[watched_count++] = numbers[found].name;
-        skeleton->rodata->slots[numbers[found].number] = (__u8)watched_count;
+        watched[watched_count++] = calls[i];
+        skeleton->rodata->slots[number] = (__u8)watched_count;
         for (int exits = 1; exits >= 0; exits--) {
             snprintf(points[count], sizeof(points[count]), "tracepoint/syscalls/sys_%s_%s",
-                     exits ? "exit" : "enter", tracepoint_of(numbers[found].name));
-            hooks[count] = (struct hook){.name = numbers[found].name,
+                     exits ? "exit" : "enter", tracepoint_of(calls[i]));
+            hooks[count] = (struct hook){.name = calls[i],
                                          .program = exits ? "syscall_exit_tp" : "syscall_enter_tp",
                                          .attach_point = points[count],
                                          .attach = hook_attach_tracepoint,
@@ -102,7 +85,7 @@ static int start(const struct source_env *env, struct source_report *ret_report)
     if (error)
         hook_load_failed(error, ret_report);
     else
-        error = hook_attach_all(skeleton->obj, hooks, count, &attached, ret_report);
+        error = hook_update(skeleton->obj, hooks, count, &attached, ret_report);
     if (error)
         stop();
     return error;

@@ -1,0 +1,81 @@
+#include "calls.h"
+
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct named_call {
+    const char *name;
+    unsigned number;
+};
+
+static const struct named_call numbers[] = {
+#include "syscall_numbers.inc"
+};
+
+// Empty where the architecture has no such callers, or we cannot see them (arm64).
+static const struct named_call numbers_compat[] = {
+#include "syscall_numbers_compat.inc"
+    {},
+};
+
+int call_number(const char *name, bool compat)
+{
+    const struct named_call *list = compat ? numbers_compat : numbers;
+    size_t count = compat ? ARRAY_SIZE(numbers_compat) - 1 : ARRAY_SIZE(numbers);
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(list[i].name, name) == 0 && list[i].number < WIRE_CALL_NUMBERS_MAX)
+            return (int)list[i].number;
+    return -ENOENT;
+}
+
+void calls_hooks(const struct call_watch *calls, size_t count, const struct event_type *types,
+                 const struct source_env *env, struct call_hooks *ret_hooks)
+{
+    size_t compat_count = 0;
+    ret_hooks->count = 0;
+    for (size_t i = 0; i < count; i++) {
+        bool wanted = env->everything || env->demand->wanted[event_type_index(&types[calls[i].type])];
+        int compat = call_number(calls[i].name, true);
+        if (wanted && compat >= 0 && compat_count < SOURCE_COMPAT_MAX)
+            ret_hooks->compat[compat_count++] = (uint16_t)compat;
+        if (!calls[i].attach_point || call_number(calls[i].name, false) < 0 ||
+            ret_hooks->count == SOURCE_HOOKS_MAX - 1)
+            continue;
+        ret_hooks->hooks[ret_hooks->count++] = (struct hook){.name = calls[i].name,
+                                                             .program = "call_tp",
+                                                             .attach_point = calls[i].attach_point,
+                                                             .attach = hook_attach_tracepoint,
+                                                             .optional = !calls[i].mandatory,
+                                                             .wanted = wanted};
+    }
+    ret_hooks->hooks[ret_hooks->count++] = (struct hook){.name = "32-bit callers",
+                                                         .program = "call_compat",
+                                                         .attach_point = "source compat",
+                                                         .optional = true,
+                                                         .unfit = ARRAY_SIZE(numbers_compat) == 1,
+                                                         .wanted = compat_count > 0,
+                                                         .compat = ret_hooks->compat,
+                                                         .compat_count = compat_count};
+}
+
+void calls_number(const struct call_watch *calls, size_t count, uint8_t *types, uint8_t *types_compat)
+{
+    for (size_t i = 0; i < count; i++) {
+        int number = calls[i].attach_point ? call_number(calls[i].name, false) : -ENOENT;
+        int compat = call_number(calls[i].name, true);
+        if (number >= 0)
+            types[number] = (uint8_t)(calls[i].type + 1);
+        if (compat >= 0)
+            types_compat[compat] = (uint8_t)(calls[i].type + 1);
+    }
+}
+
+bool calls_wanted(const struct call_hooks *hooks)
+{
+    for (size_t i = 0; i < hooks->count; i++)
+        if (hooks->hooks[i].wanted)
+            return true;
+    return false;
+}

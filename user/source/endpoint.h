@@ -1,0 +1,92 @@
+// The fields of an IP socket's two ends: the same for every record that begins with a struct
+// wire_endpoint_call. Where a socket has no such end, its fields are missing.
+#pragma once
+
+#include "event.h"
+#include "wire/endpoint.h"
+
+bool endpoint_get_name(const struct event *event, const struct field_arg *arg, size_t nth,
+                       struct value *ret_value);
+bool endpoint_get_type(const struct event *event, const struct field_arg *arg, size_t nth,
+                       struct value *ret_value);
+bool endpoint_get_typechar(const struct event *event, const struct field_arg *arg, size_t nth,
+                           struct value *ret_value);
+bool endpoint_get_l4proto(const struct event *event, const struct field_arg *arg, size_t nth,
+                          struct value *ret_value);
+bool endpoint_get_either_ip(const struct event *event, const struct field_arg *arg, size_t nth,
+                            struct value *ret_value);
+bool endpoint_get_server_ip(const struct event *event, const struct field_arg *arg, size_t nth,
+                            struct value *ret_value);
+bool endpoint_get_client_ip(const struct event *event, const struct field_arg *arg, size_t nth,
+                            struct value *ret_value);
+bool endpoint_get_remote_ip(const struct event *event, const struct field_arg *arg, size_t nth,
+                            struct value *ret_value);
+bool endpoint_get_local_ip(const struct event *event, const struct field_arg *arg, size_t nth,
+                           struct value *ret_value);
+bool endpoint_get_either_port(const struct event *event, const struct field_arg *arg, size_t nth,
+                              struct value *ret_value);
+bool endpoint_get_server_port(const struct event *event, const struct field_arg *arg, size_t nth,
+                              struct value *ret_value);
+bool endpoint_get_client_port(const struct event *event, const struct field_arg *arg, size_t nth,
+                              struct value *ret_value);
+bool endpoint_get_remote_port(const struct event *event, const struct field_arg *arg, size_t nth,
+                              struct value *ret_value);
+bool endpoint_get_local_port(const struct event *event, const struct field_arg *arg, size_t nth,
+                             struct value *ret_value);
+bool endpoint_get_connected(const struct event *event, const struct field_arg *arg, size_t nth,
+                            struct value *ret_value);
+bool endpoint_get_is_server(const struct event *event, const struct field_arg *arg, size_t nth,
+                            struct value *ret_value);
+
+// For the table of an event type.
+#define ENDPOINT_FIELDS                                                                                      \
+    {.name = "fd.name",                                                                                      \
+     .type = FIELD_STRING,                                                                                   \
+     .help = "Both ends: 10.0.0.1:40000->10.0.0.2:443",                                                      \
+     .get = endpoint_get_name},                                                                              \
+        {.name = "fd.type", .type = FIELD_STRING, .help = "ipv4 or ipv6", .get = endpoint_get_type},         \
+        {.name = "fd.typechar",                                                                              \
+         .type = FIELD_STRING,                                                                               \
+         .help = "4: IPv4, 6: IPv6",                                                                         \
+         .get = endpoint_get_typechar},                                                                      \
+        {.name = "fd.l4proto",                                                                               \
+         .type = FIELD_STRING,                                                                               \
+         .help = "tcp, udp, icmp or raw",                                                                    \
+         .get = endpoint_get_l4proto},                                                                       \
+        {.name = "fd.connected",                                                                             \
+         .type = FIELD_BOOL,                                                                                 \
+         .help = "Whether the socket has a peer",                                                            \
+         .get = endpoint_get_connected},                                                                     \
+        {.name = "fd.is_server",                                                                             \
+         .type = FIELD_BOOL,                                                                                 \
+         .help = "Whether the local end is the server's",                                                    \
+         .get = endpoint_get_is_server},                                                                     \
+        {.name = "fd.ip",                                                                                    \
+         .type = FIELD_IP,                                                                                   \
+         .many = true,                                                                                       \
+         .help = "Either end's address",                                                                     \
+         .get = endpoint_get_either_ip},                                                                     \
+        {.name = "fd.sip", .type = FIELD_IP, .help = "The server's address", .get = endpoint_get_server_ip}, \
+        {.name = "fd.cip", .type = FIELD_IP, .help = "The client's address", .get = endpoint_get_client_ip}, \
+        {.name = "fd.rip", .type = FIELD_IP, .help = "The remote address", .get = endpoint_get_remote_ip},   \
+        {.name = "fd.lip", .type = FIELD_IP, .help = "The local address", .get = endpoint_get_local_ip},     \
+        {.name = "fd.port",                                                                                  \
+         .type = FIELD_UINT,                                                                                 \
+         .many = true,                                                                                       \
+         .help = "Either end's port",                                                                        \
+         .get = endpoint_get_either_port},                                                                   \
+        {.name = "fd.sport",                                                                                 \
+         .type = FIELD_UINT,                                                                                 \
+         .help = "The server's port",                                                                        \
+         .get = endpoint_get_server_port},                                                                   \
+        {.name = "fd.cport",                                                                                 \
+         .type = FIELD_UINT,                                                                                 \
+         .help = "The client's port",                                                                        \
+         .get = endpoint_get_client_port},                                                                   \
+        {.name = "fd.rport",                                                                                 \
+         .type = FIELD_UINT,                                                                                 \
+         .help = "The remote port",                                                                          \
+         .get = endpoint_get_remote_port},                                                                   \
+    {                                                                                                        \
+        .name = "fd.lport", .type = FIELD_UINT, .help = "The local port", .get = endpoint_get_local_port     \
+    }

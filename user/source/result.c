@@ -1,0 +1,34 @@
+#include "result.h"
+
+#include <string.h>
+
+static int64_t result_of(const struct event *event)
+{
+    return ((const struct wire_call *)event->wire)->result;
+}
+
+const char *result_name(int64_t result)
+{
+    if (result >= 0)
+        return "SUCCESS";
+    const char *name = result >= -4095 ? strerrorname_np((int)-result) : NULL;
+    return name ? name : "EUNKNOWN"; // an errno that the C library does not know
+}
+
+bool result_get_rawres(const struct event *event, const struct field_arg *arg, size_t nth,
+                       struct value *ret_value)
+{
+    return value_set_int(ret_value, result_of(event));
+}
+
+bool result_get_failed(const struct event *event, const struct field_arg *arg, size_t nth,
+                       struct value *ret_value)
+{
+    return value_set_bool(ret_value, result_of(event) < 0);
+}
+
+bool result_get_res(const struct event *event, const struct field_arg *arg, size_t nth,
+                    struct value *ret_value)
+{
+    return value_set_string(ret_value, result_name(result_of(event)));
+}
