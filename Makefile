@@ -167,12 +167,12 @@ $(OBJ)/%.o: %.c | $(SKELETONS) $(OUT)/generated/version.h
 $(OBJ)/agent: $(AGENT_OBJECTS)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS))
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS)) -lresolv
 
 $(OBJ)/bin/unit: $(UNIT:%.c=$(OBJ)/%.o) $(STAGE_OBJECTS)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS)) -lcriterion
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS)) -lresolv -lcriterion
 
 $(OBJ)/bin/integration: $(INTEGRATION:%.c=$(OBJ)/%.o) $(OBJ)/generated/vmlinux_types.o | $(OBJ)/bin/actor
 	$(call say,LINK,$@)

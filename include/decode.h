@@ -6,7 +6,8 @@
 #include <stddef.h>
 
 // Fills type, wire, num, time_ns and scratch of the event. -EPROTO for a record that does not hold
-// together; it is counted as inferscope_records_malformed_total.
+// together; it is counted as inferscope_records_malformed_total. -ENOMSG for one that is no event: its source
+// has learnt from it.
 int decode_record(const struct wire_header *record, size_t size, struct scratch *scratch,
                   struct event *ret_event);
 

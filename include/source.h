@@ -57,6 +57,9 @@ struct source {
     bool (*record_valid)(const struct wire_header *wire);
     // By how many names rules may know what a valid record is about. NULL: one.
     unsigned (*record_names)(const struct wire_header *wire);
+    // Set for a source whose records are no events: learns from a valid record (of type 0), which is then
+    // done with.
+    void (*learn)(const struct wire_header *wire);
     // Loads what is not loaded yet and attaches what demand asks for, or stops where it asks for nothing.
     // Called again where the demand has changed; what both demands want is not missed for a moment. On
     // failure a negative errno, ret_report->reason is set and nothing stays attached.

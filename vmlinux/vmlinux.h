@@ -54,6 +54,11 @@ struct bpf_sock_addr {
     __u32 protocol;
 };
 
+// The context of cgroup_skb programs, as far as we read it.
+struct __sk_buff {
+    __u32 len;
+};
+
 // The contexts of the tracepoints syscalls/sys_enter_* and sys_exit_*, as their format files give them. (The
 // kernel's BTF has trace_event_raw_sys_exit for these, with a long where the kernel writes an int.)
 struct syscall_enter_context {

@@ -31,12 +31,17 @@ int decode_record(const struct wire_header *record, size_t size, struct scratch 
     const struct source *source = NULL;
     if (size >= sizeof(*record) && record->size <= size && record->size >= sizeof(*record))
         source = source_at(record->source);
-    if (!source || record->type >= source->types_count || record->size < source->record_size(record->type) ||
+    size_t types = source && source->learn ? 1 : source ? source->types_count : 0;
+    if (!source || record->type >= types || record->size < source->record_size(record->type) ||
         (source->record_valid && !source->record_valid(record))) {
         malformed.value++;
         return -EPROTO;
     }
 
+    if (source->learn) {
+        source->learn(record);
+        return -ENOMSG;
+    }
     scratch->used = 0;
     *ret_event = (struct event){
         .type = &source->types[record->type],

@@ -93,9 +93,11 @@ static void stop(void)
 // it is asked for, by one program instead of two.
 static bool return_wanted(const struct demand *demand)
 {
-    static const field_get_fn early[] = {
-        endpoint_get_server_ip, endpoint_get_remote_ip, endpoint_get_server_port, endpoint_get_remote_port,
-        endpoint_get_l4proto,   endpoint_get_type,      endpoint_get_typechar,    endpoint_get_is_server};
+    static const field_get_fn early[] = {endpoint_get_server_ip,    endpoint_get_remote_ip,
+                                         endpoint_get_server_port,  endpoint_get_remote_port,
+                                         endpoint_get_l4proto,      endpoint_get_type,
+                                         endpoint_get_typechar,     endpoint_get_is_server,
+                                         endpoint_get_server_names, endpoint_get_remote_names};
     for (size_t i = 0; i < ARRAY_SIZE(connect_fields); i++) {
         bool is_early = false;
         for (size_t k = 0; k < ARRAY_SIZE(early); k++)

@@ -1,5 +1,7 @@
 #include "endpoint.h"
 
+#include "names.h"
+
 #include <arpa/inet.h>
 #include <string.h>
 
@@ -180,4 +182,35 @@ bool endpoint_get_is_server(const struct event *event, const struct field_arg *a
 {
     const struct wire_endpoint *endpoint = endpoint_of(event);
     return endpoint->role != WIRE_ROLE_UNKNOWN && value_set_bool(ret_value, is_server(event));
+}
+
+static bool get_names(const struct event *event, field_get_fn address, size_t nth, struct value *ret_value)
+{
+    struct value value;
+    return address(event, NULL, 0, &value) &&
+           value_set_string(ret_value, names_of(&value.ip, nth, event->wire->time_ns));
+}
+
+bool endpoint_get_server_names(const struct event *event, const struct field_arg *arg, size_t nth,
+                               struct value *ret_value)
+{
+    return get_names(event, endpoint_get_server_ip, nth, ret_value);
+}
+
+bool endpoint_get_client_names(const struct event *event, const struct field_arg *arg, size_t nth,
+                               struct value *ret_value)
+{
+    return get_names(event, endpoint_get_client_ip, nth, ret_value);
+}
+
+bool endpoint_get_remote_names(const struct event *event, const struct field_arg *arg, size_t nth,
+                               struct value *ret_value)
+{
+    return get_names(event, endpoint_get_remote_ip, nth, ret_value);
+}
+
+bool endpoint_get_local_names(const struct event *event, const struct field_arg *arg, size_t nth,
+                              struct value *ret_value)
+{
+    return get_names(event, endpoint_get_local_ip, nth, ret_value);
 }

@@ -38,6 +38,17 @@ bool endpoint_get_connected(const struct event *event, const struct field_arg *a
 bool endpoint_get_is_server(const struct event *event, const struct field_arg *arg, size_t nth,
                             struct value *ret_value);
 
+bool endpoint_get_server_names(const struct event *event, const struct field_arg *arg, size_t nth,
+                               struct value *ret_value);
+bool endpoint_get_client_names(const struct event *event, const struct field_arg *arg, size_t nth,
+                               struct value *ret_value);
+bool endpoint_get_remote_names(const struct event *event, const struct field_arg *arg, size_t nth,
+                               struct value *ret_value);
+bool endpoint_get_local_names(const struct event *event, const struct field_arg *arg, size_t nth,
+                              struct value *ret_value);
+
+#define ENDPOINT_NAMES_HELP(whose) whose " names: those that DNS answers gave the address, the latest first"
+
 // For the table of an event type.
 #define ENDPOINT_FIELDS                                                                                      \
     {.name = "fd.name",                                                                                      \
@@ -87,6 +98,23 @@ bool endpoint_get_is_server(const struct event *event, const struct field_arg *a
          .type = FIELD_UINT,                                                                                 \
          .help = "The remote port",                                                                          \
          .get = endpoint_get_remote_port},                                                                   \
+        {.name = "fd.lport", .type = FIELD_UINT, .help = "The local port", .get = endpoint_get_local_port},  \
+        {.name = "fd.sip.name",                                                                              \
+         .type = FIELD_STRING,                                                                               \
+         .many = true,                                                                                       \
+         .help = ENDPOINT_NAMES_HELP("The server's"),                                                        \
+         .get = endpoint_get_server_names},                                                                  \
+        {.name = "fd.cip.name",                                                                              \
+         .type = FIELD_STRING,                                                                               \
+         .many = true,                                                                                       \
+         .help = ENDPOINT_NAMES_HELP("The client's"),                                                        \
+         .get = endpoint_get_client_names},                                                                  \
+        {.name = "fd.rip.name",                                                                              \
+         .type = FIELD_STRING,                                                                               \
+         .many = true,                                                                                       \
+         .help = ENDPOINT_NAMES_HELP("The remote end's"),                                                    \
+         .get = endpoint_get_remote_names},                                                                  \
     {                                                                                                        \
-        .name = "fd.lport", .type = FIELD_UINT, .help = "The local port", .get = endpoint_get_local_port     \
+        .name = "fd.lip.name", .type = FIELD_STRING, .many = true,                                           \
+        .help = ENDPOINT_NAMES_HELP("The local end's"), .get = endpoint_get_local_names                      \
     }
