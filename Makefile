@@ -75,9 +75,10 @@ test-vm: packages-build packages-test packages-vm ## The integration tests on De
 	$(Q)tests/vm/run --agent $(OBJ)/agent --tests $(OBJ)/bin/integration $(KERNELS)
 
 .PHONY: bench
-bench: packages-build packages-test ## What the agent costs, as ratios of runs taken in turns
-	$(Q)$(MAKE) --no-print-directory agent $(OUT)/bench/bench
-	$(Q)$(OUT)/bench/bench $(OBJ)/agent $(BENCH_ARGS)
+bench: packages-build packages-test ## What the agent costs (BENCH_ARGS=rules: only what rules cost; needs no root)
+	$(Q)$(MAKE) --no-print-directory agent $(OUT)/bench/bench $(OBJ)/bin/bench-rules
+	$(Q)$(OBJ)/bin/bench-rules
+	$(Q)$(if $(filter rules,$(BENCH_ARGS)),,$(OUT)/bench/bench $(OBJ)/agent $(BENCH_ARGS))
 
 .PHONY: docs
 docs: agent ## Regenerate docs/EVENTS.md from the tables in the agent
@@ -199,4 +200,9 @@ $(OUT)/bench/bench: $(wildcard tests/bench/*.c tests/bench/*.h)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE $(WARN) -O2 -g $(filter %.c,$^) -o $@ -lm -lpthread
 
--include $(wildcard $(OUT)/bpf/*.d $(OBJ)/user/*.d $(OBJ)/user/*/*.d $(OBJ)/tests/*/*.d)
+$(OBJ)/bin/bench-rules: $(patsubst %.c,$(OBJ)/%.o,$(wildcard tests/bench/rules/*.c)) $(STAGE_OBJECTS)
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS))
+
+-include $(wildcard $(OUT)/bpf/*.d $(OBJ)/user/*.d $(OBJ)/user/*/*.d $(OBJ)/tests/*/*.d $(OBJ)/tests/*/*/*.d)

@@ -1,152 +1,32 @@
 // Which files a condition can be about, whether it can be about an open that failed or a TCP socket, and what
 // gives an event away that it can match.
-#include "bound.h"
+#include "keys.h"
 
 #include <string.h>
 
-struct path {
-    const char *text; // of an address: struct network
-    size_t length;
-    bool prefix;
-};
-
-// The paths (or clues) of which any event has one that some part of a condition matches. Not bounded: any.
-struct paths {
-    bool bounded;
-    struct path *list;
-    size_t count;
-    size_t capacity;
-};
-
-static bool paths_add(struct paths *paths, struct arena *arena, const char *text, size_t length, bool prefix)
+static bool is_field(const struct key *key, const char *name)
 {
-    if (prefix && (length == 0 || (length == 1 && text[0] == '/'))) {
-        paths->bounded = false;
-        return true;
-    }
-    if (paths->count == paths->capacity) {
-        struct path *more = arena_grow(arena, paths->list, sizeof(*more), &paths->capacity);
-        if (!more)
-            return false;
-        paths->list = more;
-    }
-    paths->list[paths->count++] = (struct path){.text = text, .length = length, .prefix = prefix};
-    return true;
+    return strcmp(key->test->field->name, name) == 0;
 }
 
-static bool add_glob(struct paths *paths, struct arena *arena, const char *text, size_t length)
+// Whole paths and their beginnings. Every path begins with a slash.
+static size_t path_cost(const struct key_chooser *chooser, const struct key *key)
 {
-    size_t literal = glob_literal_length(text, length);
-    return paths_add(paths, arena, text, literal, literal < length);
+    bool says_nothing = key->length == 0 || (key->length == 1 && key->data[0] == '/');
+    return is_field(key, "fd.name") && (key->kind == KEY_WHOLE || (key->kind == KEY_PREFIX && !says_nothing));
 }
 
-// A path below the pattern's first elements; without a slash at the end, so that the path itself is among
-// them.
-static bool add_path_glob(struct paths *paths, struct arena *arena, const char *text)
+static bool is_address(const struct key *key)
 {
-    size_t literal = glob_literal_length(text, strlen(text));
-    while (literal > 0 && text[literal - 1] == '/')
-        literal--;
-    return paths_add(paths, arena, text, literal, true);
+    return is_field(key, "fd.sip") || is_field(key, "fd.rip");
 }
 
-static bool add_set(struct paths *paths, struct arena *arena, const struct set *set)
+// Clues are names of processes, and single addresses.
+static size_t clue_cost(const struct key_chooser *chooser, const struct key *key)
 {
-    bool ok = true;
-    for (size_t i = 0; ok && i < set->table.count; i++)
-        ok = paths_add(paths, arena, set->table.entries[i].data, set->table.entries[i].length,
-                       set->kind == SET_PATHS);
-    for (size_t i = 0; ok && i < set->globs_count; i++)
-        ok = add_path_glob(paths, arena, set->globs[i]);
-    return ok;
-}
-
-static bool comparison_paths(const struct comparison *comparison, struct arena *arena, struct paths *paths)
-{
-    bool ok = true;
-    switch (comparison->comparator) {
-    case CMP_EQ:
-        return paths_add(paths, arena, comparison->text, comparison->length, false);
-    case CMP_STARTSWITH:
-    case CMP_BSTARTSWITH:
-        return paths_add(paths, arena, comparison->text, comparison->length, true);
-    case CMP_GLOB:
-        return add_glob(paths, arena, comparison->text, comparison->length);
-    case CMP_IN:
-    case CMP_INTERSECTS:
-    case CMP_PMATCH:
-        for (size_t i = 0; ok && i < comparison->sets_count; i++)
-            ok = add_set(paths, arena, comparison->sets[i]);
-        return ok;
-    case CMP_ONEOF:
-    case CMP_ANYOF:
-        for (size_t i = 0; ok && paths->bounded && i < comparison->parts_count; i++)
-            ok = comparison_paths(comparison->parts[i], arena, paths);
-        return ok;
-    default:
-        paths->bounded = false;
-        return true;
-    }
-}
-
-static bool test_paths(const struct bound *test, struct arena *arena, struct paths *paths)
-{
-    if (!test->field || test->right || strcmp(test->field->name, "fd.name") != 0)
-        return true;
-    paths->bounded = true;
-    return comparison_paths(test->comparison, arena, paths);
-}
-
-// The same for clues: names of processes, and single addresses, which are told apart by `prefix`.
-static bool test_clues(const struct bound *test, struct arena *arena, struct paths *paths)
-{
-    const struct comparison *comparison = test->comparison;
-    const char *field = test->field && !test->right ? test->field->name : "";
-    bool is_name = strcmp(field, "proc.name") == 0;
-    bool is_address = strcmp(field, "fd.sip") == 0 || strcmp(field, "fd.rip") == 0;
-    if ((!is_name && !is_address) || (comparison->comparator != CMP_EQ && comparison->comparator != CMP_IN))
-        return true;
-    paths->bounded = true;
-    if (is_name && comparison->comparator == CMP_EQ)
-        return paths_add(paths, arena, comparison->text, comparison->length, false);
-    bool ok = true;
-    for (size_t i = 0; ok && i < comparison->sets_count; i++) {
-        const struct table *members = &comparison->sets[i]->table;
-        for (size_t k = 0; ok && k < members->count; k++) {
-            const struct network *network = (const struct network *)members->entries[k].data;
-            if (is_address && network->bits != (network->family == 4 ? 32 : 128))
-                paths->bounded = false;
-            ok = paths_add(paths, arena, members->entries[k].data, members->entries[k].length, is_address);
-        }
-    }
-    return ok;
-}
-
-typedef bool (*test_fn)(const struct bound *test, struct arena *arena, struct paths *paths);
-
-static bool bound_paths(const struct bound *bound, struct arena *arena, test_fn test, struct paths *ret_paths)
-{
-    struct paths paths = {.bounded = bound->kind == BOUND_OR || bound->kind == BOUND_FALSE};
-    if (bound->kind == BOUND_TEST && !test(bound, arena, &paths))
-        return false;
-    bool chain = bound->kind == BOUND_AND || bound->kind == BOUND_OR;
-    for (const struct bound *child = bound->first; chain && child; child = child->next) {
-        struct paths inner;
-        if (!bound_paths(child, arena, test, &inner))
-            return false;
-        // All parts of an `and` must hold, so the one with the fewest paths will do.
-        if (bound->kind == BOUND_AND) {
-            if (inner.bounded && (!paths.bounded || inner.count < paths.count))
-                paths = inner;
-            continue;
-        }
-        paths.bounded = paths.bounded && inner.bounded;
-        for (size_t i = 0; paths.bounded && i < inner.count; i++)
-            if (!paths_add(&paths, arena, inner.list[i].text, inner.list[i].length, inner.list[i].prefix))
-                return false;
-    }
-    *ret_paths = paths;
-    return true;
+    const struct network *network = (const struct network *)key->data;
+    return (is_field(key, "proc.name") && key->kind == KEY_WHOLE) ||
+           (is_address(key) && network->bits == (network->family == 4 ? 32 : 128));
 }
 
 // Whether a number that compares so is never below zero.
@@ -200,14 +80,15 @@ static bool means_success(const struct bound *bound)
 
 bool bound_demand(const struct bound *bound, struct arena *arena, struct demand *demand)
 {
+    const struct key_chooser chooser = {.cost = path_cost, .arena = arena, .max = DEMAND_PATHS_MAX};
+    struct keys paths;
     demand->failed_opens = demand->failed_opens || !means_success(bound);
-    struct paths paths;
-    if (!bound_paths(bound, arena, test_paths, &paths))
+    if (!keys_of(bound, &chooser, &paths))
         return false;
     if (!paths.bounded)
         demand->any_path = true;
     for (size_t i = 0; paths.bounded && i < paths.count; i++)
-        demand_add_path(demand, paths.list[i].text, paths.list[i].length, paths.list[i].prefix);
+        demand_add_path(demand, paths.list[i].data, paths.list[i].length, paths.list[i].kind == KEY_PREFIX);
     return true;
 }
 
@@ -242,20 +123,21 @@ bool bound_matches_tcp(const struct bound *bound)
 
 bool bound_clues(const struct bound *bound, size_t type, struct arena *arena, struct demand *demand)
 {
-    struct paths clues;
-    if (!bound_paths(bound, arena, test_clues, &clues))
+    const struct key_chooser chooser = {.cost = clue_cost, .arena = arena, .max = DEMAND_CLUES_MAX};
+    struct keys clues;
+    if (!keys_of(bound, &chooser, &clues))
         return false;
     if (!clues.bounded)
         demand->any_clue[type] = true;
     for (size_t i = 0; clues.bounded && i < clues.count; i++) {
-        const struct path *found = &clues.list[i];
+        const struct key *key = &clues.list[i];
         struct demand_clue clue = {.type = type};
-        if (found->prefix) {
-            const struct network *network = (const struct network *)found->text;
+        if (is_address(key)) {
+            const struct network *network = (const struct network *)key->data;
             clue.address.family = network->family;
             memcpy(clue.address.bytes, network->bytes, sizeof(clue.address.bytes));
-        } else if (found->length > 0 && found->length < sizeof(clue.name)) {
-            memcpy(clue.name, found->text, found->length);
+        } else if (key->length > 0 && key->length < sizeof(clue.name)) {
+            memcpy(clue.name, key->data, key->length);
         } else {
             continue; // no process has such a name
         }
