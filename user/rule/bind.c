@@ -1,5 +1,6 @@
 #include "base/cleanup.h"
 #include "bound.h"
+#include "index_build.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -191,7 +192,8 @@ bool compiler_bind(struct compiler *compiler)
     set->rules = arena_alloc(&set->arena, (items->count + 1) * sizeof(*set->rules));
     set->round = arena_alloc(&set->arena, sizeof(*set->round));
     set->composed = arena_alloc(&set->arena, sizeof(*set->composed));
-    if (!set->rules || !set->round || !set->composed)
+    set->candidates = arena_alloc(&set->arena, (items->count + 63) / 64 * sizeof(*set->candidates));
+    if (!set->rules || !set->round || !set->composed || !set->candidates)
         return false;
     const struct rule_item **kept = arena_alloc(&compiler->load, (items->count + 1) * sizeof(*kept));
     if (!kept)
@@ -212,6 +214,9 @@ bool compiler_bind(struct compiler *compiler)
         return true;
     for (size_t i = 0; i < set->count; i++)
         if (!bind_rule(&binder, kept[i], &set->rules[i]))
+            return false;
+    for (size_t i = 0; i < event_type_count(); i++)
+        if (!index_build(compiler, event_type_at(i), &binder.readings, kept))
             return false;
     for (size_t i = 0; i < binder.readings.count; i++) {
         const struct reading *reading = binder.readings.entries[i].item;

@@ -24,6 +24,10 @@ struct bound *bound_new(const struct expr *expr, const struct event_type *type, 
 bool bound_emit(const struct bound *bound, const struct event_type *type, struct compiler *compiler,
                 struct table *readings, struct judge *ret_judge);
 
+// What a test reads. NULL: memory is short.
+struct reading *bound_reading(const struct term *term, const struct event_type *type,
+                              struct compiler *compiler, struct table *readings);
+
 // Adds what the condition needs of a source that opens files. False: memory is short.
 bool bound_demand(const struct bound *bound, struct arena *arena, struct demand *demand);
 

@@ -64,6 +64,13 @@ static struct reading *reading_of(struct emitter *emitter, const struct term *te
     return reading;
 }
 
+struct reading *bound_reading(const struct term *term, const struct event_type *type,
+                              struct compiler *compiler, struct table *readings)
+{
+    struct emitter emitter = {.compiler = compiler, .type = type, .readings = readings};
+    return reading_of(&emitter, term);
+}
+
 static uint32_t emit(struct emitter *emitter, const struct bound *bound, uint32_t on_true, uint32_t on_false);
 
 static uint32_t emit_chain(struct emitter *emitter, const struct bound *bound, uint32_t on_true,

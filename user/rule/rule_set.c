@@ -1,9 +1,8 @@
-#include "rule_set.h"
+#include "index.h"
+#include "reading.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-enum { VALUES_MAX = 4096 }; // of one field of one event
 
 void rule_set_free(struct rule_set **set)
 {
@@ -48,24 +47,6 @@ void rule_set_demand(const struct rule_set *set, struct demand *ret_demand)
     ret_demand->reads_all = ret_demand->reads_all || set->demand.reads_all;
 }
 
-static inline bool read_value(const struct rule_set *set, const struct reading *reading,
-                              const struct event *event, size_t nth, struct value *ret_value)
-{
-    return __builtin_expect(reading->term != NULL, 0)
-               ? term_get(reading->term, event, nth, set->composed, ret_value)
-               : field_get(reading->field, event, &reading->arg, nth, ret_value);
-}
-
-static inline bool read_first(const struct rule_set *set, struct reading *reading, const struct event *event,
-                              uint64_t round)
-{
-    if (reading->round != round) {
-        reading->present = read_value(set, reading, event, 0, &reading->value);
-        reading->round = round;
-    }
-    return reading->present;
-}
-
 // One value on the left, and on the right one, or for `in` and `intersects` any.
 static bool value_holds(const struct rule_set *set, const struct step *step, const struct event *event,
                         const struct value *left)
@@ -76,7 +57,7 @@ static bool value_holds(const struct rule_set *set, const struct step *step, con
     struct value value = right->value;
     bool holds = comparison_pair_holds(step->comparison, left, &value);
     for (size_t nth = 1; !holds && right->many && nth < VALUES_MAX; nth++) {
-        if (!read_value(set, right, event, nth, &value))
+        if (!reading_nth(set, right, event, nth, &value))
             break;
         holds = comparison_pair_holds(step->comparison, left, &value);
     }
@@ -93,7 +74,7 @@ __attribute__((noinline)) static bool holds_for_more(const struct rule_set *set,
     bool every = comparator == CMP_NE || (comparator == CMP_IN && reading->list);
     struct value value;
     for (size_t nth = 1; holds == every && nth < VALUES_MAX; nth++) {
-        if (!read_value(set, reading, event, nth, &value))
+        if (!reading_nth(set, reading, event, nth, &value))
             break;
         holds = value_holds(set, step, event, &value);
     }
@@ -104,11 +85,11 @@ static bool step_holds(const struct rule_set *set, const struct step *step, cons
                        uint64_t round)
 {
     struct reading *reading = step->reading;
-    if (!read_first(set, reading, event, round))
+    if (!reading_first(set, reading, event, round))
         return false;
     if (!step->right && !reading->many)
         return comparison_holds(step->comparison, &reading->value);
-    if (step->right && !read_first(set, step->right, event, round))
+    if (step->right && !reading_first(set, step->right, event, round))
         return false;
     bool holds = value_holds(set, step, event, &reading->value);
     return reading->many ? holds_for_more(set, step, event, holds) : holds;
@@ -133,13 +114,18 @@ size_t rule_set_match(const struct rule_set *set, const struct event *event, enu
     if (set->composed->total)
         arena_reset(set->composed);
     size_t count = 0;
-    for (size_t i = 0; i < judges->count; i++) {
-        if (!judge_holds(set, &judges->list[i], event, round))
-            continue;
-        on_match(judges->list[i].rule, event, context);
-        count++;
-        if (matching == RULE_MATCHING_FIRST)
-            break;
+    const uint64_t *candidates = index_candidates(set, judges, event, round);
+    for (size_t word = 0; word < (judges->count + 63) / 64; word++) {
+        for (uint64_t bits = candidates[word]; bits; bits &= bits - 1) {
+            size_t at = word * 64 + (size_t)__builtin_ctzll(bits);
+            const struct judge *judge = &judges->list[at];
+            if (!judge_holds(set, judge, event, round))
+                continue;
+            on_match(judge->rule, event, context);
+            count++;
+            if (matching == RULE_MATCHING_FIRST)
+                return count;
+        }
     }
     return count;
 }

@@ -35,10 +35,14 @@ struct judge {
     uint32_t entry;
 };
 
+struct probe;
+
 struct judges {
     struct judge *list; // in the order of the rules
     size_t count;
     size_t capacity;
+    uint64_t *always;     // a bit for each that is judged whatever the probes find
+    struct probe *probes; // index.h
 };
 
 struct rule_set {
@@ -48,6 +52,7 @@ struct rule_set {
     size_t count;
     struct judges types[EVENT_TYPES_MAX]; // by event_type_index()
     struct demand demand;
+    uint64_t *candidates;   // room for a bit for each rule
     uint64_t *round;        // counts the events that were judged
     struct arena *composed; // what transformers made of the values of one event
 };
