@@ -193,7 +193,8 @@ bool compiler_bind(struct compiler *compiler)
     set->round = arena_alloc(&set->arena, sizeof(*set->round));
     set->composed = arena_alloc(&set->arena, sizeof(*set->composed));
     set->candidates = arena_alloc(&set->arena, (items->count + 63) / 64 * sizeof(*set->candidates));
-    if (!set->rules || !set->round || !set->composed || !set->candidates)
+    set->kept = arena_alloc(&set->arena, sizeof(*set->kept));
+    if (!set->rules || !set->round || !set->composed || !set->kept || !set->candidates)
         return false;
     const struct rule_item **kept = arena_alloc(&compiler->load, (items->count + 1) * sizeof(*kept));
     if (!kept)

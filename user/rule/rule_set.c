@@ -12,6 +12,8 @@ void rule_set_free(struct rule_set **set)
     demand_free(&(*set)->demand);
     if ((*set)->composed)
         arena_free((*set)->composed);
+    if ((*set)->kept)
+        arena_free((*set)->kept);
     arena_free(&(*set)->arena);
     free(*set);
     *set = NULL;
@@ -47,6 +49,23 @@ void rule_set_demand(const struct rule_set *set, struct demand *ret_demand)
     ret_demand->reads_all = ret_demand->reads_all || set->demand.reads_all;
 }
 
+// A value that is long is made anew for each comparison.
+bool reading_compose(const struct rule_set *set, struct reading *reading, const struct event *event,
+                     uint64_t round)
+{
+    struct value *value = &reading->value;
+    reading->present = term_get(reading->term, event, 0, set->composed, value);
+    bool is_text = reading->present && value->type == FIELD_STRING;
+    if (is_text && value->string.length > KEPT_MAX)
+        return true;
+    char *copy = is_text ? arena_copy(set->kept, value->string.data, value->string.length) : NULL;
+    if (copy)
+        value->string.data = copy;
+    if (copy || !is_text)
+        reading->round = round;
+    return reading->present;
+}
+
 // One value on the left, and on the right one, or for `in` and `intersects` any.
 static bool value_holds(const struct rule_set *set, const struct step *step, const struct event *event,
                         const struct value *left)
@@ -67,13 +86,17 @@ static bool value_holds(const struct rule_set *set, const struct step *step, con
 // Of a field with several values, one that compares as asked will do; only `!=` asks it of all, and so does
 // `in` of a list. Kept out of the way of the usual case, which is one value on each side.
 __attribute__((noinline)) static bool holds_for_more(const struct rule_set *set, const struct step *step,
-                                                     const struct event *event, bool holds)
+                                                     const struct event *event, uint64_t round, bool holds)
 {
     const struct reading *reading = step->reading;
     enum comparator comparator = step->comparison->comparator;
     bool every = comparator == CMP_NE || (comparator == CMP_IN && reading->list);
     struct value value;
+    // Nothing is left in the room of the comparison but what the right-hand side may have there.
+    bool room_is_free = !step->right || step->right->round == round;
     for (size_t nth = 1; holds == every && nth < VALUES_MAX; nth++) {
+        if (room_is_free && set->composed->total)
+            arena_reset(set->composed);
         if (!reading_nth(set, reading, event, nth, &value))
             break;
         holds = value_holds(set, step, event, &value);
@@ -85,6 +108,8 @@ static bool step_holds(const struct rule_set *set, const struct step *step, cons
                        uint64_t round)
 {
     struct reading *reading = step->reading;
+    if (set->composed->total)
+        arena_reset(set->composed);
     if (!reading_first(set, reading, event, round))
         return false;
     if (!step->right && !reading->many)
@@ -92,7 +117,7 @@ static bool step_holds(const struct rule_set *set, const struct step *step, cons
     if (step->right && !reading_first(set, step->right, event, round))
         return false;
     bool holds = value_holds(set, step, event, &reading->value);
-    return reading->many ? holds_for_more(set, step, event, holds) : holds;
+    return reading->many ? holds_for_more(set, step, event, round, holds) : holds;
 }
 
 static bool judge_holds(const struct rule_set *set, const struct judge *judge, const struct event *event,
@@ -111,8 +136,8 @@ size_t rule_set_match(const struct rule_set *set, const struct event *event, enu
 {
     const struct judges *judges = &set->types[event_type_index(event->type)];
     uint64_t round = ++*set->round;
-    if (set->composed->total)
-        arena_reset(set->composed);
+    if (set->kept->total)
+        arena_reset(set->kept);
     size_t count = 0;
     const uint64_t *candidates = index_candidates(set, judges, event, round);
     for (size_t word = 0; word < (judges->count + 63) / 64; word++) {

@@ -54,5 +54,6 @@ struct rule_set {
     struct demand demand;
     uint64_t *candidates;   // room for a bit for each rule
     uint64_t *round;        // counts the events that were judged
-    struct arena *composed; // what transformers made of the values of one event
+    struct arena *composed; // what transformers make for one comparison
+    struct arena *kept;     // what of it is kept for other comparisons of the event
 };

@@ -42,7 +42,8 @@ struct term {
     bool many; // has several values, as a field can
 };
 
-// How many values getopt gives, and what transformed values of one event may take; more count as missing.
+// How many values getopt gives, and what transformed values may take, each time that some are compared; more
+// count as missing.
 enum { TERM_VALUES_MAX = 256, TERM_BYTES_MAX = 1 << 20 };
 
 // False: there is no such transformer.

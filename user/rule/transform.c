@@ -8,10 +8,10 @@
 
 static struct counter left_out = {
     .name = "inferscope_rule_transformed_left_out_total",
-    .help = "Transformed values that took too much memory for one event; they count as missing.",
+    .help = "Transformed values that took too much memory for one comparison; they count as missing.",
 };
 
-// NULL: what the values of one event may take is used up.
+// NULL: what the values of one comparison may take is used up.
 static char *room(struct arena *arena, size_t size)
 {
     char *data = size < TERM_BYTES_MAX - 1 && arena->total < TERM_BYTES_MAX - size - 1
