@@ -31,6 +31,9 @@ ifeq ($(KIND:-clang=),release)
 CFLAGS += -O2 -D_FORTIFY_SOURCE=2
 else ifeq ($(KIND:-clang=),debug)
 CFLAGS += -O0
+else ifeq ($(KIND),fuzz)
+CFLAGS += -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -DFUZZ_ENGINE
+LDFLAGS += -fsanitize=address,undefined
 else
 CFLAGS += -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined
 LDFLAGS += -fsanitize=address,undefined
@@ -45,7 +48,9 @@ STAGES := $(filter-out user/main.c,$(USER))
 GENERATED := $(OUT)/generated/default_rules.c
 AGENT_OBJECTS := $(USER:%.c=$(OBJ)/%.o) $(GENERATED:$(OUT)/%.c=$(OBJ)/%.o)
 STAGE_OBJECTS := $(STAGES:%.c=$(OBJ)/%.o) $(GENERATED:$(OUT)/%.c=$(OBJ)/%.o)
-UNIT := $(wildcard tests/unit/*.c)
+# Fuzz targets are in the unit tests, too, which feed them their seeds.
+FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+UNIT := $(wildcard tests/unit/*.c) $(FUZZ:%=tests/fuzz/fuzz_%.c) tests/bench/rules/records.c
 INTEGRATION := $(wildcard tests/integration/*.c)
 
 .DELETE_ON_ERROR:
@@ -74,6 +79,10 @@ test-vm: packages-build packages-test packages-vm ## The integration tests on De
 	$(Q)$(MAKE) --no-print-directory agent integration
 	$(Q)tests/vm/run --agent $(OBJ)/agent --tests $(OBJ)/bin/integration $(KERNELS)
 
+.PHONY: fuzz
+fuzz: packages-build packages-fuzz ## Feed the parsers random input (FUZZ_SECONDS=60 for each of FUZZ_TARGETS)
+	$(Q)$(MAKE) --no-print-directory run-fuzz KIND=fuzz CC="$(FUZZ_CC)"
+
 .PHONY: bench
 bench: packages-build packages-test ## What the agent costs (BENCH_ARGS=rules: only what rules cost; needs no root)
 	$(Q)$(MAKE) --no-print-directory agent $(OUT)/bench/bench $(OBJ)/bin/bench-rules
@@ -98,8 +107,8 @@ install: all ## Install the stripped agent under $(DESTDIR)$(PREFIX)
 clean: ## Remove build/
 	$(Q)rm -rf $(OUT)
 
-.PHONY: packages-build packages-test packages-vm
-packages-build packages-test packages-vm: packages-%: $(OUT)/.packages-%
+.PHONY: packages-build packages-test packages-fuzz packages-vm
+packages-build packages-test packages-fuzz packages-vm: packages-%: $(OUT)/.packages-%
 $(OUT)/.packages-%: deploy/packages.txt deploy/install-packages
 	$(Q)mkdir -p $(@D)
 	$(Q)deploy/install-packages $*
@@ -178,6 +187,27 @@ $(OBJ)/bin/unit: $(UNIT:%.c=$(OBJ)/%.o) $(STAGE_OBJECTS)
 $(OBJ)/bin/integration: $(INTEGRATION:%.c=$(OBJ)/%.o) $(OBJ)/generated/vmlinux_types.o | $(OBJ)/bin/actor
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs libbpf libelf zlib jansson) -lcriterion -lpthread -lm
+
+# What libFuzzer finds is kept in build/fuzz/corpus/ and taken up again by the next run.
+$(FUZZ:%=$(OBJ)/bin/fuzz_%): $(OBJ)/bin/fuzz_%: $(OBJ)/tests/fuzz/fuzz_%.o $(STAGE_OBJECTS)
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer $^ -o $@ $$(pkg-config --libs $(LIBS))
+
+$(OBJ)/bin/make_seeds: $(OBJ)/tests/fuzz/make_seeds.o $(OBJ)/tests/bench/rules/records.o $(STAGE_OBJECTS)
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS))
+
+FUZZ_TARGETS ?= $(FUZZ)
+FUZZ_SECONDS ?= 60
+# The newest clang whose libFuzzer is installed.
+FUZZ_CC ?= $(firstword $(foreach v,21 20 19 18 17 16 14,$(if $(wildcard \
+	/usr/lib/llvm-$(v)/lib/clang/*/lib/linux/libclang_rt.fuzzer-*),$(shell command -v clang-$(v)))))
+
+.PHONY: run-fuzz
+run-fuzz: $(FUZZ_TARGETS:%=$(OBJ)/bin/fuzz_%) $(OBJ)/bin/make_seeds
+	$(Q)tests/fuzz/run $(OBJ)/bin $(OUT)/fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
 # The program that the integration tests have things done by: static, because it also runs in empty containers.
 $(OBJ)/bin/actor: tests/integration/actor/actor.c

@@ -1,4 +1,5 @@
 #include "base/cleanup.h"
+#include "base/text.h"
 #include "yaml_tree.h"
 
 #include <errno.h>
@@ -19,37 +20,32 @@ int file_open(const char *path, struct stat *ret_status)
     return TAKE_FD(fd);
 }
 
-// At most YAML_FILE_MAX bytes.
-static ssize_t read_all(int fd, char *data)
+static int read_all(int fd, struct text *text)
 {
-    size_t length = 0;
+    char data[16384];
     for (;;) {
-        ssize_t count = read(fd, data + length, YAML_FILE_MAX + 1 - length);
+        ssize_t count = read(fd, data, sizeof(data));
         if (count < 0 && errno == EINTR)
             continue;
-        if (count < 0)
-            return -errno;
-        length += (size_t)count;
-        if (length > YAML_FILE_MAX)
-            return -EFBIG;
-        if (count == 0)
-            return (ssize_t)length;
+        if (count <= 0)
+            return count < 0 ? -errno : 0;
+        text_add_bytes(text, data, (size_t)count);
+        if (text->truncated)
+            return text->length == text->max ? -EFBIG : -ENOMEM;
     }
 }
 
 int file_read(int fd, struct arena *arena, const char **ret_data, size_t *ret_length)
 {
-    _cleanup_free_ char *data = malloc(YAML_FILE_MAX + 1);
-    if (!data)
-        return -ENOMEM;
-    ssize_t length = read_all(fd, data);
-    if (length < 0)
-        return (int)length;
-    const char *kept = arena_copy(arena, data, (size_t)length);
+    _cleanup_text_ struct text text = TEXT_INIT(YAML_FILE_MAX);
+    int error = read_all(fd, &text);
+    if (error)
+        return error;
+    const char *kept = arena_copy(arena, text_string(&text), text.length);
     if (!kept)
         return -ENOMEM;
     *ret_data = kept;
-    *ret_length = (size_t)length;
+    *ret_length = text.length;
     return 0;
 }
 

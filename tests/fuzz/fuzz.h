@@ -1,0 +1,143 @@
+// What the fuzz targets share. A target is a file fuzz_<name>.c with one FUZZ_TARGET(name); its seeds are in
+// corpus/<name>/. `make fuzz` builds each with libFuzzer; the unit tests only feed it its seeds.
+#pragma once
+
+#include "base/cleanup.h"
+#include "enrich.h"
+#include "rule.h"
+#include "source.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+struct fuzz_target {
+    const char *name;
+    int (*run)(const uint8_t *data, size_t size);
+    struct fuzz_target *next;
+};
+
+// Those that are linked into the unit tests (test_fuzz.c).
+void fuzz_add(struct fuzz_target *target);
+
+#ifdef FUZZ_ENGINE
+#define FUZZ_TARGET(name)                                         \
+    int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size); \
+    int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+#else
+#define FUZZ_TARGET(target)                                                       \
+    static int fuzz_##target(const uint8_t *data, size_t size);                   \
+    __attribute__((constructor)) static void add_##target(void)                   \
+    {                                                                             \
+        static struct fuzz_target this = {.name = #target, .run = fuzz_##target}; \
+        fuzz_add(&this);                                                          \
+    }                                                                             \
+    static int fuzz_##target(const uint8_t *data, size_t size)
+#endif
+
+// The agent's own tables of events and fields.
+static inline void fuzz_register(void)
+{
+    if (event_type_count() == 0 && (enrich_register_fields() || source_register_all()))
+        abort();
+}
+
+// An event of that type whose fields hold something of each kind, some several values, some none.
+struct fuzz_event {
+    struct field_source source; // first, so that its getter finds the rest
+    struct event event;
+    struct wire_header wire;
+    struct scratch scratch;
+};
+
+static inline bool fuzz_get(const struct field_source *source, const struct event *event,
+                            const struct field *field, const struct field_arg *arg, size_t nth,
+                            struct value *ret_value)
+{
+    static const char *const texts[] = {"",           "sh",          "/etc/shadow", "a b -c d",
+                                        "\xff\x01\"", "caf\xc3\xa9", "aGVsbG8=",    "/"};
+    size_t chance =
+        strlen(field->name) + (unsigned char)field->name[strlen(field->name) - 1] + nth + arg->index;
+    if (nth > (field->many && !arg->set ? 3 : 0) || chance % 5 == 0)
+        return false;
+    ret_value->type = field->type;
+    if (field->type == FIELD_STRING)
+        return value_set_string(ret_value, texts[chance % ARRAY_SIZE(texts)]);
+    if (field->type == FIELD_BOOL)
+        return value_set_bool(ret_value, chance % 2);
+    if (field->type == FIELD_IP)
+        ret_value->ip = (struct ip){.family = chance % 2 ? 4 : 6, .bytes = {10, [15] = (uint8_t)chance}};
+    else
+        ret_value->u = chance % 3 ? chance : UINT64_MAX;
+    return true;
+}
+
+static inline void fuzz_event(struct fuzz_event *made, const struct event_type *type)
+{
+    memset(made, 0, offsetof(struct fuzz_event, scratch));
+    made->scratch.used = 0;
+    made->source.get = fuzz_get;
+    made->event = (struct event){.type = type,
+                                 .wire = &made->wire,
+                                 .num = 1,
+                                 .scratch = &made->scratch,
+                                 .names = 1,
+                                 .given = &made->source};
+}
+
+static inline void fuzz_ignore_field(const char *key, const struct value *value, void *context)
+{
+}
+
+static inline void fuzz_render(const struct rule *rule, const struct event *event, void *context)
+{
+    _cleanup_text_ struct text text = TEXT_INIT(65536);
+    rule_output_render(rule->output, event, &text);
+    rule_output_visit(rule->output, event, fuzz_ignore_field, NULL);
+}
+
+// Judges an event of each type, and writes the output of each rule that holds.
+static inline void fuzz_judge(const struct rule_set *set)
+{
+    static struct fuzz_event made;
+    for (size_t i = 0; i < event_type_count(); i++) {
+        fuzz_event(&made, event_type_at(i));
+        rule_set_match(set, &made.event, RULE_MATCHING_ALL, fuzz_render, NULL);
+    }
+}
+
+// What a person would see of the problems.
+static inline void fuzz_print(const struct rule_report *report)
+{
+    char *text = NULL;
+    size_t length;
+    _cleanup_fclose_ FILE *stream = open_memstream(&text, &length);
+    if (!stream)
+        return;
+    rule_report_print(report, stream, true);
+    rule_report_print_json(report, stream);
+    cleanup_fclose(&stream);
+    stream = NULL;
+    free(text);
+}
+
+// Loads a rule file with that content, judges by it and throws it away.
+static inline void fuzz_load(const char *data, size_t size)
+{
+    fuzz_register();
+    _cleanup_close_ int fd = memfd_create("rules", MFD_CLOEXEC);
+    char path[32];
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    if (fd < 0 || write(fd, data, size) != (ssize_t)size)
+        return;
+    struct rule_input input = {.path = path};
+    struct rule_report report = {0};
+    struct rule_set *set = NULL;
+    if (rule_set_load(&input, 1, &report, &set) == 0)
+        fuzz_judge(set);
+    fuzz_print(&report);
+    rule_report_free(&report);
+    rule_set_free(&set);
+}
