@@ -17,7 +17,7 @@ static uint32_t draw(uint32_t below)
 // Few and alike, so that they are each other's beginnings, parts and ends.
 static const char *const texts[] = {
     "a",     "ab",       "abc",        "abcd",        "bcd",         "bc",        "/",           "/etc",
-    "/etc/", "/etc/abc", "/etc/abcd",  "/etc/abc/ab", "/home/a/.x",  "/home/ab",  "/home/a/abc", ".x",
+    "/etc/", "/etc/abc", "/etc/abcd",  "/etc/abc/ab", "/data/a/.x",  "/data/ab",  "/data/a/abc", ".x",
     "tc/ab", "abcabc",   "abcabcabcd", "tcp",         "127.0.0.1:1", "aaaaaaaaaa"};
 static const char *const names[] = {"proc.name",      "proc.pname",  "proc.cmdline", "proc.aname",
                                     "proc.aname[1]",  "fd.name",     "fd.filename",  "fd.l4proto",
@@ -65,7 +65,7 @@ static void add_test(struct text *to)
         text_addf(to, "%s intersects (\"%s\", \"%s\")", PICK(names), PICK(texts), PICK(texts));
         break;
     case 10:
-        text_addf(to, "%s pmatch (\"/home/*/%s\", \"%s\")", PICK(names), PICK(texts), PICK(texts));
+        text_addf(to, "%s pmatch (\"/data/*/%s\", \"%s\")", PICK(names), PICK(texts), PICK(texts));
         break;
     case 7:
         text_addf(to, "%s %s 6162%s", PICK(single_names), draw(2) ? "bcontains" : "bstartswith",
@@ -234,7 +234,7 @@ Test(rule_index, judges_few, .init = fixture_register)
         "fd.name endswith /n%d.key and user.uid != 0",
         "fd.sip = 10.0.0.%d or fd.sport = 10%d",
         "proc.cmdline contains \"--n%d\" and proc.name in (a, b)",
-        "fd.name pmatch (/home/*/n%d, /root/n%d) and proc.name exists and proc.name = n%d",
+        "fd.name pmatch (/data/*/n%d, /root/n%d) and proc.name exists and proc.name = n%d",
     };
     _cleanup_text_ struct text yaml = TEXT_INIT(1 << 20);
     for (int i = 0; i < 240; i++) {

@@ -60,7 +60,7 @@ static void any_path(char *room, size_t size)
                                               "/usr/bin",
                                               "/var/log",
                                               "/var/lib/docker/overlay2",
-                                              "/home/admin",
+                                              "/home/user",
                                               "/root",
                                               "/tmp",
                                               "/proc/sys/kernel",
