@@ -254,3 +254,28 @@ Test(rule_index, judges_few, .init = fixture_register)
     cr_expect_eq(fixture_match(loaded.set, "connect; fd.sip=10.0.0.9; fd.sport=1021"), 2);
     cr_expect_eq(fixture_match(loaded.set, "openat; fd.name=/data; user.uid=1"), 0);
 }
+
+// More names than are looked up: then each rule is judged each time, and still found.
+Test(rule_index, too_many_keys, .init = fixture_register)
+{
+    _cleanup_text_ struct text yaml = TEXT_INIT(16 << 20);
+    text_add(&yaml, "- list: many\n  items:\n");
+    for (int i = 0; i < 1025; i++)
+        text_addf(&yaml, "    - n%d\n", i);
+    text_add(&yaml, "- {rule: A, desc: d, priority: info, output: o, condition: proc.name in (many)}\n");
+    for (int i = 0; i < 70; i++) {
+        text_addf(&yaml, "- {rule: B%d, desc: d, priority: info, output: o, condition: 'proc.pname in (", i);
+        for (int k = 0; k < 1000; k++)
+            text_addf(&yaml, "%sp%d.%d", k ? ", " : "", i, k);
+        text_add(&yaml, ")'}\n");
+    }
+    _cleanup_loaded_ struct loaded loaded = fixture_load(text_string(&yaml));
+    fixture_expect_loaded(&loaded);
+    const struct judges *judges = &loaded.set->types[event_type_index(event_type_find("execve"))];
+    cr_expect_eq(judges->always[0], 1);
+    cr_expect_eq(judges->always[1], 0x7c); // those behind the 65th
+    cr_expect_eq(fixture_match(loaded.set, "execve; proc.name=n1024"), 1);
+    cr_expect_eq(fixture_match(loaded.set, "execve; proc.pname=p0.999"), 1);
+    cr_expect_eq(fixture_match(loaded.set, "execve; proc.pname=p69.999"), 1);
+    cr_expect_eq(fixture_match(loaded.set, "execve; proc.pname=p70.0"), 0);
+}

@@ -8,10 +8,8 @@
 
 #include <string.h>
 
-enum {
-    JUDGES_MIN = 8, // fewer are judged in less time than it takes to look anything up
-    KEYS_MAX = 256, // of one rule
-};
+// Of one rule, and of all rules of one type of event; a rule with more is judged each time.
+enum { KEYS_MAX = 1024, KEYS_OF_TYPE_MAX = 65536 };
 
 // How many rules of the type ask for a key.
 struct usage {
@@ -29,6 +27,7 @@ struct indexer {
     struct arena scratch; // for one judge
     struct arena counted; // for one type
     struct usage *usages;
+    size_t keys_count;        // that were added
     const struct bound *test; // the latest, and what it reads
     struct reading *reading;
     bool failed;
@@ -191,9 +190,12 @@ static bool add_judge(struct indexer *indexer, const struct expr *expr, uint32_t
     struct keys keys;
     if (!keys_of_judge(indexer, expr, &keys))
         return false;
-    if (!keys.bounded)
+    if (!keys.bounded || keys.count > KEYS_OF_TYPE_MAX - indexer->keys_count) {
         indexer->judges->always[judge / 64] |= UINT64_C(1) << judge % 64;
-    for (size_t i = 0; keys.bounded && i < keys.count; i++)
+        return true;
+    }
+    indexer->keys_count += keys.count;
+    for (size_t i = 0; i < keys.count; i++)
         if (!add_key(indexer, &keys.list[i], judge))
             return false;
     return true;
@@ -213,11 +215,6 @@ bool index_build(struct compiler *compiler, const struct event_type *type, struc
     judges->always = arena_alloc(&compiler->set->arena, words * sizeof(*judges->always));
     if (!judges->always)
         return false;
-    if (judges->count < JUDGES_MIN) {
-        for (uint32_t i = 0; i < judges->count; i++)
-            judges->always[i / 64] |= UINT64_C(1) << i % 64;
-        return true;
-    }
     struct indexer indexer _cleanup_(indexer_free) = {
         .chooser = {.cost = count_key, .max = KEYS_MAX},
         .compiler = compiler,
