@@ -81,6 +81,7 @@ test-vm: packages-build packages-test packages-vm ## The integration tests on De
 
 .PHONY: fuzz
 fuzz: packages-build packages-fuzz ## Feed the parsers random input (FUZZ_SECONDS=60 for each of FUZZ_TARGETS)
+	$(if $(FUZZ_CC),,$(error no libFuzzer: install the libclang-rt-N-dev of a clang-N that is here))
 	$(Q)$(MAKE) --no-print-directory run-fuzz KIND=fuzz CC="$(FUZZ_CC)"
 
 .PHONY: bench

@@ -7,6 +7,8 @@
 #include "rule.h"
 #include "source.h"
 
+#include "../../user/rule/rule_set.h"
+
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,13 +100,29 @@ static inline void fuzz_render(const struct rule *rule, const struct event *even
     rule_output_visit(rule->output, event, fuzz_ignore_field, NULL);
 }
 
-// Judges an event of each type, and writes the output of each rule that holds.
-static inline void fuzz_judge(const struct rule_set *set)
+static inline size_t fuzz_match(const struct rule_set *set, const struct event_type *type)
 {
     static struct fuzz_event made;
+    fuzz_event(&made, type);
+    return rule_set_match(set, &made.event, RULE_MATCHING_ALL, fuzz_render, NULL);
+}
+
+// Judges an event of each type, and writes the output of each rule that holds. Rules that are looked up must
+// be those that hold where each is judged.
+static inline void fuzz_judge(struct rule_set *set)
+{
     for (size_t i = 0; i < event_type_count(); i++) {
-        fuzz_event(&made, event_type_at(i));
-        rule_set_match(set, &made.event, RULE_MATCHING_ALL, fuzz_render, NULL);
+        const struct event_type *type = event_type_at(i);
+        struct judges *judges = &set->types[event_type_index(type)], kept = *judges;
+        size_t found = fuzz_match(set, type);
+        judges->probes = NULL;
+        judges->always = calloc(judges->count / 64 + 1, sizeof(*judges->always));
+        for (size_t k = 0; judges->always && k < judges->count; k++)
+            judges->always[k / 64] |= UINT64_C(1) << k % 64;
+        if (judges->always && fuzz_match(set, type) != found)
+            abort();
+        free(judges->always);
+        *judges = kept;
     }
 }
 
