@@ -193,12 +193,12 @@ $(OBJ)/bin/integration: $(INTEGRATION:%.c=$(OBJ)/%.o) $(OBJ)/generated/vmlinux_t
 $(FUZZ:%=$(OBJ)/bin/fuzz_%): $(OBJ)/bin/fuzz_%: $(OBJ)/tests/fuzz/fuzz_%.o $(STAGE_OBJECTS)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer $^ -o $@ $$(pkg-config --libs $(LIBS))
+	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer $^ -o $@ $$(pkg-config --libs $(LIBS)) -lresolv
 
 $(OBJ)/bin/make_seeds: $(OBJ)/tests/fuzz/make_seeds.o $(OBJ)/tests/bench/rules/records.o $(STAGE_OBJECTS)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS))
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS)) -lresolv
 
 FUZZ_TARGETS ?= $(FUZZ)
 FUZZ_SECONDS ?= 60
@@ -234,6 +234,6 @@ $(OUT)/bench/bench: $(wildcard tests/bench/*.c tests/bench/*.h)
 $(OBJ)/bin/bench-rules: $(patsubst %.c,$(OBJ)/%.o,$(wildcard tests/bench/rules/*.c)) $(STAGE_OBJECTS)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS))
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS)) -lresolv
 
 -include $(wildcard $(OUT)/bpf/*.d $(OBJ)/user/*.d $(OBJ)/user/*/*.d $(OBJ)/tests/*/*.d $(OBJ)/tests/*/*/*.d)

@@ -3,7 +3,8 @@
 
 #include "wire/header.h"
 
-// Answers over UDP are at most 1232 bytes long where resolvers follow the advice of 2020, which all do by now.
+// Answers over UDP are at most 1232 bytes long where resolvers follow the advice of 2020, which all do by
+// now.
 #define WIRE_DNS_MESSAGE_MAX 2048
 
 // A DNS answer that came in; message_size bytes of it follow. It was received in an interrupt, so the header

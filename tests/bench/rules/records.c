@@ -205,7 +205,7 @@ static int add_open(struct writer *writer, uint32_t process)
     begin(writer, "file", PICK(types), sizeof(struct wire_file_open), process);
     struct wire_file_open *record = (struct wire_file_open *)writer->room;
     any_path(path, sizeof(path));
-    record->result = 3 + draw(60);
+    record->call.result = 3 + draw(60);
     record->ino = 100 + draw(100000);
     record->flags = O_CLOEXEC | (draw(5) ? O_RDONLY : O_WRONLY | O_CREAT);
     record->mode = (draw(8) ? S_IFREG : S_IFDIR) | 0644;
@@ -218,16 +218,19 @@ static int add_connect(struct writer *writer, uint32_t process)
     static const uint16_t ports[] = {443, 80, 53, 5432, 6379, 8080, 9090, 6443, 2379, 22};
     begin(writer, "connect", WIRE_CONNECT_CONNECT, sizeof(struct wire_connect), process);
     struct wire_connect *record = (struct wire_connect *)writer->room;
+    struct wire_endpoint *endpoint = &record->call.endpoint;
     uint32_t address = htonl(0x0a000000 | draw(1 << 24));
-    memcpy(record->remote_addr, &address, sizeof(address));
+    memcpy(endpoint->remote_addr, &address, sizeof(address));
     address = htonl(0x0a010203);
-    memcpy(record->local_addr, &address, sizeof(address));
-    record->result = draw(2) ? 0 : -EINPROGRESS;
+    memcpy(endpoint->local_addr, &address, sizeof(address));
+    endpoint->family = 4;
+    endpoint->protocol = draw(4) ? IPPROTO_TCP : IPPROTO_UDP;
+    endpoint->remote_port = draw(10) ? PICK(ports) : (uint16_t)(1024 + draw(30000));
+    endpoint->local_port = (uint16_t)(32768 + draw(20000));
+    endpoint->role = WIRE_ROLE_CLIENT;
+    endpoint->flags = WIRE_ENDPOINT_NAMED | WIRE_ENDPOINT_CONNECTED;
+    record->call.call.result = draw(2) ? 0 : -EINPROGRESS;
     record->has_result = 1;
-    record->family = 4;
-    record->protocol = draw(4) ? IPPROTO_TCP : IPPROTO_UDP;
-    record->remote_port = draw(10) ? PICK(ports) : (uint16_t)(1024 + draw(30000));
-    record->local_port = (uint16_t)(32768 + draw(20000));
     record->fd = 3 + (int)draw(60);
     return end(writer);
 }
