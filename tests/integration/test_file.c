@@ -449,6 +449,18 @@ Test(file, failed_open_of_32_bits_relative_to_a_directory)
                      format_text("%d", -ENOENT), "evt.res", "ENOENT", NULL);
 }
 
+// The kernel takes the lower halves of the registers, so nothing above them may hide a name.
+Test(file, failed_open_of_32_bits_with_more_in_its_registers)
+{
+    if (!compat_available())
+        cr_skip_test("this kernel has no 32-bit system calls");
+    long above = 0x123456700000000;
+    cr_assert_eq(
+        compat_call(I386_OPEN, (long)compat_text(test_path("kept/missing")) | above, O_RDONLY, 0, 0, 0),
+        -ENOENT);
+    agent_wait_alert(agent, "prefix", "fd.name", test_path("kept/missing"), "evt.res", "ENOENT", NULL);
+}
+
 Test(file, files_of_no_rule_cause_no_record)
 {
     // The kernel's filter works with hashes, so the names must stay the same for the count to be exact.
