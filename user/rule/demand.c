@@ -89,9 +89,32 @@ static bool comparison_paths(const struct comparison *comparison, struct arena *
     }
 }
 
+static bool is_path(const struct bound *test, const char *const *fields, size_t count)
+{
+    for (size_t i = 0; test->field && !test->right && i < count; i++)
+        if (strcmp(test->field->name, fields[i]) == 0)
+            return true;
+    return false;
+}
+
 static bool test_paths(const struct bound *test, struct arena *arena, struct paths *paths)
 {
-    if (!test->field || test->right || strcmp(test->field->name, "fd.name") != 0)
+    static const char *const opened[] = {"fd.name", "fs.path.name"};
+    if (!is_path(test, opened, sizeof(opened) / sizeof(opened[0])))
+        return true;
+    paths->bounded = true;
+    return comparison_paths(test->comparison, arena, paths);
+}
+
+// Fields that are a name in a call, or what that name leads to.
+static bool test_changed_paths(const struct bound *test, struct arena *arena, struct paths *paths)
+{
+    static const char *const changed[] = {
+        "evt.arg.filename", "evt.arg.linkpath",  "evt.arg.name",   "evt.arg.newpath",   "evt.arg.oldpath",
+        "evt.arg.path",     "evt.arg.target",    "fd.name",        "fs.path.name",      "fs.path.nameraw",
+        "fs.path.source",   "fs.path.sourceraw", "fs.path.target", "fs.path.targetraw",
+    };
+    if (!is_path(test, changed, sizeof(changed) / sizeof(changed[0])))
         return true;
     paths->bounded = true;
     return comparison_paths(test->comparison, arena, paths);
@@ -182,10 +205,13 @@ static bool test_means_success(const struct bound *test)
             return is_bool(test->comparison, true);
     if (strcmp(name, "evt.failed") == 0)
         return is_bool(test->comparison, false);
+    // These are missing where a call failed, and what is missing compares with nothing.
+    if (strncmp(name, "fs.path.", strlen("fs.path.")) == 0)
+        return true;
     return (strcmp(name, "fd.num") == 0 || strcmp(name, "evt.rawres") == 0) && is_from_zero(test->comparison);
 }
 
-// True where the condition cannot hold for an open that failed.
+// True where the condition cannot hold for a call that failed.
 static bool means_success(const struct bound *bound)
 {
     if (bound->kind == BOUND_TEST)
@@ -208,6 +234,19 @@ bool bound_demand(const struct bound *bound, struct arena *arena, struct demand 
         demand->any_path = true;
     for (size_t i = 0; paths.bounded && i < paths.count; i++)
         demand_add_path(demand, paths.list[i].text, paths.list[i].length, paths.list[i].prefix);
+    return true;
+}
+
+bool bound_changes(const struct bound *bound, size_t type, struct arena *arena, struct demand *demand)
+{
+    demand->failed_changes[type] = demand->failed_changes[type] || !means_success(bound);
+    struct paths paths;
+    if (!bound_paths(bound, arena, test_changed_paths, &paths))
+        return false;
+    if (!paths.bounded)
+        demand->any_changed_path[type] = true;
+    for (size_t i = 0; paths.bounded && i < paths.count; i++)
+        demand_add_changed_path(demand, type, paths.list[i].text, paths.list[i].length, paths.list[i].prefix);
     return true;
 }
 
