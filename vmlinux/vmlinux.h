@@ -263,6 +263,7 @@ struct files_struct {
 };
 
 struct fs_struct {
+    struct path root;
     struct path pwd;
 };
 

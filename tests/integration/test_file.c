@@ -370,6 +370,20 @@ Test(file, missing_file_relative_to_the_working_directory)
                      "fd.name", test_path("kept/missing"), "fd.nameraw", "sub/../missing", NULL);
 }
 
+static int miss_in_chroot(const void *root)
+{
+    return chroot(root) || chdir("/") || open("/kept/missing", O_RDONLY) >= 0 ||
+           open("/../kept/above", O_RDONLY) >= 0;
+}
+
+Test(file, missing_file_in_a_chroot)
+{
+    in_child(miss_in_chroot, test_dir());
+    agent_wait_alert(agent, "prefix", "evt.failed", "true", "fd.name", test_path("kept/missing"),
+                     "fd.nameraw", "/kept/missing", NULL);
+    agent_wait_alert(agent, "prefix", "evt.failed", "true", "fd.name", test_path("kept/above"), NULL);
+}
+
 Test(file, missing_file_relative_to_a_descriptor)
 {
     _cleanup_close_ int directory = open(kept, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
