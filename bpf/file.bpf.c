@@ -2,12 +2,15 @@
 // Source `file`: opens, seen when the system call returns, from the opened file itself.
 #include "wire/file.h"
 #include "bpf/lib/call.h"
-#include "bpf/lib/path_filter.h"
+#include "bpf/lib/caller_path.h"
 
 #define O_FORGOTTEN 02001300 // O_CREAT, O_EXCL, O_TRUNC and O_CLOEXEC, which an open file does not keep
-#define AT_FDCWD -100
 #define IORING_OP_OPENAT 18
 #define IORING_OP_OPENAT2 28
+
+bool filter_all = true;                // no rule restricts paths: let all through
+bool filter_failed;                    // failed opens matter to some rule
+__u64 filter_inode[PATH_FILTER_WORDS]; // by inode number
 
 struct open_record {
     struct wire_file_open event;
@@ -19,6 +22,12 @@ SCRATCH(scratch, struct open_record)
 
 // The latest start of a path's component.
 #define OPEN_PATH_LIMIT (WIRE_FILE_RAW_MAX + WIRE_FILE_PATH_MAX - WIRE_PATH_COMPONENT_MAX)
+
+INLINE bool open_of_watched(const struct path *path)
+{
+    struct inode *inode = BPF_CORE_READ(path, dentry, d_inode);
+    return filter_has(filter_inode, path_filter_hash(BPF_CORE_READ(inode, i_ino), 0, 0));
+}
 
 INLINE void open_send(struct scratch_slot *slot, struct task_struct *task, __u16 type)
 {
@@ -76,7 +85,7 @@ INLINE void file_opened(struct task_struct *task, const struct call *call, __u16
         return;
     }
     // The inode first: a link to a watched file may have a name that passes the filter, too.
-    if (filter_inode_hit(&file->f_path))
+    if (open_of_watched(&file->f_path))
         how |= WIRE_FILE_BY_INODE;
     else if (!filter_all && !filter_walk(&file->f_path, FILTER_FILE))
         return;
@@ -116,24 +125,14 @@ INLINE void open_failed(const struct call *call)
         return;
     struct wire_file_open *event = &slot->record.event;
     char *data = slot->record.data;
-    const struct path *base;
-    struct file *directory = NULL;
 
     long size = bpf_probe_read_user_str(data, WIRE_FILE_RAW_MAX, asked.name);
     if (size <= 1 || size > WIRE_FILE_RAW_MAX)
         goto out;
-    bool absolute = data[0] == '/';
-    if (asked.dirfd == AT_FDCWD) {
-        struct fs_struct *fs = BPF_CORE_READ(task, fs);
-        base = &fs->pwd;
-    } else {
-        directory = task_file(task, asked.dirfd);
-        base = &directory->f_path;
-        if (!directory && !absolute)
-            goto out;
-    }
-    if (!filter_all && !filter_raw(data, size, &slot->record.component) &&
-        (absolute || !filter_walk(base, FILTER_BASE)))
+    const struct path *base = caller_base(task, data[0] == '/', asked.dirfd);
+    if (!base)
+        goto out;
+    if (!filter_all && !filter_raw(data, size, &slot->record.component) && !filter_walk(base, FILTER_BASE))
         goto out;
 
     event->call.result = call->result;
@@ -141,10 +140,10 @@ INLINE void open_failed(const struct call *call)
     event->dev = 0;
     event->mode = 0;
     event->flags = asked.flags;
-    event->how = absolute ? WIRE_FILE_ABSOLUTE : 0;
+    event->how = 0;
     event->raw_size = size;
     slot->used = size;
-    if (!absolute && path_append(base, data, &slot->used, OPEN_PATH_LIMIT))
+    if (path_append(base, data, &slot->used, OPEN_PATH_LIMIT))
         event->how |= WIRE_FILE_TRUNCATED;
     event->path_size = *(volatile __u32 *)&slot->used - size;
     open_send(slot, task, call->type);

@@ -33,6 +33,12 @@ struct demand {
     // Of the wanted types sendto, sendmsg, sendmmsg, recvfrom and recvmsg: some rule can match one on a TCP
     // socket, that is, its condition does not rule out `fd.l4proto = tcp`.
     bool stream_data;
+    // Of the wanted types that change names or permissions of files the same, but for each by itself: what
+    // matters to one, which may be rare, must not cost the others.
+    bool any_changed_path[EVENT_TYPES_MAX];
+    bool failed_changes[EVENT_TYPES_MAX];
+    struct demand_path *changed_paths; // owned; of all these types
+    size_t changed_paths_count;
     // The event types' own fields that some condition or output reads. What costs extra to learn and nobody
     // reads need not be learnt.
     const struct field *reads[DEMAND_READS_MAX];
@@ -45,6 +51,14 @@ struct demand {
 
 // Adds a path once. Sets any_path where the list is full or memory is short, so nothing is ever missed.
 void demand_add_path(struct demand *demand, const char *text, size_t length, bool prefix);
+// The same for a type of event that changes files; sets any_changed_path also for a path without an anchor.
+void demand_add_changed_path(struct demand *demand, size_t type, const char *text, size_t length,
+                             bool prefix);
+// Adds all that another demand has of these.
+void demand_add_changes(struct demand *demand, const struct demand *other);
+// The element by which a path can be known: the last one, of a prefix the last that is whole. NULL: there is
+// none. `length` is the text's.
+const char *demand_path_anchor(const char *text, size_t length, bool prefix, size_t *ret_length);
 // Adds a field once.
 void demand_add_read(struct demand *demand, const struct field *field);
 bool demand_reads(const struct demand *demand, const struct field *field);

@@ -25,10 +25,12 @@ struct call {
 // parameter's own type: an `int` of a 32-bit caller is not sign-extended.
 // (BPF_CORE_READ() must not pass through a structure of our own.)
 #if defined(__TARGET_ARCH_x86)
-#define CALL_REGISTER(call, name)                 \
-    ({                                            \
-        struct pt_regs *registers = (call)->regs; \
-        (__u64) BPF_CORE_READ(registers, name);   \
+// Of a 32-bit caller's registers only the lower half counts; a 64-bit program may leave something above it.
+#define CALL_REGISTER(call, name)                     \
+    ({                                                \
+        struct pt_regs *registers = (call)->regs;     \
+        __u64 value = BPF_CORE_READ(registers, name); \
+        (call)->compat ? (__u64)(__u32)value : value; \
     })
 #define CALL_ARG1(call) ((call)->compat ? CALL_REGISTER(call, bx) : CALL_REGISTER(call, di))
 #define CALL_ARG2(call) ((call)->compat ? CALL_REGISTER(call, cx) : CALL_REGISTER(call, si))

@@ -3,17 +3,14 @@
 // that no rule names (user space decides in the end) but never the other way round.
 //
 // A rule's path is known by one of its components: an exact path by its last one, a prefix by its last whole
-// directory. Sets of components, and of inode numbers, are bit arrays indexed by a hash.
+// directory. Sets of components are bit arrays indexed by a hash.
 #pragma once
 
 #include "bpf/lib/path.h"
 #include "wire/path_filter.h"
 
-bool filter_all = true; // no rule restricts paths: let all through
-bool filter_failed;     // failed opens matter to some rule
 __u64 filter_leaf[PATH_FILTER_WORDS];
 __u64 filter_directory[PATH_FILTER_WORDS];
-__u64 filter_inode[PATH_FILTER_WORDS];
 
 INLINE bool filter_has(const __u64 *set, __u32 bit)
 {
@@ -63,12 +60,6 @@ INLINE bool filter_walk(const struct path *path, enum filter_what what)
         leaf = what == FILTER_BASE;
     }
     return true; // deeper than we look: let it through
-}
-
-INLINE bool filter_inode_hit(const struct path *path)
-{
-    struct inode *inode = BPF_CORE_READ(path, dentry, d_inode);
-    return filter_has(filter_inode, path_filter_hash(BPF_CORE_READ(inode, i_ino), 0, 0));
 }
 
 // A component as it is put together byte by byte. It lies in a map's memory for the reason that path_append()

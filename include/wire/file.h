@@ -19,12 +19,11 @@ enum wire_file_how {
     WIRE_FILE_BY_INODE = 1 << 0,  // the inode is that of a file that a rule names exactly
     WIRE_FILE_TRUNCATED = 1 << 1, // the path was longer than a record holds
     WIRE_FILE_IO_URING = 1 << 2,  // asked for through io_uring
-    WIRE_FILE_ABSOLUTE = 1 << 3,  // (failed only) raw is absolute, so path is left out
 };
 
 // An attempt to open a file. After the struct follow raw_size bytes, only where result is negative: the name
 // as the caller gave it, with NUL; and path_size bytes, a wire path (include/wire/path.h): of the opened
-// file, or, where result is negative, of the directory that the name was relative to.
+// file, or, where result is negative, of the directory that the name begins at.
 struct wire_file_open {
     struct wire_call call; // its result is the descriptor
     __u64 ino;

@@ -370,6 +370,20 @@ Test(file, missing_file_relative_to_the_working_directory)
                      "fd.name", test_path("kept/missing"), "fd.nameraw", "sub/../missing", NULL);
 }
 
+static int miss_in_chroot(const void *root)
+{
+    return chroot(root) || chdir("/") || open("/kept/missing", O_RDONLY) >= 0 ||
+           open("/../kept/above", O_RDONLY) >= 0;
+}
+
+Test(file, missing_file_in_a_chroot)
+{
+    in_child(miss_in_chroot, test_dir());
+    agent_wait_alert(agent, "prefix", "evt.failed", "true", "fd.name", test_path("kept/missing"),
+                     "fd.nameraw", "/kept/missing", NULL);
+    agent_wait_alert(agent, "prefix", "evt.failed", "true", "fd.name", test_path("kept/above"), NULL);
+}
+
 Test(file, missing_file_relative_to_a_descriptor)
 {
     _cleanup_close_ int directory = open(kept, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -447,6 +461,18 @@ Test(file, failed_open_of_32_bits_relative_to_a_directory)
                  -ENOENT);
     agent_wait_alert(agent, "prefix", "fd.name", test_path("kept/missing"), "evt.rawres",
                      format_text("%d", -ENOENT), "evt.res", "ENOENT", NULL);
+}
+
+// The kernel takes the lower halves of the registers, so nothing above them may hide a name.
+Test(file, failed_open_of_32_bits_with_more_in_its_registers)
+{
+    if (!compat_available())
+        cr_skip_test("this kernel has no 32-bit system calls");
+    long above = 0x123456700000000;
+    cr_assert_eq(
+        compat_call(I386_OPEN, (long)compat_text(test_path("kept/missing")) | above, O_RDONLY, 0, 0, 0),
+        -ENOENT);
+    agent_wait_alert(agent, "prefix", "fd.name", test_path("kept/missing"), "evt.res", "ENOENT", NULL);
 }
 
 Test(file, files_of_no_rule_cause_no_record)

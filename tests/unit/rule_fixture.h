@@ -70,9 +70,18 @@
     X(fd_sport, "fd.sport", UINT, NONE, false)              \
     X(fd_cport, "fd.cport", UINT, NONE, false)              \
     X(fd_l4proto, "fd.l4proto", STRING, NONE, false)
+
+#define CHANGE_FIELDS(X)                                    \
+    X(change_rawres, "evt.rawres", INT, NONE, false)        \
+    X(change_failed, "evt.failed", BOOL, NONE, false)       \
+    X(change_oldpath, "evt.arg.oldpath", STRING, NONE, false) \
+    X(change_newpath, "evt.arg.newpath", STRING, NONE, false) \
+    X(change_source, "fs.path.source", STRING, NONE, false) \
+    X(change_target, "fs.path.target", STRING, NONE, false) \
+    X(change_flags, "evt.arg.flags", STRING, NONE, false)
 // clang-format on
 
-#define ALL_FIELDS(X) CONTEXT_FIELDS(X) FILE_FIELDS(X) CONNECT_FIELDS(X)
+#define ALL_FIELDS(X) CONTEXT_FIELDS(X) FILE_FIELDS(X) CONNECT_FIELDS(X) CHANGE_FIELDS(X)
 
 #define FIELD_ID(id, name, type, arg, many) ID_##id,
 enum { ALL_FIELDS(FIELD_ID) FIELD_IDS };
@@ -152,6 +161,7 @@ ALL_FIELDS(FIELD_GETTER)
 static const struct field fixture_context[] = {CONTEXT_FIELDS(FIELD_ENTRY)};
 static const struct field fixture_file[] = {FILE_FIELDS(FIELD_ENTRY)};
 static const struct field fixture_connect[] = {CONNECT_FIELDS(FIELD_ENTRY)};
+static const struct field fixture_change[] = {CHANGE_FIELDS(FIELD_ENTRY)};
 
 #define FILE_TYPE(type_name)                                                                \
     {                                                                                       \
@@ -165,6 +175,10 @@ static const struct event_type fixture_file_types[] = {FILE_TYPE("open"), FILE_T
 static const struct event_type fixture_connect_types[] = {
     {.name = "connect", .fields = fixture_connect, .fields_count = ARRAY_SIZE(fixture_connect)}};
 
+static const struct event_type fixture_inode_types[] = {
+    {.name = "rename", .fields = fixture_change, .fields_count = ARRAY_SIZE(fixture_change)},
+    {.name = "link", .fields = fixture_change, .fields_count = ARRAY_SIZE(fixture_change)}};
+
 // Use it as the .init of a test: each test is a process of its own.
 static inline void fixture_register(void)
 {
@@ -172,6 +186,7 @@ static inline void fixture_register(void)
     cr_assert_eq(event_type_register("process", fixture_process_types, ARRAY_SIZE(fixture_process_types)), 0);
     cr_assert_eq(event_type_register("file", fixture_file_types, ARRAY_SIZE(fixture_file_types)), 0);
     cr_assert_eq(event_type_register("connect", fixture_connect_types, ARRAY_SIZE(fixture_connect_types)), 0);
+    cr_assert_eq(event_type_register("inode", fixture_inode_types, ARRAY_SIZE(fixture_inode_types)), 0);
 }
 
 // "openat; fd.name=/etc/passwd; proc.name=cat"

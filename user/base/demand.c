@@ -3,27 +3,68 @@
 #include <stdlib.h>
 #include <string.h>
 
+// False: there is no room.
+static bool paths_add(struct demand_path **paths, size_t *count, const char *text, size_t length, bool prefix)
+{
+    for (size_t i = 0; i < *count; i++) {
+        const struct demand_path *path = &(*paths)[i];
+        if (path->prefix == prefix && strlen(path->text) == length && memcmp(path->text, text, length) == 0)
+            return true;
+    }
+    if (*count == DEMAND_PATHS_MAX)
+        return false;
+    if (!*paths)
+        *paths = calloc(DEMAND_PATHS_MAX, sizeof(**paths));
+    char *copy = *paths ? strndup(text, length) : NULL;
+    if (!copy)
+        return false;
+    (*paths)[(*count)++] = (struct demand_path){.text = copy, .prefix = prefix};
+    return true;
+}
+
 void demand_add_path(struct demand *demand, const char *text, size_t length, bool prefix)
 {
-    if (demand->any_path)
-        return;
-    for (size_t i = 0; i < demand->paths_count; i++) {
-        const struct demand_path *path = &demand->paths[i];
-        if (path->prefix == prefix && strlen(path->text) == length && memcmp(path->text, text, length) == 0)
-            return;
-    }
-    if (demand->paths_count == DEMAND_PATHS_MAX) {
+    if (!demand->any_path && !paths_add(&demand->paths, &demand->paths_count, text, length, prefix))
         demand->any_path = true;
-        return;
+}
+
+void demand_add_changed_path(struct demand *demand, size_t type, const char *text, size_t length, bool prefix)
+{
+    size_t anchor_length;
+    if (!demand->any_changed_path[type] &&
+        (!demand_path_anchor(text, length, prefix, &anchor_length) ||
+         !paths_add(&demand->changed_paths, &demand->changed_paths_count, text, length, prefix)))
+        demand->any_changed_path[type] = true;
+}
+
+void demand_add_changes(struct demand *demand, const struct demand *other)
+{
+    bool room = true;
+    for (size_t i = 0; i < other->changed_paths_count; i++) {
+        const struct demand_path *path = &other->changed_paths[i];
+        room = room && paths_add(&demand->changed_paths, &demand->changed_paths_count, path->text,
+                                 strlen(path->text), path->prefix);
     }
-    if (!demand->paths)
-        demand->paths = calloc(DEMAND_PATHS_MAX, sizeof(*demand->paths));
-    char *copy = demand->paths ? strndup(text, length) : NULL;
-    if (!copy) {
-        demand->any_path = true;
-        return;
+    for (size_t i = 0; i < EVENT_TYPES_MAX; i++) {
+        demand->any_changed_path[i] = demand->any_changed_path[i] || other->any_changed_path[i] || !room;
+        demand->failed_changes[i] = demand->failed_changes[i] || other->failed_changes[i];
     }
-    demand->paths[demand->paths_count++] = (struct demand_path){.text = copy, .prefix = prefix};
+}
+
+const char *demand_path_anchor(const char *text, size_t length, bool prefix, size_t *ret_length)
+{
+    // Behind the last slash of a prefix the name may go on.
+    while (prefix && length > 0 && text[length - 1] != '/')
+        length--;
+    while (length > 0 && text[length - 1] == '/')
+        length--;
+    size_t begin = length;
+    while (begin > 0 && text[begin - 1] != '/')
+        begin--;
+    if (begin == length)
+        return NULL;
+    *ret_length = length - begin;
+    return text + begin;
 }
 
 bool demand_reads(const struct demand *demand, const struct field *field)
@@ -57,5 +98,8 @@ void demand_free(struct demand *demand)
     for (size_t i = 0; i < demand->paths_count; i++)
         free(demand->paths[i].text);
     free(demand->paths);
+    for (size_t i = 0; i < demand->changed_paths_count; i++)
+        free(demand->changed_paths[i].text);
+    free(demand->changed_paths);
     memset(demand, 0, sizeof(*demand));
 }

@@ -27,6 +27,12 @@ static bool sends_or_receives(const struct event_type *type)
     return false;
 }
 
+// Types that change names or permissions of files; the same.
+static bool changes_files(const struct event_type *type)
+{
+    return strcmp(event_type_source(type), "inode") == 0;
+}
+
 static bool judges_add(struct rule_set *set, size_t type, const struct judge *judge)
 {
     struct judges *judges = &set->types[type];
@@ -59,7 +65,8 @@ static bool bind_type(struct binder *binder, const struct rule_item *item, const
         set->demand.stream_data || (sends_or_receives(type) && bound_matches_tcp(bound));
     return bound_emit(bound, type, binder->compiler, &binder->readings, &judge) &&
            judges_add(set, index, &judge) && bound_clues(bound, index, &binder->scratch, &set->demand) &&
-           (!opens_files(type) || bound_demand(bound, &binder->scratch, &set->demand));
+           (!opens_files(type) || bound_demand(bound, &binder->scratch, &set->demand)) &&
+           (!changes_files(type) || bound_changes(bound, index, &binder->scratch, &set->demand));
 }
 
 static void warn_types(struct compiler *compiler, const struct rule_item *item, size_t applies)

@@ -34,5 +34,8 @@ bool bound_demand(const struct bound *bound, struct arena *arena, struct demand 
 // True where the condition can hold for an event that is about a TCP socket.
 bool bound_matches_tcp(const struct bound *bound);
 
+// The same of a source that changes files, for its type.
+bool bound_changes(const struct bound *bound, size_t type, struct arena *arena, struct demand *demand);
+
 // Adds what tells early that an event of this type can match. The same.
 bool bound_clues(const struct bound *bound, size_t type, struct arena *arena, struct demand *demand);

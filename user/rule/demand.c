@@ -2,6 +2,8 @@
 // gives an event away that it can match.
 #include "keys.h"
 
+#include "base/cleanup.h"
+
 #include <string.h>
 
 static bool is_field(const struct key *key, const char *name)
@@ -10,10 +12,29 @@ static bool is_field(const struct key *key, const char *name)
 }
 
 // Whole paths and their beginnings. Every path begins with a slash.
-static size_t path_cost(const struct key_chooser *chooser, const struct key *key)
+static bool bounds_path(const struct key *key)
 {
     bool says_nothing = key->length == 0 || (key->length == 1 && key->data[0] == '/');
-    return is_field(key, "fd.name") && (key->kind == KEY_WHOLE || (key->kind == KEY_PREFIX && !says_nothing));
+    return key->kind == KEY_WHOLE || (key->kind == KEY_PREFIX && !says_nothing);
+}
+
+static size_t path_cost(const struct key_chooser *chooser, const struct key *key)
+{
+    return (is_field(key, "fd.name") || is_field(key, "fs.path.name")) && bounds_path(key);
+}
+
+// Fields that are a name in a call, or what that name leads to.
+static size_t changed_path_cost(const struct key_chooser *chooser, const struct key *key)
+{
+    static const char *const fields[] = {
+        "evt.arg.filename", "evt.arg.linkpath",  "evt.arg.name",   "evt.arg.newpath",   "evt.arg.oldpath",
+        "evt.arg.path",     "evt.arg.target",    "fd.name",        "fs.path.name",      "fs.path.nameraw",
+        "fs.path.source",   "fs.path.sourceraw", "fs.path.target", "fs.path.targetraw",
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
+        if (is_field(key, fields[i]))
+            return bounds_path(key);
+    return 0;
 }
 
 static bool is_address(const struct key *key)
@@ -62,10 +83,13 @@ static bool test_means_success(const struct bound *test)
             return is_bool(test->comparison, true);
     if (strcmp(name, "evt.failed") == 0)
         return is_bool(test->comparison, false);
+    // These are missing where a call failed, and what is missing compares with nothing.
+    if (strncmp(name, "fs.path.", strlen("fs.path.")) == 0)
+        return true;
     return (strcmp(name, "fd.num") == 0 || strcmp(name, "evt.rawres") == 0) && is_from_zero(test->comparison);
 }
 
-// True where the condition cannot hold for an open that failed.
+// True where the condition cannot hold for a call that failed.
 static bool means_success(const struct bound *bound)
 {
     if (bound->kind == BOUND_TEST)
@@ -89,6 +113,21 @@ bool bound_demand(const struct bound *bound, struct arena *arena, struct demand 
         demand->any_path = true;
     for (size_t i = 0; paths.bounded && i < paths.count; i++)
         demand_add_path(demand, paths.list[i].data, paths.list[i].length, paths.list[i].kind == KEY_PREFIX);
+    return true;
+}
+
+bool bound_changes(const struct bound *bound, size_t type, struct arena *arena, struct demand *demand)
+{
+    const struct key_chooser chooser = {.cost = changed_path_cost, .arena = arena, .max = DEMAND_PATHS_MAX};
+    struct keys paths;
+    demand->failed_changes[type] = demand->failed_changes[type] || !means_success(bound);
+    if (!keys_of(bound, &chooser, &paths))
+        return false;
+    if (!paths.bounded)
+        demand->any_changed_path[type] = true;
+    for (size_t i = 0; paths.bounded && i < paths.count; i++)
+        demand_add_changed_path(demand, type, paths.list[i].data, paths.list[i].length,
+                                paths.list[i].kind == KEY_PREFIX);
     return true;
 }
 

@@ -40,6 +40,7 @@ void rule_set_demand(const struct rule_set *set, struct demand *ret_demand)
         demand_add_path(ret_demand, path->text, strlen(path->text), path->prefix);
     }
     ret_demand->any_path = ret_demand->any_path || set->demand.any_path;
+    demand_add_changes(ret_demand, &set->demand);
     for (size_t i = 0; i < set->demand.reads_count; i++)
         demand_add_read(ret_demand, set->demand.reads[i]);
     for (size_t i = 0; i < set->demand.clues_count; i++)

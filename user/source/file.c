@@ -1,8 +1,7 @@
 #include "source.h"
 
 #include "base/cleanup.h"
-#include "base/path.h"
-#include "base/series.h"
+#include "caller_path.h"
 #include "calls.h"
 #include "file.skel.h"
 #include "file_watch.h"
@@ -14,6 +13,8 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+
+_Static_assert(WIRE_FILE_RAW_MAX + WIRE_FILE_PATH_MAX <= CALLER_PATH_WIRE_MAX, "a record has longer paths");
 
 static struct file_bpf *skeleton;
 static struct hooks attached;
@@ -28,11 +29,6 @@ static const char *raw_of(const struct wire_file_open *record)
     return record->raw_size ? (const char *)(record + 1) : NULL;
 }
 
-static struct counter unknown_paths = {
-    .name = "inferscope_paths_unknown_total",
-    .help = "Opens whose path was deeper or longer than a record holds, so that rules found none",
-};
-
 // Rules ask for the path several times an event; it is put together once.
 static const char *path_of(const struct event *event)
 {
@@ -42,28 +38,9 @@ static const char *path_of(const struct event *event)
         return known_path;
 
     const struct wire_file_open *record = open_of(event);
-    const char *raw = raw_of(record);
-    // Where there is no raw name, the path may take its room in the record, too.
-    char directory[WIRE_FILE_RAW_MAX + WIRE_FILE_PATH_MAX + 1] = "/";
-    char joined[sizeof(directory) + WIRE_FILE_RAW_MAX + 1];
-    const char *found = NULL;
-    int length = 0;
-    // The front of a truncated path is missing: worse than none.
-    if (record->how & WIRE_FILE_TRUNCATED)
-        length = -ENOBUFS;
-    else if (record->path_size || !raw)
-        length = path_decode((const char *)(record + 1) + record->raw_size, record->path_size, directory,
-                             sizeof(directory));
-    if (length >= 0)
-        found = directory;
-    if (found && raw) {
-        length = path_join(directory, raw, joined, sizeof(joined));
-        found = length >= 0 ? joined : NULL;
-    }
+    known_path = caller_path(event, raw_of(record), (const char *)(record + 1) + record->raw_size,
+                             record->path_size, record->how & WIRE_FILE_TRUNCATED);
     known_num = event->num;
-    known_path = found ? event_printf(event, "%s", found) : NULL;
-    if (!known_path)
-        unknown_paths.value++;
     return known_path;
 }
 
@@ -141,6 +118,12 @@ static bool get_name(const struct event *event, const struct field_arg *arg, siz
                      struct value *ret_value)
 {
     return value_set_string(ret_value, name_of(event));
+}
+
+static bool get_fs_path_name(const struct event *event, const struct field_arg *arg, size_t nth,
+                             struct value *ret_value)
+{
+    return open_of(event)->call.result >= 0 && value_set_string(ret_value, name_of(event));
 }
 
 static bool get_nameraw(const struct event *event, const struct field_arg *arg, size_t nth,
@@ -226,6 +209,10 @@ static const struct field open_fields[] = {
      .help =
          "The path by which the file was reached; where the call failed, the name exactly as it was given",
      .get = get_nameraw},
+    {.name = "fs.path.name",
+     .type = FIELD_STRING,
+     .help = "What the call was about, as an absolute path: fd.name; missing where the call failed",
+     .get = get_fs_path_name},
     {.name = "fd.directory",
      .type = FIELD_STRING,
      .help = "fd.name without its last part",
@@ -311,7 +298,7 @@ static int load(const struct source_env *env, const struct call_hooks *hooks,
     if (!skeleton)
         return hook_load_failed(-errno, ret_report);
     skeleton->rodata->source_id = env->id;
-    counter_register(&unknown_paths);
+    caller_path_register();
     calls_number(calls, ARRAY_SIZE(calls), skeleton->rodata->call_types, skeleton->rodata->call_types_compat);
     int error = hook_prepare(skeleton->obj, env, hooks->hooks, hooks->count);
     if (!error)

@@ -27,31 +27,6 @@ static size_t watched_count;
 static struct file_watch_sets sets;
 static const char *root; // borrowed
 
-struct fresh_sets {
-    __u64 leaf[PATH_FILTER_WORDS];
-    __u64 directory[PATH_FILTER_WORDS];
-};
-
-// The component that stands for a path. False where there is none.
-static bool add_anchor(struct fresh_sets *fresh, const struct demand_path *path)
-{
-    const char *end = path->text + strlen(path->text);
-    if (path->prefix) {
-        // Only whole directories count: what follows the last slash may go on.
-        end = strrchr(path->text, '/');
-        if (!end)
-            return false;
-    }
-    const char *begin = end;
-    while (begin > path->text && begin[-1] != '/')
-        begin--;
-    if (begin == end)
-        return false;
-    filter_set_add(path->prefix ? fresh->directory : fresh->leaf,
-                   filter_set_name(begin, (size_t)(end - begin)));
-    return true;
-}
-
 static void watch_inode(const struct demand_path *path)
 {
     char *copy = watched_count < INODES_MAX ? strdup(path->text) : NULL;
@@ -69,10 +44,10 @@ bool file_watch_start(const struct demand *demand, const char *host_root,
     file_watch_stop();
     sets = *kernel_sets;
     root = host_root;
-    struct fresh_sets fresh = {};
+    struct filter_path_sets fresh = {};
     bool bounded = !demand->any_path;
     for (size_t i = 0; bounded && i < demand->paths_count; i++)
-        bounded = add_anchor(&fresh, &demand->paths[i]);
+        bounded = filter_set_path(&fresh, &demand->paths[i]);
     filter_set_replace(sets.leaf, fresh.leaf);
     filter_set_replace(sets.directory, fresh.directory);
     for (size_t i = 0; i < demand->paths_count; i++)

@@ -28,6 +28,22 @@ static inline __u32 filter_set_bytes(const void *bytes)
     return path_filter_hash(words[0], words[1], 0);
 }
 
+// The sets by which bpf/lib/path_filter.h knows paths, until they are put in the place of the old ones.
+struct filter_path_sets {
+    __u64 leaf[PATH_FILTER_WORDS];
+    __u64 directory[PATH_FILTER_WORDS];
+};
+
+// False where nothing stands for the path, so that it cannot be filtered for.
+static inline bool filter_set_path(struct filter_path_sets *sets, const struct demand_path *path)
+{
+    size_t length;
+    const char *anchor = demand_path_anchor(path->text, strlen(path->text), path->prefix, &length);
+    if (anchor)
+        filter_set_add(path->prefix ? sets->directory : sets->leaf, filter_set_name(anchor, length));
+    return anchor;
+}
+
 // Puts a set in the place of another one, word by word: a program that reads meanwhile sees the old or the
 // new word, both of which hold every bit that stays.
 static inline void filter_set_replace(__u64 *set, const __u64 *fresh)
@@ -54,4 +70,21 @@ static inline bool filter_set_clues(const struct demand *demand, const struct ev
     if (addresses)
         filter_set_replace(addresses, fresh_addresses);
     return demand->any_clue[index];
+}
+
+// The same for all types of a source, whose programs share one set of names. Returns wake_types.
+static inline __u32 filter_set_clues_of_types(const struct demand *demand, const struct event_type *types,
+                                              size_t count, __u64 *names)
+{
+    __u64 fresh_names[PATH_FILTER_WORDS] = {};
+    __u32 without_clue = 0;
+    for (size_t type = 0; type < count; type++) {
+        size_t index = event_type_index(&types[type]);
+        without_clue |= (__u32)demand->any_clue[index] << type;
+        for (size_t i = 0; i < demand->clues_count; i++)
+            if (demand->clues[i].type == index && demand->clues[i].name[0])
+                filter_set_add(fresh_names, filter_set_bytes(demand->clues[i].name));
+    }
+    filter_set_replace(names, fresh_names);
+    return without_clue;
 }
