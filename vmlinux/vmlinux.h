@@ -208,6 +208,7 @@ struct qstr {
 
 struct super_block {
     u32 s_dev;
+    unsigned long s_magic;
 };
 
 struct inode {
@@ -297,8 +298,33 @@ struct sock_common {
 
 struct sock {
     struct sock_common __sk_common;
+    u8 sk_userlocks : 4; // a bit field of four until 6.18, which has a whole byte
     u16 sk_type;
     u16 sk_protocol;
+    u32 sk_max_ack_backlog;
+};
+
+struct inet_bind_bucket {
+    signed char fastreuse;
+};
+
+struct inet_connection_sock {
+    struct inet_bind_bucket *icsk_bind_hash;
+};
+
+struct sockaddr_un {
+    char sun_path[108];
+};
+
+struct unix_address {
+    int len;
+    struct sockaddr_un name[0];
+};
+
+struct unix_sock {
+    struct unix_address *addr;
+    struct path path;
+    struct sock *peer;
 };
 
 struct socket {

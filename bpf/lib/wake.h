@@ -17,8 +17,18 @@ INLINE bool wake_clue(const __u64 *set, const void *bytes)
     return set[(bit >> 6) & (PATH_FILTER_WORDS - 1)] >> (bit & 63) & 1;
 }
 
+// The same for a source whose types differ in that: bit n is set where some rule about type n gives no clue.
+// The types share the names.
+__u32 wake_types = ~0u;
+
 // The name must be filled with zeroes up to its 16 bytes.
 INLINE bool wake_for_name(const struct wire_header *header)
 {
     return wake_all || wake_clue(wake_names, header->comm);
+}
+
+// `usual`: most records of its kind are of no interest, so that one without a clue can wait.
+INLINE bool wake_for_type(const struct wire_header *header, bool usual)
+{
+    return (!usual && wake_types >> (header->type & 31) & 1) || wake_clue(wake_names, header->comm);
 }

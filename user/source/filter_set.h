@@ -55,3 +55,20 @@ static inline bool filter_set_clues(const struct demand *demand, const struct ev
         filter_set_replace(addresses, fresh_addresses);
     return demand->any_clue[index];
 }
+
+// The same for all types of a source, whose programs share one set of names. Returns wake_types.
+static inline __u32 filter_set_clues_of_types(const struct demand *demand, const struct event_type *types,
+                                              size_t count, __u64 *names)
+{
+    __u64 fresh_names[PATH_FILTER_WORDS] = {};
+    __u32 without_clue = 0;
+    for (size_t type = 0; type < count; type++) {
+        size_t index = event_type_index(&types[type]);
+        without_clue |= (__u32)demand->any_clue[index] << type;
+        for (size_t i = 0; i < demand->clues_count; i++)
+            if (demand->clues[i].type == index && demand->clues[i].name[0])
+                filter_set_add(fresh_names, filter_set_bytes(demand->clues[i].name));
+    }
+    filter_set_replace(names, fresh_names);
+    return without_clue;
+}
