@@ -54,6 +54,11 @@ struct bpf_sock_addr {
     __u32 protocol;
 };
 
+struct bpf_pidns_info {
+    __u32 pid;
+    __u32 tgid;
+};
+
 // The contexts of the tracepoints syscalls/sys_enter_* and sys_exit_*, as their format files give them. (The
 // kernel's BTF has trace_event_raw_sys_exit for these, with a long where the kernel writes an int.)
 struct syscall_enter_context {
@@ -199,6 +204,16 @@ struct css_set {
     struct cgroup *dfl_cgrp;
 };
 
+// --- Namespaces ---
+
+struct proc_ns_operations {
+    const char *name;
+};
+
+struct ns_common {
+    const struct proc_ns_operations *ops;
+};
+
 // --- Files ---
 
 struct qstr {
@@ -215,6 +230,7 @@ struct inode {
     umode_t i_mode;
     struct super_block *i_sb;
     unsigned long i_ino;
+    void *i_private;
 };
 
 union shortname_store {

@@ -455,4 +455,5 @@ Test(dup_alone, is_not_loaded_where_no_rule_wants_it)
                     "  priority: NOTICE\n",
                     NULL);
     cr_expect(isnan(agent_metric(other, "inferscope_source_up", "source", "dup", NULL)));
+    cr_expect(isnan(agent_metric(other, "inferscope_source_up", "source", "control", NULL)));
 }
