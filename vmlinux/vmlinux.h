@@ -314,7 +314,7 @@ struct sock_common {
 
 struct sock {
     struct sock_common __sk_common;
-    u8 sk_userlocks : 4; // a bit field of four until 6.18, which has a whole byte
+    u8 sk_userlocks : 4; // four bits in 5.10 and 6.1, a whole byte in 6.18
     u16 sk_type;
     u16 sk_protocol;
     u32 sk_max_ack_backlog;
