@@ -107,6 +107,12 @@ __attribute__((format(printf, 2, 3))) char *event_printf(const struct event *eve
 // Room for `size` bytes, or NULL.
 char *event_alloc(const struct event *event, size_t size);
 
+// The name that a user of the node has, or NULL where none is known. The enrich stage knows names; getters of
+// earlier stages ask here.
+const char *event_user_name(const struct event *event, uint32_t uid);
+typedef const char *(*event_user_name_fn)(const struct event *event, uint32_t uid);
+void event_set_user_names(event_user_name_fn user_name); // NULL: nobody knows
+
 // Fills a string value; `string` may be NULL, which is a missing value (false).
 bool value_set_string(struct value *ret_value, const char *string);
 bool value_set_bytes(struct value *ret_value, const char *data, size_t length);

@@ -59,6 +59,11 @@ struct __sk_buff {
     __u32 len;
 };
 
+struct bpf_pidns_info {
+    __u32 pid;
+    __u32 tgid;
+};
+
 // The contexts of the tracepoints syscalls/sys_enter_* and sys_exit_*, as their format files give them. (The
 // kernel's BTF has trace_event_raw_sys_exit for these, with a long where the kernel writes an int.)
 struct syscall_enter_context {
@@ -204,6 +209,16 @@ struct css_set {
     struct cgroup *dfl_cgrp;
 };
 
+// --- Namespaces ---
+
+struct proc_ns_operations {
+    const char *name;
+};
+
+struct ns_common {
+    const struct proc_ns_operations *ops;
+};
+
 // --- Files ---
 
 struct qstr {
@@ -213,12 +228,14 @@ struct qstr {
 
 struct super_block {
     u32 s_dev;
+    unsigned long s_magic;
 };
 
 struct inode {
     umode_t i_mode;
     struct super_block *i_sb;
     unsigned long i_ino;
+    void *i_private;
 };
 
 union shortname_store {
@@ -303,8 +320,33 @@ struct sock_common {
 
 struct sock {
     struct sock_common __sk_common;
+    u8 sk_userlocks : 4; // four bits in 5.10 and 6.1, a whole byte in 6.18
     u16 sk_type;
     u16 sk_protocol;
+    u32 sk_max_ack_backlog;
+};
+
+struct inet_bind_bucket {
+    signed char fastreuse;
+};
+
+struct inet_connection_sock {
+    struct inet_bind_bucket *icsk_bind_hash;
+};
+
+struct sockaddr_un {
+    char sun_path[108];
+};
+
+struct unix_address {
+    int len;
+    struct sockaddr_un name[0];
+};
+
+struct unix_sock {
+    struct unix_address *addr;
+    struct path path;
+    struct sock *peer;
 };
 
 struct socket {

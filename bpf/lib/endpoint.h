@@ -12,6 +12,7 @@
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
 #define TCP_LISTEN 10
+#define SOCK_BINDPORT_LOCK 8 // include/net/sock.h: bind() named the port
 
 // An IPv4 address on an IPv6 socket is IPv4 to everybody who reads an alert.
 INLINE bool endpoint_unmap(__u8 *addr)
@@ -47,6 +48,26 @@ INLINE struct sock *file_sock(struct file *file)
     return BPF_CORE_READ(socket, sk);
 }
 
+// Which end a connected socket is. The kernel does not keep who asked, but what tells it:
+// - sk_clone_lock() makes the accepted socket from the listening one, whose backlog it keeps and whose
+//   SOCK_BINDPORT_LOCK it drops (net/core/sock.c);
+// - where connect() chose the port, its bucket has fastreuse -1 (net/ipv4/inet_hashtables.c).
+// What is left, behind listen(fd, 0) or after bind() to port 0, could be either.
+INLINE __u8 endpoint_role(struct sock *sock, __u8 protocol)
+{
+    bool port_named = BPF_CORE_READ_BITFIELD_PROBED(sock, sk_userlocks) & SOCK_BINDPORT_LOCK;
+    if (protocol == IPPROTO_UDP)
+        return port_named ? WIRE_ROLE_UNKNOWN : WIRE_ROLE_CLIENT;
+    if (protocol != IPPROTO_TCP)
+        return WIRE_ROLE_UNKNOWN;
+    if (BPF_CORE_READ(sock, sk_max_ack_backlog))
+        return WIRE_ROLE_SERVER;
+    struct inet_connection_sock *connection = (void *)sock;
+    if (port_named || BPF_CORE_READ(connection, icsk_bind_hash, fastreuse) < 0)
+        return WIRE_ROLE_CLIENT;
+    return WIRE_ROLE_UNKNOWN;
+}
+
 // Fills in a zeroed endpoint from a socket; its family stays 0 where that is no IP socket.
 INLINE void endpoint_fill(struct wire_endpoint *endpoint, struct sock *sock)
 {
@@ -65,8 +86,10 @@ INLINE void endpoint_fill(struct wire_endpoint *endpoint, struct sock *sock)
         __be32 addr = BPF_CORE_READ(sock, __sk_common.skc_daddr);
         __builtin_memcpy(endpoint->remote_addr, &addr, sizeof(addr));
     }
-    if (endpoint->remote_port)
+    if (endpoint->remote_port) {
         endpoint->flags |= WIRE_ENDPOINT_CONNECTED;
+        endpoint->role = endpoint_role(sock, endpoint->protocol);
+    }
     if (BPF_CORE_READ(sock, __sk_common.skc_state) == TCP_LISTEN)
         endpoint->role = WIRE_ROLE_SERVER;
 }

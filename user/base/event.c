@@ -30,6 +30,18 @@ char *event_alloc(const struct event *event, size_t size)
     return room;
 }
 
+static event_user_name_fn user_names;
+
+void event_set_user_names(event_user_name_fn user_name)
+{
+    user_names = user_name;
+}
+
+const char *event_user_name(const struct event *event, uint32_t uid)
+{
+    return user_names ? user_names(event, uid) : NULL;
+}
+
 char *event_printf(const struct event *event, const char *format, ...)
 {
     struct scratch *scratch = event->scratch;

@@ -74,10 +74,15 @@ GETTER(get_user_uid)
     return nth == 0 && event->process && value_set_uint(ret_value, event->process->uid);
 }
 
-static bool user_name_of(const struct event *event, uint32_t uid, struct value *ret_value)
+static const char *user_name(const struct event *event, uint32_t uid)
 {
     struct enrich *enrich = enrich_active();
-    return enrich && value_set_string(ret_value, users_user(&enrich->users, uid, event->wire->time_ns));
+    return enrich ? users_user(&enrich->users, uid, event->wire->time_ns) : NULL;
+}
+
+static bool user_name_of(const struct event *event, uint32_t uid, struct value *ret_value)
+{
+    return value_set_string(ret_value, user_name(event, uid));
 }
 
 GETTER(get_user_name)
@@ -246,6 +251,7 @@ static const struct field k8s_fields[] = {
 
 int enrich_register_fields(void)
 {
+    event_set_user_names(user_name);
     int err = field_register_context("evt", evt_fields, ARRAY_SIZE(evt_fields));
     if (!err)
         err = enrich_register_process_fields();

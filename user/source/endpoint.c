@@ -130,6 +130,8 @@ bool endpoint_get_name(const struct event *event, const struct field_arg *arg, s
     const char *remote = end_text(event, endpoint->remote_addr, endpoint->remote_port);
     if (!local || !remote)
         return false;
+    if (!has_remote(endpoint))
+        return value_set_string(ret_value, local);
     // The client stands on the left.
     bool server = endpoint->role == WIRE_ROLE_SERVER;
     return value_set_string(ret_value,

@@ -50,27 +50,34 @@ bool endpoint_get_local_names(const struct event *event, const struct field_arg 
 #define ENDPOINT_NAMES_HELP(whose) whose " names: those that DNS answers gave the address, the latest first"
 
 // For the table of an event type.
-#define ENDPOINT_FIELDS                                                                                      \
-    {.name = "fd.name",                                                                                      \
+#define ENDPOINT_FIELDS                                                                              \
+    {.name = "fd.name",                                                                              \
+     .type = FIELD_STRING,                                                                           \
+     .help = "Both ends: 10.0.0.1:40000->10.0.0.2:443",                                              \
+     .get = endpoint_get_name},                                                                      \
+        {.name = "fd.type", .type = FIELD_STRING, .help = "ipv4 or ipv6", .get = endpoint_get_type}, \
+        {.name = "fd.typechar",                                                                      \
+         .type = FIELD_STRING,                                                                       \
+         .help = "4: IPv4, 6: IPv6",                                                                 \
+         .get = endpoint_get_typechar},                                                              \
+        ENDPOINT_ADDRESS_FIELDS
+
+// Those of them that only an IP socket has, for descriptors of any kind.
+#define ENDPOINT_ADDRESS_FIELDS                                                                              \
+    {.name = "fd.l4proto",                                                                                   \
      .type = FIELD_STRING,                                                                                   \
-     .help = "Both ends: 10.0.0.1:40000->10.0.0.2:443",                                                      \
-     .get = endpoint_get_name},                                                                              \
-        {.name = "fd.type", .type = FIELD_STRING, .help = "ipv4 or ipv6", .get = endpoint_get_type},         \
-        {.name = "fd.typechar",                                                                              \
-         .type = FIELD_STRING,                                                                               \
-         .help = "4: IPv4, 6: IPv6",                                                                         \
-         .get = endpoint_get_typechar},                                                                      \
-        {.name = "fd.l4proto",                                                                               \
-         .type = FIELD_STRING,                                                                               \
-         .help = "tcp, udp, icmp or raw",                                                                    \
-         .get = endpoint_get_l4proto},                                                                       \
+     .help = "tcp, udp, icmp or raw",                                                                        \
+     .get = endpoint_get_l4proto},                                                                           \
         {.name = "fd.connected",                                                                             \
          .type = FIELD_BOOL,                                                                                 \
          .help = "Whether the socket has a peer",                                                            \
          .get = endpoint_get_connected},                                                                     \
         {.name = "fd.is_server",                                                                             \
          .type = FIELD_BOOL,                                                                                 \
-         .help = "Whether the local end is the server's",                                                    \
+         .help = "Whether the local end is the server's; missing where the kernel does not tell. A TCP "     \
+                 "socket was accepted if it has the backlog of a listening one; its own connect() is known " \
+                 "by the port, which connect() chose or bind() named. A UDP socket with a peer is a client " \
+                 "unless bind() named its port",                                                             \
          .get = endpoint_get_is_server},                                                                     \
         {.name = "fd.ip",                                                                                    \
          .type = FIELD_IP,                                                                                   \

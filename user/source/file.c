@@ -6,6 +6,7 @@
 #include "file.skel.h"
 #include "file_watch.h"
 #include "result.h"
+#include "values.h"
 #include "wire/file.h"
 
 #include <bpf/btf.h>
@@ -136,21 +137,13 @@ static bool get_nameraw(const struct event *event, const struct field_arg *arg, 
 static bool get_directory(const struct event *event, const struct field_arg *arg, size_t nth,
                           struct value *ret_value)
 {
-    const char *name = name_of(event);
-    const char *slash = name ? strrchr(name, '/') : NULL;
-    if (!slash)
-        return false;
-    if (slash == name)
-        return value_set_string(ret_value, "/");
-    return value_set_string(ret_value, event_printf(event, "%.*s", (int)(slash - name), name));
+    return value_set_directory(ret_value, event, name_of(event));
 }
 
 static bool get_filename(const struct event *event, const struct field_arg *arg, size_t nth,
                          struct value *ret_value)
 {
-    const char *name = name_of(event);
-    const char *slash = name ? strrchr(name, '/') : NULL;
-    return slash && value_set_string(ret_value, slash + 1);
+    return value_set_filename(ret_value, name_of(event));
 }
 
 static bool get_type(const struct event *event, const struct field_arg *arg, size_t nth,
