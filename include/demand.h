@@ -30,6 +30,9 @@ struct demand {
     bool failed_opens;         // some rule can match an open that failed
     struct demand_path *paths; // owned; at most DEMAND_PATHS_MAX, above that any_path is set
     size_t paths_count;
+    // Of the wanted types sendto, sendmsg, sendmmsg, recvfrom and recvmsg: some rule can match one on a TCP
+    // socket, that is, its condition does not rule out `fd.l4proto = tcp`.
+    bool stream_data;
     // The event types' own fields that some condition or output reads. What costs extra to learn and nobody
     // reads need not be learnt.
     const struct field *reads[DEMAND_READS_MAX];

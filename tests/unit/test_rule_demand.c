@@ -146,3 +146,68 @@ Test(rule_demand, many_paths, .init = fixture_register)
     cr_expect(demand.any_path);
     demand_free(&demand);
 }
+
+// --- Data on TCP sockets ---
+
+#define SOCKET_TYPE(type_name)                                                                    \
+    {                                                                                             \
+        .name = type_name, .fields = fixture_connect, .fields_count = ARRAY_SIZE(fixture_connect) \
+    }
+static const struct event_type socket_types[] = {SOCKET_TYPE("socket"),   SOCKET_TYPE("sendto"),
+                                                 SOCKET_TYPE("sendmsg"),  SOCKET_TYPE("sendmmsg"),
+                                                 SOCKET_TYPE("recvfrom"), SOCKET_TYPE("recvmsg")};
+
+static void register_sockets(void)
+{
+    fixture_register();
+    cr_assert_eq(event_type_register("socket", socket_types, ARRAY_SIZE(socket_types)), 0);
+}
+
+Test(rule_demand, stream_data, .init = register_sockets)
+{
+    static const struct {
+        const char *condition;
+        bool expected;
+    } cases[] = {
+        {"evt.type = sendto", true},
+        {"evt.type = sendmsg", true},
+        {"evt.type = sendmmsg", true},
+        {"evt.type = recvfrom", true},
+        {"evt.type in (recvmsg, connect)", true},
+        {"evt.type in (connect, socket, execve)", false},
+        {"fd.sport = 53", true},
+        {"evt.type = sendto and fd.l4proto = udp", false},
+        {"evt.type = sendto and fd.l4proto = tcp", true},
+        {"evt.type = sendto and fd.l4proto != tcp", false},
+        {"evt.type = sendto and fd.l4proto != udp", true},
+        {"evt.type = sendto and not fd.l4proto = tcp", false},
+        {"evt.type = sendto and not fd.l4proto != tcp", true},
+        {"evt.type = sendto and fd.l4proto exists", true},
+        {"evt.type = sendto and not fd.l4proto exists", false},
+        {"evt.type = sendto and fd.l4proto in (udp, icmp)", false},
+        {"evt.type = sendto and fd.l4proto in (udp, tcp)", true},
+        {"evt.type = sendto and not fd.l4proto in (udp, tcp)", false},
+        {"evt.type = sendto and fd.l4proto startswith u", false},
+        {"evt.type = sendto and fd.l4proto contains c", true},
+        {"evt.type = sendto and fd.l4proto startswith anyof (u, i)", false},
+        {"evt.type = sendto and fd.sport = 53 and fd.l4proto = udp", false},
+        {"evt.type = sendto and (fd.sport = 53 or fd.l4proto = udp)", true},
+        {"evt.type = sendto and (fd.l4proto = icmp or fd.l4proto = udp)", false},
+        {"evt.type = sendto and not (fd.sport = 53 and fd.l4proto = tcp)", true},
+        {"evt.type = sendto and not (fd.sport = 53 or fd.l4proto = tcp)", false},
+        {"evt.type = sendto and tolower(fd.l4proto) = udp", true},
+        {"evt.type = sendto and fd.l4proto = val(proc.name)", true},
+        {"(evt.type = connect and fd.l4proto = tcp) or (evt.type = sendto and fd.l4proto = udp)", false},
+        {"(evt.type = connect and fd.l4proto = udp) or (evt.type = sendto and fd.l4proto = tcp)", true},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        _cleanup_free_ char *yaml = NULL;
+        cr_assert_geq(asprintf(&yaml, RULE_WITH("%s"), cases[i].condition), 0);
+        _cleanup_loaded_ struct loaded loaded = fixture_load(yaml);
+        fixture_expect_loaded(&loaded);
+        struct demand demand = {0};
+        rule_set_demand(loaded.set, &demand);
+        cr_expect_eq(demand.stream_data, cases[i].expected, "%s", cases[i].condition);
+        demand_free(&demand);
+    }
+}

@@ -16,6 +16,16 @@ static bool opens_files(const struct event_type *type)
     return strcmp(event_type_source(type), "file") == 0 && field_find(type, "fd.name", strlen("fd.name"));
 }
 
+// Types of event that happen for each piece of data.
+static bool sends_or_receives(const struct event_type *type)
+{
+    static const char *const names[] = {"sendto", "sendmsg", "sendmmsg", "recvfrom", "recvmsg"};
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        if (strcmp(type->name, names[i]) == 0)
+            return true;
+    return false;
+}
+
 static bool judges_add(struct rule_set *set, size_t type, const struct judge *judge)
 {
     struct judges *judges = &set->types[type];
@@ -44,6 +54,8 @@ static bool bind_type(struct binder *binder, const struct rule_item *item, const
     size_t index = event_type_index(type);
     set->demand.wanted[index] = true;
     output_demand(rule->output, type, &set->demand);
+    set->demand.stream_data =
+        set->demand.stream_data || (sends_or_receives(type) && bound_matches_tcp(bound));
     return bound_emit(bound, type, binder->compiler, &binder->readings, &judge) &&
            judges_add(set, index, &judge) && bound_clues(bound, index, &binder->scratch, &set->demand) &&
            (!opens_files(type) || bound_demand(bound, &binder->scratch, &set->demand));

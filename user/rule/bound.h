@@ -27,5 +27,8 @@ bool bound_emit(const struct bound *bound, const struct event_type *type, struct
 // Adds what the condition needs of a source that opens files. False: memory is short.
 bool bound_demand(const struct bound *bound, struct arena *arena, struct demand *demand);
 
+// True where the condition can hold for an event that is about a TCP socket.
+bool bound_matches_tcp(const struct bound *bound);
+
 // Adds what tells early that an event of this type can match. The same.
 bool bound_clues(const struct bound *bound, size_t type, struct arena *arena, struct demand *demand);

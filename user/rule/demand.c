@@ -1,5 +1,5 @@
-// Which files a condition can be about, whether it can be about an open that failed, and what gives an event
-// away that it can match.
+// Which files a condition can be about, whether it can be about an open that failed or a TCP socket, and what
+// gives an event away that it can match.
 #include "bound.h"
 
 #include <string.h>
@@ -209,6 +209,35 @@ bool bound_demand(const struct bound *bound, struct arena *arena, struct demand 
     for (size_t i = 0; paths.bounded && i < paths.count; i++)
         demand_add_path(demand, paths.list[i].text, paths.list[i].length, paths.list[i].prefix);
     return true;
+}
+
+// Whether the condition can be true, or false, of a socket of which nothing is known but that it is TCP.
+static bool can_be(const struct bound *bound, bool truth)
+{
+    static const struct value tcp = {.type = FIELD_STRING, .string = {"tcp", 3}};
+    switch (bound->kind) {
+    case BOUND_FALSE:
+    case BOUND_TRUE:
+        return (bound->kind == BOUND_TRUE) == truth;
+    case BOUND_TEST:
+        return !bound->field || bound->right || strcmp(bound->field->name, "fd.l4proto") != 0 ||
+               comparison_holds(bound->comparison, &tcp) == truth;
+    case BOUND_NOT:
+        return can_be(bound->first, !truth);
+    default:
+        break;
+    }
+    // A true `and` and a false `or` ask it of all parts, the others of one.
+    bool all = (bound->kind == BOUND_AND) == truth;
+    for (const struct bound *child = bound->first; child; child = child->next)
+        if (can_be(child, truth) != all)
+            return !all;
+    return all;
+}
+
+bool bound_matches_tcp(const struct bound *bound)
+{
+    return can_be(bound, true);
 }
 
 bool bound_clues(const struct bound *bound, size_t type, struct arena *arena, struct demand *demand)
