@@ -54,18 +54,6 @@ INLINE void connect_send(struct task_struct *task, const struct destination *des
                wake_for_name(&event.call.call.header) || wake_clue(wake_addresses, endpoint->remote_addr));
 }
 
-// The system call under way is one whose return we see, and not io_uring's or a kernel thread's.
-INLINE bool connect_returns(struct task_struct *task)
-{
-    if (!join_results)
-        return false;
-    struct pt_regs *regs = task_registers(task);
-    long number = registers_syscall(regs);
-    if (number < 0 || number >= WIRE_CALL_NUMBERS_MAX || !registers_inside(regs))
-        return false;
-    return task_in_compat_call() ? call_types_compat[number] : call_types[number];
-}
-
 INLINE void connect_begun(struct destination *destination, __u32 protocol, __u32 port)
 {
     if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
@@ -76,7 +64,7 @@ INLINE void connect_begun(struct destination *destination, __u32 protocol, __u32
         destination->family = 4;
 
     struct task_struct *task = (void *)bpf_get_current_task();
-    if (!connect_returns(task)) {
+    if (!join_results || !call_under_way(task)) {
         connect_send(task, destination, false, 0, -1);
         return;
     }
@@ -88,18 +76,6 @@ INLINE void connect_begun(struct destination *destination, __u32 protocol, __u32
         lost_add(WIRE_LOST_STATE_FULL);
 }
 
-#define I386_SOCKETCALL 102
-
-// Of socketcall(), through which 32-bit programs may call connect(), the arguments lie in user memory.
-INLINE int connect_fd(const struct call *call)
-{
-    if (!call->compat || registers_syscall(call->regs) != I386_SOCKETCALL)
-        return CALL_ARG1(call);
-    int fd = -1;
-    bpf_probe_read_user(&fd, sizeof(fd), (void *)CALL_ARG2(call));
-    return fd;
-}
-
 INLINE void call_returned(struct call *call)
 {
     __u64 key = bpf_get_current_pid_tgid();
@@ -109,7 +85,7 @@ INLINE void call_returned(struct call *call)
     long result = call->result;
     if (result == -ERESTARTSYS)
         result = -EINTR; // what the caller will see, unless the call is begun anew by itself
-    connect_send(call->task, destination, true, result, connect_fd(call));
+    connect_send(call->task, destination, true, result, call_socket_arg(call, 0));
     bpf_map_delete_elem(&pending, &key);
 }
 

@@ -11,7 +11,7 @@
 
 // Wire type plus one, by the call's number; 0: not watched. Set before loading.
 const volatile __u8 call_types[WIRE_CALL_NUMBERS_MAX];
-const volatile __u8 call_types_compat[WIRE_CALL_NUMBERS_MAX]; // by the numbers of 32-bit callers
+const volatile __u8 call_types_compat[WIRE_CALL_COMPAT_MAX]; // by call_compat_number()
 
 struct call {
     struct task_struct *task;
@@ -19,6 +19,8 @@ struct call {
     __s64 result;
     __u16 type;
     bool compat; // a 32-bit caller: structures in its memory have another layout
+    // Not 0: what socketcall() was called for; its arguments are in the caller's memory (call_socket_arg()).
+    __u8 socketcall;
 };
 
 // The call's arguments, which the registers keep until it returns. Take them into a variable of the
@@ -50,15 +52,76 @@ struct call {
 #define CALL_ARG6(call) CALL_PARAMETER(call, 6)
 #endif
 
-// False for a call that is not watched.
-INLINE bool call_begin(struct call *call, const volatile __u8 *types, long number, long result)
+#define I386_SOCKETCALL 102
+
+// The number of a 32-bit caller's call; what socketcall() was called for has a number of its own.
+INLINE long call_compat_number(struct pt_regs *regs)
 {
-    if (number < 0 || number >= WIRE_CALL_NUMBERS_MAX || types[number] == 0)
+    long number = registers_syscall(regs);
+#if defined(__TARGET_ARCH_x86)
+    if (number != I386_SOCKETCALL)
+        return number;
+    __u32 which = BPF_CORE_READ(regs, bx);
+    if (which < WIRE_CALL_SOCKETCALLS_MAX)
+        return WIRE_CALL_SOCKETCALL + which;
+#endif
+    return number;
+}
+
+// An argument, from 0, of a call about sockets, which socketcall() takes from an array in user memory: read
+// when the call returns, so another thread may have changed it.
+INLINE __u64 call_socket_arg(const struct call *call, int index)
+{
+    __u32 word = 0;
+    if (call->socketcall) {
+        bpf_probe_read_user(&word, sizeof(word), (void *)(CALL_ARG2(call) + index * sizeof(word)));
+        return word;
+    }
+    switch (index) {
+    case 0:
+        return CALL_ARG1(call);
+    case 1:
+        return CALL_ARG2(call);
+    case 2:
+        return CALL_ARG3(call);
+    case 3:
+        return CALL_ARG4(call);
+    case 4:
+        return CALL_ARG5(call);
+    default:
+        return CALL_ARG6(call);
+    }
+}
+
+INLINE __u8 call_type_plus_one(long number, bool compat)
+{
+    if (number < 0 || number >= (compat ? WIRE_CALL_COMPAT_MAX : WIRE_CALL_NUMBERS_MAX))
+        return 0;
+    return compat ? call_types_compat[number] : call_types[number];
+}
+
+// The wire type plus one of the watched call that the current task has not returned from yet; 0 where there
+// is none, as for io_uring and kernel threads.
+INLINE __u8 call_under_way(struct task_struct *task)
+{
+    struct pt_regs *regs = task_registers(task);
+    bool compat = task_in_compat_call();
+    long number = compat ? call_compat_number(regs) : registers_syscall(regs);
+    __u8 type = call_type_plus_one(number, compat);
+    return type && registers_inside(regs) ? type : 0;
+}
+
+// False for a call that is not watched.
+INLINE bool call_begin(struct call *call, long number, long result)
+{
+    __u8 type = call_type_plus_one(number, call->compat);
+    if (!type)
         return false;
-    call->type = types[number] - 1;
+    call->type = type - 1;
     call->result = result;
     call->task = (void *)bpf_get_current_task();
     call->regs = task_registers(call->task);
+    call->socketcall = call->compat && number >= WIRE_CALL_SOCKETCALL ? number - WIRE_CALL_SOCKETCALL : 0;
     return true;
 }
 
@@ -67,15 +130,15 @@ INLINE bool call_begin(struct call *call, const volatile __u8 *types, long numbe
     SEC("tracepoint/syscalls") int call_tp(struct syscall_exit_context *context) \
     {                                                                            \
         struct call call = {};                                                   \
-        if (call_begin(&call, call_types, context->number, context->result))     \
+        if (call_begin(&call, context->number, context->result))                 \
             call_returned(&call);                                                \
         return 0;                                                                \
     }                                                                            \
     SEC("raw_tp/sys_exit") int call_compat(__u64 *args)                          \
     {                                                                            \
         struct call call = {.compat = true};                                     \
-        long number = registers_syscall((struct pt_regs *)args[0]);              \
-        if (call_begin(&call, call_types_compat, number, (long)args[1]))         \
+        long number = call_compat_number((struct pt_regs *)args[0]);             \
+        if (call_begin(&call, number, (long)args[1]))                            \
             call_returned(&call);                                                \
         return 0;                                                                \
     }
