@@ -13,13 +13,6 @@ bool join_results;
 
 __u64 wake_addresses[PATH_FILTER_WORDS];
 
-struct destination {
-    __u8 addr[16];
-    __u16 port; // host order
-    __u8 family;
-    __u8 protocol;
-};
-
 // Calls between the hook and their return, by thread. A thread that dies in between leaves its entry to be
 // pushed out.
 struct {
@@ -36,12 +29,8 @@ INLINE void connect_send(struct task_struct *task, const struct destination *des
     struct wire_endpoint *endpoint = &event.call.endpoint;
     header_fill(&event.call.call.header, task, WIRE_CONNECT_CONNECT, sizeof(event));
     event.call.call.result = result;
-    __builtin_memcpy(endpoint->remote_addr, destination->addr, sizeof(endpoint->remote_addr));
-    endpoint->remote_port = destination->port;
-    endpoint->family = destination->family;
-    endpoint->protocol = destination->protocol;
+    endpoint_named(endpoint, destination);
     endpoint->role = WIRE_ROLE_CLIENT;
-    endpoint->flags = WIRE_ENDPOINT_NAMED;
 
     struct file *file = fd >= 0 ? task_file(task, fd) : NULL;
     struct sock *sock = file ? file_sock(file) : NULL;
@@ -54,17 +43,13 @@ INLINE void connect_send(struct task_struct *task, const struct destination *des
                wake_for_name(&event.call.call.header) || wake_clue(wake_addresses, endpoint->remote_addr));
 }
 
-INLINE void connect_begun(struct destination *destination, __u32 protocol, __u32 port)
+INLINE void connect_begun(const struct destination *destination)
 {
-    if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
+    if (destination->protocol != IPPROTO_TCP && destination->protocol != IPPROTO_UDP)
         return;
-    destination->protocol = protocol;
-    destination->port = __builtin_bswap16(port);
-    if (destination->family == 6 && endpoint_unmap(destination->addr))
-        destination->family = 4;
-
     struct task_struct *task = (void *)bpf_get_current_task();
-    if (!join_results || !call_under_way(task)) {
+    struct call call = {};
+    if (!join_results || !call_under_way(&call, task)) {
         connect_send(task, destination, false, 0, -1);
         return;
     }
@@ -96,21 +81,17 @@ CALL_PROGRAMS
 SEC("cgroup/connect4")
 int connect_v4_cgroup(struct bpf_sock_addr *context)
 {
-    struct destination destination = {.family = 4};
-    *(__u32 *)destination.addr = context->user_ip4;
-    connect_begun(&destination, context->protocol, context->user_port);
+    struct destination destination = {};
+    destination_v4(&destination, context);
+    connect_begun(&destination);
     return 1;
 }
 
 SEC("cgroup/connect6")
 int connect_v6_cgroup(struct bpf_sock_addr *context)
 {
-    struct destination destination = {.family = 6};
-    __u32 *words = (__u32 *)destination.addr;
-    words[0] = context->user_ip6[0];
-    words[1] = context->user_ip6[1];
-    words[2] = context->user_ip6[2];
-    words[3] = context->user_ip6[3];
-    connect_begun(&destination, context->protocol, context->user_port);
+    struct destination destination = {};
+    destination_v6(&destination, context);
+    connect_begun(&destination);
     return 1;
 }

@@ -18,6 +18,7 @@ typedef __u8 u8;
 typedef __u16 u16;
 typedef __u32 u32;
 typedef __u64 u64;
+typedef __s64 s64;
 typedef __u16 __be16;
 typedef __u32 __be32;
 typedef __u32 __wsum;
@@ -99,6 +100,10 @@ struct pt_regs {
 typedef struct {
     int counter;
 } atomic_t;
+
+typedef struct {
+    s64 counter;
+} atomic64_t;
 
 typedef struct {
     unsigned int val;
@@ -293,12 +298,28 @@ struct sock_common {
     volatile unsigned char skc_state;
     struct in6_addr skc_v6_daddr;
     struct in6_addr skc_v6_rcv_saddr;
+    atomic64_t skc_cookie;
 };
 
 struct sock {
     struct sock_common __sk_common;
     u16 sk_type;
     u16 sk_protocol;
+    u32 sk_max_ack_backlog;
+};
+
+struct sockaddr_un {
+    char sun_path[108];
+};
+
+struct unix_address {
+    int len; // of the name, which begins with its family
+    struct sockaddr_un name[0];
+};
+
+struct unix_sock {
+    struct unix_address *addr;
+    struct sock *peer;
 };
 
 struct socket {

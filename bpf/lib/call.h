@@ -100,28 +100,35 @@ INLINE __u8 call_type_plus_one(long number, bool compat)
     return compat ? call_types_compat[number] : call_types[number];
 }
 
-// The wire type plus one of the watched call that the current task has not returned from yet; 0 where there
-// is none, as for io_uring and kernel threads.
-INLINE __u8 call_under_way(struct task_struct *task)
-{
-    struct pt_regs *regs = task_registers(task);
-    bool compat = task_in_compat_call();
-    long number = compat ? call_compat_number(regs) : registers_syscall(regs);
-    __u8 type = call_type_plus_one(number, compat);
-    return type && registers_inside(regs) ? type : 0;
-}
-
 // False for a call that is not watched.
-INLINE bool call_begin(struct call *call, long number, long result)
+INLINE bool call_begin(struct call *call, long number)
 {
     __u8 type = call_type_plus_one(number, call->compat);
     if (!type)
         return false;
     call->type = type - 1;
+    call->socketcall = call->compat && number >= WIRE_CALL_SOCKETCALL ? number - WIRE_CALL_SOCKETCALL : 0;
+    return true;
+}
+
+// Fills in the watched call that the current task has not returned from yet. False where there is none, as
+// for io_uring and kernel threads.
+INLINE bool call_under_way(struct call *call, struct task_struct *task)
+{
+    call->task = task;
+    call->regs = task_registers(task);
+    call->compat = task_in_compat_call();
+    long number = call->compat ? call_compat_number(call->regs) : registers_syscall(call->regs);
+    return call_begin(call, number) && registers_inside(call->regs);
+}
+
+INLINE bool call_ended(struct call *call, long number, long result)
+{
+    if (!call_begin(call, number))
+        return false;
     call->result = result;
     call->task = (void *)bpf_get_current_task();
     call->regs = task_registers(call->task);
-    call->socketcall = call->compat && number >= WIRE_CALL_SOCKETCALL ? number - WIRE_CALL_SOCKETCALL : 0;
     return true;
 }
 
@@ -130,7 +137,7 @@ INLINE bool call_begin(struct call *call, long number, long result)
     SEC("tracepoint/syscalls") int call_tp(struct syscall_exit_context *context) \
     {                                                                            \
         struct call call = {};                                                   \
-        if (call_begin(&call, context->number, context->result))                 \
+        if (call_ended(&call, context->number, context->result))                 \
             call_returned(&call);                                                \
         return 0;                                                                \
     }                                                                            \
@@ -138,7 +145,7 @@ INLINE bool call_begin(struct call *call, long number, long result)
     {                                                                            \
         struct call call = {.compat = true};                                     \
         long number = call_compat_number((struct pt_regs *)args[0]);             \
-        if (call_begin(&call, number, (long)args[1]))                            \
+        if (call_ended(&call, number, (long)args[1]))                            \
             call_returned(&call);                                                \
         return 0;                                                                \
     }
