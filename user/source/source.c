@@ -37,7 +37,8 @@ int source_register_all(void)
     return 0;
 }
 
-// By number of the call, those of socketcall() included, its program; made once and kept, since sources come and go.
+// By number of the call, those of socketcall() included, its program; made once and kept, since sources come
+// and go.
 static int compat_map(void)
 {
     static int fd = -1;
