@@ -5,9 +5,6 @@
 #include "bpf/lib/endpoint.h"
 #include "bpf/lib/wake.h"
 
-#define EINTR 4
-#define ERESTARTSYS 512
-
 // False where no rule reads the result: then a record goes out at once, without it.
 bool join_results;
 
@@ -67,10 +64,7 @@ INLINE void call_returned(struct call *call)
     struct destination *destination = bpf_map_lookup_elem(&pending, &key);
     if (!destination)
         return; // AF_UNIX and the like
-    long result = call->result;
-    if (result == -ERESTARTSYS)
-        result = -EINTR; // what the caller will see, unless the call is begun anew by itself
-    connect_send(call->task, destination, true, result, call_socket_arg(call, 0));
+    connect_send(call->task, destination, true, call->result, call_socket_arg(call, 0));
     bpf_map_delete_elem(&pending, &key);
 }
 

@@ -375,9 +375,10 @@ INLINE void destination_named(struct bpf_sock_addr *context, const struct destin
         pending_send(&call, earlier, known ? WIRE_SOCKET_HAS_RESULT : 0);
     }
     // Those of sendmmsg are counted, all of them.
-    if (skip_unchanged && !fresh.how && call.type != WIRE_SOCKET_SENDMMSG)
+    bool skipped = skip_unchanged && !fresh.how && call.type != WIRE_SOCKET_SENDMMSG;
+    if (skipped && earlier)
         bpf_map_delete_elem(&pending_sends, &key);
-    else if (bpf_map_update_elem(&pending_sends, &key, &fresh, BPF_ANY))
+    if (!skipped && bpf_map_update_elem(&pending_sends, &key, &fresh, BPF_ANY))
         lost_add(WIRE_LOST_STATE_FULL);
 }
 

@@ -122,11 +122,21 @@ INLINE bool call_under_way(struct call *call, struct task_struct *task)
     return call_begin(call, number) && registers_inside(call->regs);
 }
 
+#define EINTR 4
+#define ERESTARTSYS 512 // and other ways to begin anew up to …
+#define ERESTART_RESTARTBLOCK 516
+
+// What the caller will see of a call that a signal has ended, unless the kernel begins it anew by itself.
+INLINE long call_visible_result(long result)
+{
+    return result <= -ERESTARTSYS && result >= -ERESTART_RESTARTBLOCK ? -EINTR : result;
+}
+
 INLINE bool call_ended(struct call *call, long number, long result)
 {
     if (!call_begin(call, number))
         return false;
-    call->result = result;
+    call->result = call_visible_result(result);
     call->task = (void *)bpf_get_current_task();
     call->regs = task_registers(call->task);
     return true;

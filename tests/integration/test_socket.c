@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/time.h>
 #include <sys/un.h>
 
 static struct agent *agent;
@@ -385,6 +386,27 @@ Test(socket, streams_v4)
 Test(socket, streams_v6)
 {
     expect_stream("::1");
+}
+
+static void on_alarm(int signal_number)
+{
+}
+
+Test(socket, interrupted_by_a_signal)
+{
+    unsigned port;
+    _cleanup_close_ int fd = serve("127.0.0.1", SOCK_DGRAM, &port);
+    struct sigaction action = {.sa_handler = on_alarm}; // without SA_RESTART
+    struct itimerval timer = {.it_value.tv_usec = 50000, .it_interval.tv_usec = 50000};
+    char byte;
+    cr_assert_eq(sigaction(SIGALRM, &action, NULL), 0);
+    cr_assert_eq(setitimer(ITIMER_REAL, &timer, NULL), 0);
+    ssize_t result = recv(fd, &byte, 1, 0);
+    int error = errno;
+    timer = (struct itimerval){};
+    setitimer(ITIMER_REAL, &timer, NULL);
+    cr_assert(result < 0 && error == EINTR);
+    expect("recvfrom", "fd.lport", text_of(port), "evt.res", "EINTR", "evt.failed", "true");
 }
 
 Test(socket, unix_sockets)
