@@ -5,20 +5,10 @@
 #include "bpf/lib/endpoint.h"
 #include "bpf/lib/wake.h"
 
-#define EINTR 4
-#define ERESTARTSYS 512
-
 // False where no rule reads the result: then a record goes out at once, without it.
 bool join_results;
 
 __u64 wake_addresses[PATH_FILTER_WORDS];
-
-struct destination {
-    __u8 addr[16];
-    __u16 port; // host order
-    __u8 family;
-    __u8 protocol;
-};
 
 // Calls between the hook and their return, by thread. A thread that dies in between leaves its entry to be
 // pushed out.
@@ -36,12 +26,8 @@ INLINE void connect_send(struct task_struct *task, const struct destination *des
     struct wire_endpoint *endpoint = &event.call.endpoint;
     header_fill(&event.call.call.header, task, WIRE_CONNECT_CONNECT, sizeof(event));
     event.call.call.result = result;
-    __builtin_memcpy(endpoint->remote_addr, destination->addr, sizeof(endpoint->remote_addr));
-    endpoint->remote_port = destination->port;
-    endpoint->family = destination->family;
-    endpoint->protocol = destination->protocol;
+    endpoint_named(endpoint, destination);
     endpoint->role = WIRE_ROLE_CLIENT;
-    endpoint->flags = WIRE_ENDPOINT_NAMED;
 
     struct file *file = fd >= 0 ? task_file(task, fd) : NULL;
     struct sock *sock = file ? file_sock(file) : NULL;
@@ -54,29 +40,13 @@ INLINE void connect_send(struct task_struct *task, const struct destination *des
                wake_for_name(&event.call.call.header) || wake_clue(wake_addresses, endpoint->remote_addr));
 }
 
-// The system call under way is one whose return we see, and not io_uring's or a kernel thread's.
-INLINE bool connect_returns(struct task_struct *task)
+INLINE void connect_begun(const struct destination *destination)
 {
-    if (!join_results)
-        return false;
-    struct pt_regs *regs = task_registers(task);
-    long number = registers_syscall(regs);
-    if (number < 0 || number >= WIRE_CALL_NUMBERS_MAX || !registers_inside(regs))
-        return false;
-    return task_in_compat_call() ? call_types_compat[number] : call_types[number];
-}
-
-INLINE void connect_begun(struct destination *destination, __u32 protocol, __u32 port)
-{
-    if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
+    if (destination->protocol != IPPROTO_TCP && destination->protocol != IPPROTO_UDP)
         return;
-    destination->protocol = protocol;
-    destination->port = __builtin_bswap16(port);
-    if (destination->family == 6 && endpoint_unmap(destination->addr))
-        destination->family = 4;
-
     struct task_struct *task = (void *)bpf_get_current_task();
-    if (!connect_returns(task)) {
+    struct call call = {};
+    if (!join_results || !call_under_way(&call, task)) {
         connect_send(task, destination, false, 0, -1);
         return;
     }
@@ -88,28 +58,13 @@ INLINE void connect_begun(struct destination *destination, __u32 protocol, __u32
         lost_add(WIRE_LOST_STATE_FULL);
 }
 
-#define I386_SOCKETCALL 102
-
-// Of socketcall(), through which 32-bit programs may call connect(), the arguments lie in user memory.
-INLINE int connect_fd(const struct call *call)
-{
-    if (!call->compat || registers_syscall(call->regs) != I386_SOCKETCALL)
-        return CALL_ARG1(call);
-    int fd = -1;
-    bpf_probe_read_user(&fd, sizeof(fd), (void *)CALL_ARG2(call));
-    return fd;
-}
-
 INLINE void call_returned(struct call *call)
 {
     __u64 key = bpf_get_current_pid_tgid();
     struct destination *destination = bpf_map_lookup_elem(&pending, &key);
     if (!destination)
         return; // AF_UNIX and the like
-    long result = call->result;
-    if (result == -ERESTARTSYS)
-        result = -EINTR; // what the caller will see, unless the call is begun anew by itself
-    connect_send(call->task, destination, true, result, connect_fd(call));
+    connect_send(call->task, destination, true, call->result, call_socket_arg(call, 0));
     bpf_map_delete_elem(&pending, &key);
 }
 
@@ -120,21 +75,17 @@ CALL_PROGRAMS
 SEC("cgroup/connect4")
 int connect_v4_cgroup(struct bpf_sock_addr *context)
 {
-    struct destination destination = {.family = 4};
-    *(__u32 *)destination.addr = context->user_ip4;
-    connect_begun(&destination, context->protocol, context->user_port);
+    struct destination destination = {};
+    destination_v4(&destination, context);
+    connect_begun(&destination);
     return 1;
 }
 
 SEC("cgroup/connect6")
 int connect_v6_cgroup(struct bpf_sock_addr *context)
 {
-    struct destination destination = {.family = 6};
-    __u32 *words = (__u32 *)destination.addr;
-    words[0] = context->user_ip6[0];
-    words[1] = context->user_ip6[1];
-    words[2] = context->user_ip6[2];
-    words[3] = context->user_ip6[3];
-    connect_begun(&destination, context->protocol, context->user_port);
+    struct destination destination = {};
+    destination_v6(&destination, context);
+    connect_begun(&destination);
     return 1;
 }

@@ -30,9 +30,11 @@ struct demand {
     bool failed_opens;         // some rule can match an open that failed
     struct demand_path *paths; // owned; at most DEMAND_PATHS_MAX, above that any_path is set
     size_t paths_count;
-    // Of the wanted types sendto, sendmsg, sendmmsg, recvfrom and recvmsg: some rule can match one on a TCP
-    // socket, that is, its condition does not rule out `fd.l4proto = tcp`.
+    // Of the wanted types sendto, sendmsg, sendmmsg, recvfrom, recvmsg and recvmmsg: some rule can match one
+    // on a TCP socket, that is, its condition does not rule out `fd.l4proto = tcp`;
     bool stream_data;
+    bool foreign_data;   // on a socket that is neither IPv4 nor IPv6;
+    bool repeated_sends; // (sends only) to an address that the socket has sent to before.
     // Of the wanted types that change names or permissions of files the same, but for each by itself: what
     // matters to one, which may be rare, must not cost the others.
     bool any_changed_path[EVENT_TYPES_MAX];

@@ -3,4 +3,5 @@
 // `compat` stays the last: the others say what it is for.
 #pragma once
 
-#define SOURCE_LIST(X) X(process) X(file) X(connect) X(syscall) X(inode) X(control) X(dup) X(dns) X(compat)
+#define SOURCE_LIST(X) \
+    X(process) X(file) X(connect) X(syscall) X(inode) X(socket) X(control) X(dup) X(dns) X(compat)

@@ -18,6 +18,7 @@ typedef __u8 u8;
 typedef __u16 u16;
 typedef __u32 u32;
 typedef __u64 u64;
+typedef __s64 s64;
 typedef __u16 __be16;
 typedef __u32 __be32;
 typedef __u32 __wsum;
@@ -109,6 +110,10 @@ struct pt_regs {
 typedef struct {
     int counter;
 } atomic_t;
+
+typedef struct {
+    s64 counter;
+} atomic64_t;
 
 typedef struct {
     unsigned int val;
@@ -316,6 +321,7 @@ struct sock_common {
     volatile unsigned char skc_state;
     struct in6_addr skc_v6_daddr;
     struct in6_addr skc_v6_rcv_saddr;
+    atomic64_t skc_cookie;
 };
 
 struct sock {
@@ -339,7 +345,7 @@ struct sockaddr_un {
 };
 
 struct unix_address {
-    int len;
+    int len; // of the name, which begins with its family
     struct sockaddr_un name[0];
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The two ends of an IP socket, read from the kernel's own objects.
+// The two ends of a socket, read from the kernel's own objects.
 #pragma once
 
 #include "bpf/lib/call.h"
@@ -7,12 +7,14 @@
 
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
+#define AF_UNIX 1
 #define AF_INET 2
 #define AF_INET6 10
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
 #define TCP_LISTEN 10
 #define SOCK_BINDPORT_LOCK 8 // include/net/sock.h: bind() named the port
+#define SOCK_RAW 3
 
 // An IPv4 address on an IPv6 socket is IPv4 to everybody who reads an alert.
 INLINE bool endpoint_unmap(__u8 *addr)
@@ -23,6 +25,46 @@ INLINE bool endpoint_unmap(__u8 *addr)
     words[0] = words[3];
     words[2] = words[3] = 0;
     return true;
+}
+
+// Where a call sends or connects to. Without padding, so that it can be compared as a whole.
+struct destination {
+    __u8 addr[16];
+    __u16 port; // host order
+    __u8 family;
+    __u8 protocol;
+    __u32 reserved;
+};
+
+// The kernel's own copy of the address, which cgroup hooks are given.
+INLINE void destination_v4(struct destination *ret_destination, struct bpf_sock_addr *context)
+{
+    *(__u32 *)ret_destination->addr = context->user_ip4;
+    ret_destination->family = 4;
+    ret_destination->protocol = context->protocol;
+    ret_destination->port = __builtin_bswap16(context->user_port);
+}
+
+INLINE void destination_v6(struct destination *ret_destination, struct bpf_sock_addr *context)
+{
+    __u32 *words = (__u32 *)ret_destination->addr;
+    words[0] = context->user_ip6[0];
+    words[1] = context->user_ip6[1];
+    words[2] = context->user_ip6[2];
+    words[3] = context->user_ip6[3];
+    ret_destination->family = endpoint_unmap(ret_destination->addr) ? 4 : 6;
+    ret_destination->protocol = context->protocol;
+    ret_destination->port = __builtin_bswap16(context->user_port);
+}
+
+// Fills in the remote end as the caller named it.
+INLINE void endpoint_named(struct wire_endpoint *endpoint, const struct destination *destination)
+{
+    __builtin_memcpy(endpoint->remote_addr, destination->addr, sizeof(endpoint->remote_addr));
+    endpoint->remote_port = destination->port;
+    endpoint->family = destination->family;
+    endpoint->protocol = destination->protocol;
+    endpoint->flags |= WIRE_ENDPOINT_NAMED;
 }
 
 // Fills in the local end of a socket whose family is known.
@@ -68,15 +110,20 @@ INLINE __u8 endpoint_role(struct sock *sock, __u8 protocol)
     return WIRE_ROLE_UNKNOWN;
 }
 
-// Fills in a zeroed endpoint from a socket; its family stays 0 where that is no IP socket.
+// Fills in a zeroed endpoint from a socket; its family stays 0 where that is neither an IP nor a UNIX socket.
 INLINE void endpoint_fill(struct wire_endpoint *endpoint, struct sock *sock)
 {
     __u16 family = BPF_CORE_READ(sock, __sk_common.skc_family);
+    if (family == AF_UNIX)
+        endpoint->family = WIRE_FAMILY_UNIX;
     if (family != AF_INET && family != AF_INET6)
         return;
     endpoint->family = family == AF_INET ? 4 : 6;
     endpoint->protocol = BPF_CORE_READ(sock, sk_protocol);
     endpoint_local(endpoint, sock);
+    if (endpoint->protocol != IPPROTO_TCP && endpoint->protocol != IPPROTO_UDP &&
+        BPF_CORE_READ(sock, sk_type) == SOCK_RAW)
+        endpoint->local_port = 0; // it is the protocol's number
     endpoint->remote_port = __builtin_bswap16(BPF_CORE_READ(sock, __sk_common.skc_dport));
     if (family == AF_INET6) {
         BPF_CORE_READ_INTO(&endpoint->remote_addr, sock, __sk_common.skc_v6_daddr);
@@ -86,10 +133,10 @@ INLINE void endpoint_fill(struct wire_endpoint *endpoint, struct sock *sock)
         __be32 addr = BPF_CORE_READ(sock, __sk_common.skc_daddr);
         __builtin_memcpy(endpoint->remote_addr, &addr, sizeof(addr));
     }
-    if (endpoint->remote_port) {
+    if (BPF_CORE_READ(sock, __sk_common.skc_state) == TCP_LISTEN) {
+        endpoint->role = WIRE_ROLE_SERVER;
+    } else if (endpoint->remote_port) {
         endpoint->flags |= WIRE_ENDPOINT_CONNECTED;
         endpoint->role = endpoint_role(sock, endpoint->protocol);
     }
-    if (BPF_CORE_READ(sock, __sk_common.skc_state) == TCP_LISTEN)
-        endpoint->role = WIRE_ROLE_SERVER;
 }

@@ -14,12 +14,14 @@ enum wire_endpoint_flags {
     WIRE_ENDPOINT_NAMED = 1 << 1,     // the call itself named the remote address
 };
 
+#define WIRE_FAMILY_UNIX 1 // has no addresses here
+
 struct wire_endpoint {
     __u8 remote_addr[16]; // network order; IPv4 in the first four bytes; all zero where there is none
     __u8 local_addr[16];  // the same
     __u16 remote_port;    // host order
     __u16 local_port;
-    __u8 family;   // 4 or 6, an IPv4-mapped IPv6 address is given as IPv4; 0: no IP socket
+    __u8 family;   // 4 or 6, an IPv4-mapped IPv6 address is given as IPv4; WIRE_FAMILY_UNIX; 0: another
     __u8 protocol; // IPPROTO_TCP, IPPROTO_UDP, …
     __u8 role;     // enum wire_endpoint_role
     __u8 flags;    // enum wire_endpoint_flags

@@ -95,6 +95,7 @@ enum workload_index {
     WORK_CONNECT,
     WORK_PINGPONG_RW,
     WORK_PINGPONG_SR,
+    WORK_UDP,
     WORK_COUNT,
 };
 

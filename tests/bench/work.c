@@ -177,6 +177,36 @@ static void pingpong_end(struct worker *worker)
     waitpid(worker->echo, NULL, 0);
 }
 
+// Both ends are ours: a datagram is there as soon as it was sent.
+static int udp_begin(struct worker *worker)
+{
+    socklen_t length = sizeof(worker->address);
+    worker->address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    worker->listener = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    worker->socket = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (worker->listener < 0 || worker->socket < 0 ||
+        bind(worker->listener, (struct sockaddr *)&worker->address, length) ||
+        getsockname(worker->listener, (struct sockaddr *)&worker->address, &length))
+        return -errno;
+    return 0;
+}
+
+static int udp_once(struct worker *worker)
+{
+    char *data = worker->message;
+    if (sendto(worker->socket, data, MESSAGE_BYTES, 0, (struct sockaddr *)&worker->address,
+               sizeof(worker->address)) < 0 ||
+        recv(worker->listener, data, MESSAGE_BYTES, 0) < 0)
+        return -errno;
+    return 0;
+}
+
+static void udp_end(struct worker *worker)
+{
+    close(worker->socket);
+    close(worker->listener);
+}
+
 static const struct workload workloads[WORK_COUNT] = {
     [WORK_GETPID] = {"getpid", "getpid()", 1, 1000, .once = getpid_once},
     [WORK_OPEN] = {"open_close", "open + close", 1, 100, .once = open_once},
@@ -187,6 +217,7 @@ static const struct workload workloads[WORK_COUNT] = {
                           pingpong_once, pingpong_end},
     [WORK_PINGPONG_SR] = {"pingpong_sr", "1 KB ping-pong, send/recv", 1, 50, echo_start, pingpong_once,
                           pingpong_end},
+    [WORK_UDP] = {"udp", "1 KB UDP sendto + recv", 1, 100, udp_begin, udp_once, udp_end},
 };
 
 const struct workload *work_at(size_t index)

@@ -58,7 +58,7 @@ static void append(char **text, size_t *length, const char *bytes, size_t count)
 static void take_line(struct agent *agent)
 {
     json_error_t error;
-    json_t *alert = json_loadb(agent->line, agent->line_length, 0, &error);
+    json_t *alert = json_loadb(agent->line, agent->line_length, JSON_ALLOW_NUL, &error);
     if (alert)
         json_array_append_new(agent->alerts, alert);
     else if (!agent->broken[0])

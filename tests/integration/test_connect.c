@@ -1,6 +1,7 @@
 // Source `connect`: who connects where, and how it went. Loopback addresses only.
 #include "compat.h"
 #include "harness.h"
+#include "sockets.h"
 #include "uring.h"
 
 #include <arpa/inet.h>
@@ -19,12 +20,6 @@
 
 static struct agent *agent;
 static const char *own_pid;
-
-union address {
-    struct sockaddr any;
-    struct sockaddr_in v4;
-    struct sockaddr_in6 v6;
-};
 
 static void setup(void)
 {
@@ -55,55 +50,6 @@ static void teardown(void)
 
 TestSuite(connect, .init = setup, .fini = teardown);
 
-static union address address_of(const char *text, unsigned port)
-{
-    union address address = {};
-    if (inet_pton(AF_INET, text, &address.v4.sin_addr) == 1) {
-        address.v4.sin_family = AF_INET;
-        address.v4.sin_port = htons((uint16_t)port);
-    } else {
-        cr_assert_eq(inet_pton(AF_INET6, text, &address.v6.sin6_addr), 1);
-        address.v6.sin6_family = AF_INET6;
-        address.v6.sin6_port = htons((uint16_t)port);
-    }
-    return address;
-}
-
-static socklen_t size_of(const union address *address)
-{
-    return address->any.sa_family == AF_INET ? sizeof(address->v4) : sizeof(address->v6);
-}
-
-static unsigned port_of(int fd, bool peer)
-{
-    union address address;
-    socklen_t length = sizeof(address);
-    cr_assert_eq((peer ? getpeername : getsockname)(fd, &address.any, &length), 0);
-    return ntohs(address.any.sa_family == AF_INET ? address.v4.sin_port : address.v6.sin6_port);
-}
-
-static int open_socket(int family, int type)
-{
-    int fd = socket(family, type | SOCK_CLOEXEC, 0);
-    if (fd < 0 && errno == EAFNOSUPPORT)
-        cr_skip_test("this kernel has no IPv6");
-    cr_assert_geq(fd, 0, "%s", strerror(errno));
-    return fd;
-}
-
-// A socket that is bound, and listens where it can, on a port that the kernel chose.
-static int serve(const char *text, int type, unsigned *ret_port)
-{
-    union address address = address_of(text, 0);
-    int fd = open_socket(address.any.sa_family, type);
-    if (bind(fd, &address.any, size_of(&address)) && errno == EADDRNOTAVAIL)
-        cr_skip_test("loopback has no IPv6 address here");
-    if (type == SOCK_STREAM)
-        cr_assert_eq(listen(fd, 8), 0);
-    *ret_port = port_of(fd, false);
-    return fd;
-}
-
 // A port on which nobody listens: bound by us, so that nobody else does.
 static int occupy(const char *text, unsigned *ret_port)
 {
@@ -112,12 +58,6 @@ static int occupy(const char *text, unsigned *ret_port)
     cr_assert_eq(bind(fd, &address.any, size_of(&address)), 0);
     *ret_port = port_of(fd, false);
     return fd;
-}
-
-static int connect_to(int fd, const char *text, unsigned port)
-{
-    union address address = address_of(text, port);
-    return connect(fd, &address.any, size_of(&address)) ? -errno : 0;
 }
 
 static void expect_connected(const char *ip, int type)

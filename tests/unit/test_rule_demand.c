@@ -149,9 +149,25 @@ Test(rule_demand, many_paths, .init = fixture_register)
 
 // --- Data on TCP sockets ---
 
-#define SOCKET_TYPE(type_name)                                                                    \
-    {                                                                                             \
-        .name = type_name, .fields = fixture_connect, .fields_count = ARRAY_SIZE(fixture_connect) \
+static bool get_nothing(const struct event *event, const struct field_arg *arg, size_t nth,
+                        struct value *ret_value)
+{
+    return false;
+}
+
+static const struct field socket_fields[] = {
+    {.name = "fd.l4proto", .type = FIELD_STRING, .get = get_nothing},
+    {.name = "fd.type", .type = FIELD_STRING, .get = get_nothing},
+    {.name = "fd.typechar", .type = FIELD_STRING, .get = get_nothing},
+    {.name = "fd.sockfamily", .type = FIELD_STRING, .get = get_nothing},
+    {.name = "fd.sport", .type = FIELD_UINT, .get = get_nothing},
+    {.name = "fd.connected", .type = FIELD_BOOL, .get = get_nothing},
+    {.name = "fd.name_changed", .type = FIELD_BOOL, .get = get_nothing},
+};
+
+#define SOCKET_TYPE(type_name)                                                                \
+    {                                                                                         \
+        .name = type_name, .fields = socket_fields, .fields_count = ARRAY_SIZE(socket_fields) \
     }
 static const struct event_type socket_types[] = {SOCKET_TYPE("socket"),   SOCKET_TYPE("sendto"),
                                                  SOCKET_TYPE("sendmsg"),  SOCKET_TYPE("sendmmsg"),
@@ -208,6 +224,50 @@ Test(rule_demand, stream_data, .init = register_sockets)
         struct demand demand = {0};
         rule_set_demand(loaded.set, &demand);
         cr_expect_eq(demand.stream_data, cases[i].expected, "%s", cases[i].condition);
+        demand_free(&demand);
+    }
+}
+
+// --- Data on other sockets, and sent again to where it was sent before ---
+
+Test(rule_demand, data_of_little_interest, .init = register_sockets)
+{
+    static const struct {
+        const char *condition;
+        bool foreign;
+        bool repeated;
+    } cases[] = {
+        {"evt.type = sendto", true, true},
+        {"evt.type = recvfrom", true, false},
+        {"evt.type = connect", false, false},
+        {"evt.type = sendto and fd.type = unix", true, true},
+        {"evt.type = sendto and fd.type = ipv4", false, true},
+        {"evt.type = sendto and fd.type != unix", false, true},
+        {"evt.type = sendto and not fd.type = unix", true, true}, // netlink
+        {"evt.type = sendto and (fd.typechar = 4 or fd.typechar = 6)", false, true},
+        {"evt.type = sendto and fd.typechar = u", true, true},
+        {"evt.type = sendto and fd.sockfamily = ip", false, true},
+        {"evt.type = sendto and fd.l4proto != tcp", false, true},
+        {"evt.type = sendto and not fd.l4proto = tcp", true, true},
+        {"evt.type = sendto and fd.connected = false", false, true},
+        {"evt.type = sendto and fd.name_changed = true", true, false},
+        {"evt.type = sendto and fd.name_changed = false", true, true},
+        {"evt.type = sendto and fd.name_changed != false", true, false},
+        {"evt.type = sendto and not fd.name_changed = false", true, false},
+        {"evt.type = sendto and (fd.sport = 53 or fd.name_changed = true)", true, true},
+        {"evt.type in (sendto, sendmsg) and fd.l4proto != tcp and fd.connected = false and fd.name_changed = "
+         "true",
+         false, false},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        _cleanup_free_ char *yaml = NULL;
+        cr_assert_geq(asprintf(&yaml, RULE_WITH("%s"), cases[i].condition), 0);
+        _cleanup_loaded_ struct loaded loaded = fixture_load(yaml);
+        fixture_expect_loaded(&loaded);
+        struct demand demand = {0};
+        rule_set_demand(loaded.set, &demand);
+        cr_expect_eq(demand.foreign_data, cases[i].foreign, "foreign: %s", cases[i].condition);
+        cr_expect_eq(demand.repeated_sends, cases[i].repeated, "repeated: %s", cases[i].condition);
         demand_free(&demand);
     }
 }

@@ -17,14 +17,25 @@ static bool opens_files(const struct event_type *type)
     return strcmp(event_type_source(type), "file") == 0 && field_find(type, "fd.name", strlen("fd.name"));
 }
 
-// Types of event that happen for each piece of data.
-static bool sends_or_receives(const struct event_type *type)
+static bool is_one_of(const struct event_type *type, const char *const *names, size_t count)
 {
-    static const char *const names[] = {"sendto", "sendmsg", "sendmmsg", "recvfrom", "recvmsg"};
-    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+    for (size_t i = 0; i < count; i++)
         if (strcmp(type->name, names[i]) == 0)
             return true;
     return false;
+}
+
+// Types of event that happen for each piece of data: which of them a source may leave out.
+static void data_demand(const struct event_type *type, const struct bound *bound, struct demand *demand)
+{
+    static const char *const sends[] = {"sendto", "sendmsg", "sendmmsg"};
+    static const char *const receives[] = {"recvfrom", "recvmsg", "recvmmsg"};
+    bool is_send = is_one_of(type, sends, ARRAY_SIZE(sends));
+    if (!is_send && !is_one_of(type, receives, ARRAY_SIZE(receives)))
+        return;
+    demand->stream_data = demand->stream_data || bound_matches_tcp(bound);
+    demand->foreign_data = demand->foreign_data || bound_matches_foreign(bound);
+    demand->repeated_sends = demand->repeated_sends || (is_send && bound_matches_repeated(bound));
 }
 
 // Types that change names or permissions of files; the same.
@@ -61,8 +72,7 @@ static bool bind_type(struct binder *binder, const struct rule_item *item, const
     size_t index = event_type_index(type);
     set->demand.wanted[index] = true;
     output_demand(rule->output, type, &set->demand);
-    set->demand.stream_data =
-        set->demand.stream_data || (sends_or_receives(type) && bound_matches_tcp(bound));
+    data_demand(type, bound, &set->demand);
     return bound_emit(bound, type, binder->compiler, &binder->readings, &judge) &&
            judges_add(set, index, &judge) && bound_clues(bound, index, &binder->scratch, &set->demand) &&
            (!opens_files(type) || bound_demand(bound, &binder->scratch, &set->demand)) &&

@@ -33,6 +33,10 @@ bool bound_demand(const struct bound *bound, struct arena *arena, struct demand 
 
 // True where the condition can hold for an event that is about a TCP socket.
 bool bound_matches_tcp(const struct bound *bound);
+// The same for a socket that is neither IPv4 nor IPv6.
+bool bound_matches_foreign(const struct bound *bound);
+// The same for a send to the address to which the socket has sent before (fd.name_changed = false).
+bool bound_matches_repeated(const struct bound *bound);
 
 // The same of a source that changes files, for its type.
 bool bound_changes(const struct bound *bound, size_t type, struct arena *arena, struct demand *demand);

@@ -131,33 +131,72 @@ bool bound_changes(const struct bound *bound, size_t type, struct arena *arena, 
     return true;
 }
 
-// Whether the condition can be true, or false, of a socket of which nothing is known but that it is TCP.
-static bool can_be(const struct bound *bound, bool truth)
+// What is known of a field in a certain kind of event.
+struct fact {
+    const char *field; // NULL behind the last one
+    enum { FACT_MISSING, FACT_TEXT, FACT_FALSE } is;
+    const char *text;
+};
+
+// Whether a test can be true, or false, of an event of which only these facts are known.
+static bool test_can_be(const struct bound *test, bool truth, const struct fact *facts)
 {
-    static const struct value tcp = {.type = FIELD_STRING, .string = {"tcp", 3}};
+    const struct fact *fact = facts;
+    while (fact->field && (!test->field || strcmp(test->field->name, fact->field) != 0))
+        fact++;
+    if (!fact->field || test->right)
+        return true;
+    struct value known = {.type = FIELD_BOOL, .b = false};
+    if (fact->is == FACT_TEXT)
+        value_set_string(&known, fact->text);
+    return (fact->is != FACT_MISSING && comparison_holds(test->comparison, &known)) == truth;
+}
+
+static bool can_be(const struct bound *bound, bool truth, const struct fact *facts)
+{
     switch (bound->kind) {
     case BOUND_FALSE:
     case BOUND_TRUE:
         return (bound->kind == BOUND_TRUE) == truth;
     case BOUND_TEST:
-        return !bound->field || bound->right || strcmp(bound->field->name, "fd.l4proto") != 0 ||
-               comparison_holds(bound->comparison, &tcp) == truth;
+        return test_can_be(bound, truth, facts);
     case BOUND_NOT:
-        return can_be(bound->first, !truth);
+        return can_be(bound->first, !truth, facts);
     default:
         break;
     }
     // A true `and` and a false `or` ask it of all parts, the others of one.
     bool all = (bound->kind == BOUND_AND) == truth;
     for (const struct bound *child = bound->first; child; child = child->next)
-        if (can_be(child, truth) != all)
+        if (can_be(child, truth, facts) != all)
             return !all;
     return all;
 }
 
 bool bound_matches_tcp(const struct bound *bound)
 {
-    return can_be(bound, true);
+    static const struct fact tcp[] = {{"fd.l4proto", FACT_TEXT, "tcp"}, {}};
+    return can_be(bound, true, tcp);
+}
+
+bool bound_matches_foreign(const struct bound *bound)
+{
+    // UNIX sockets have a family, the others none; the rest is the same.
+    static const struct fact local[] = {
+        {"fd.type", FACT_TEXT, "unix"},       {"fd.typechar", FACT_TEXT, "u"},
+        {"fd.sockfamily", FACT_TEXT, "unix"}, {"fd.l4proto", FACT_MISSING, NULL},
+        {"fd.connected", FACT_MISSING, NULL}, {}};
+    static const struct fact other[] = {
+        {"fd.type", FACT_MISSING, NULL},       {"fd.typechar", FACT_MISSING, NULL},
+        {"fd.sockfamily", FACT_MISSING, NULL}, {"fd.l4proto", FACT_MISSING, NULL},
+        {"fd.connected", FACT_MISSING, NULL},  {}};
+    return can_be(bound, true, local) || can_be(bound, true, other);
+}
+
+bool bound_matches_repeated(const struct bound *bound)
+{
+    static const struct fact repeated[] = {{"fd.name_changed", FACT_FALSE, NULL}, {}};
+    return can_be(bound, true, repeated);
 }
 
 bool bound_clues(const struct bound *bound, size_t type, struct arena *arena, struct demand *demand)

@@ -35,6 +35,8 @@ void rule_set_demand(const struct rule_set *set, struct demand *ret_demand)
         ret_demand->wanted[i] = ret_demand->wanted[i] || set->demand.wanted[i];
     ret_demand->failed_opens = ret_demand->failed_opens || set->demand.failed_opens;
     ret_demand->stream_data = ret_demand->stream_data || set->demand.stream_data;
+    ret_demand->foreign_data = ret_demand->foreign_data || set->demand.foreign_data;
+    ret_demand->repeated_sends = ret_demand->repeated_sends || set->demand.repeated_sends;
     for (size_t i = 0; i < set->demand.paths_count; i++) {
         const struct demand_path *path = &set->demand.paths[i];
         demand_add_path(ret_demand, path->text, strlen(path->text), path->prefix);

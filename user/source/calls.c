@@ -43,6 +43,12 @@ int call_number(const char *name, bool compat)
     return number >= 0 ? number : number_in(numbers_newer, ARRAY_SIZE(numbers_newer), name);
 }
 
+static int compat_number(const struct call_watch *call)
+{
+    int number = call_number(call->name, true);
+    return number >= 0 && call->socketcall ? WIRE_CALL_SOCKETCALL + call->socketcall : number;
+}
+
 void calls_hooks(const struct call_watch *calls, size_t count, const struct event_type *types,
                  const struct source_env *env, struct call_hooks *ret_hooks)
 {
@@ -50,7 +56,7 @@ void calls_hooks(const struct call_watch *calls, size_t count, const struct even
     ret_hooks->count = 0;
     for (size_t i = 0; i < count; i++) {
         bool wanted = env->everything || env->demand->wanted[event_type_index(&types[calls[i].type])];
-        int compat = call_number(calls[i].name, true);
+        int compat = compat_number(&calls[i]);
         if (wanted && compat >= 0 && compat_count < SOURCE_COMPAT_MAX)
             ret_hooks->compat[compat_count++] = (uint16_t)compat;
         if (!calls[i].attach_point || call_number(calls[i].name, false) < 0 ||
@@ -77,7 +83,7 @@ void calls_number(const struct call_watch *calls, size_t count, uint8_t *types, 
 {
     for (size_t i = 0; i < count; i++) {
         int number = calls[i].attach_point ? call_number(calls[i].name, false) : -ENOENT;
-        int compat = call_number(calls[i].name, true);
+        int compat = compat_number(&calls[i]);
         if (number >= 0)
             types[number] = (uint8_t)(calls[i].type + 1);
         if (compat >= 0)

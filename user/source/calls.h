@@ -11,6 +11,7 @@ struct call_watch {
     const char *attach_point; // "tracepoint/syscalls/sys_exit_openat"; NULL: only 32-bit callers have it
     uint16_t type;            // the source's own numbering
     bool mandatory;           // the source is not up without it
+    uint8_t socketcall;       // not 0: the call of that number which 32-bit callers make by socketcall()
 };
 
 #define CALL_WATCH(call, wire_type, ...)                                                           \
@@ -22,6 +23,11 @@ struct call_watch {
 #define CALL_WATCH_COMPAT(call, wire_type) \
     {                                      \
         .name = #call, .type = (wire_type) \
+    }
+// What 32-bit callers can also ask of socketcall(), by its number there: SYS_CONNECT is 3.
+#define CALL_WATCH_SOCKETCALL(number, wire_type)                          \
+    {                                                                     \
+        .name = "socketcall", .type = (wire_type), .socketcall = (number) \
     }
 
 // The hooks of a table of calls. The numbers must live as long as the hooks are used.
@@ -35,7 +41,8 @@ struct call_hooks {
 // what demand wants of `types`, the source's own event types.
 void calls_hooks(const struct call_watch *calls, size_t count, const struct event_type *types,
                  const struct source_env *env, struct call_hooks *ret_hooks);
-// Fills the tables by which the programs know a call, WIRE_CALL_NUMBERS_MAX each. Before loading.
+// Fills the tables by which the programs know a call, WIRE_CALL_NUMBERS_MAX and WIRE_CALL_COMPAT_MAX. Before
+// loading.
 void calls_number(const struct call_watch *calls, size_t count, uint8_t *types, uint8_t *types_compat);
 bool calls_wanted(const struct call_hooks *hooks);
 

@@ -108,10 +108,9 @@ static bool return_wanted(const struct demand *demand)
     return false;
 }
 
-// socketcall() is how older 32-bit programs connect, among much else.
 static const struct call_watch calls[] = {
     CALL_WATCH(connect, WIRE_CONNECT_CONNECT, .mandatory = true),
-    CALL_WATCH_COMPAT(socketcall, WIRE_CONNECT_CONNECT),
+    CALL_WATCH_SOCKETCALL(3, WIRE_CONNECT_CONNECT),
 };
 
 static int load(const struct source_env *env, const struct call_hooks *hooks,

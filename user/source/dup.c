@@ -130,7 +130,7 @@ static int start(const struct source_env *env, struct source_report *ret_report)
     if (error)
         return error;
     skeleton->data->wake_types =
-        filter_set_clues_of_types(env->demand, types, ARRAY_SIZE(types), skeleton->bss->wake_names);
+        filter_set_all_clues(env->demand, types, ARRAY_SIZE(types), skeleton->bss->wake_names, NULL);
     error = hook_update(skeleton->obj, hooks.hooks, hooks.count, &attached, ret_report);
     if (error)
         stop();

@@ -10,9 +10,14 @@ static const struct wire_endpoint *endpoint_of(const struct event *event)
     return &((const struct wire_endpoint_call *)event->wire)->endpoint;
 }
 
+static bool is_ip(const struct wire_endpoint *endpoint)
+{
+    return endpoint->family == 4 || endpoint->family == 6;
+}
+
 static bool set_ip(const struct wire_endpoint *endpoint, const uint8_t *bytes, struct value *ret_value)
 {
-    if (endpoint->family == 0)
+    if (!is_ip(endpoint))
         return false;
     ret_value->type = FIELD_IP;
     ret_value->ip.family = endpoint->family;
@@ -24,7 +29,7 @@ static bool set_ip(const struct wire_endpoint *endpoint, const uint8_t *bytes, s
 // A remote end of zeroes is one only where the call named it so.
 static bool has_remote(const struct wire_endpoint *endpoint)
 {
-    return endpoint->family && endpoint->flags & (WIRE_ENDPOINT_CONNECTED | WIRE_ENDPOINT_NAMED);
+    return is_ip(endpoint) && endpoint->flags & (WIRE_ENDPOINT_CONNECTED | WIRE_ENDPOINT_NAMED);
 }
 
 bool endpoint_get_remote_ip(const struct event *event, const struct field_arg *arg, size_t nth,
@@ -39,7 +44,9 @@ bool endpoint_get_local_ip(const struct event *event, const struct field_arg *ar
 {
     static const uint8_t none[16];
     const struct wire_endpoint *endpoint = endpoint_of(event);
-    return memcmp(endpoint->local_addr, none, sizeof(none)) != 0 &&
+    // A server that waits at every address says so; elsewhere zeroes mean that none was chosen yet.
+    bool waits = endpoint->role == WIRE_ROLE_SERVER && endpoint->local_port && !has_remote(endpoint);
+    return (waits || memcmp(endpoint->local_addr, none, sizeof(none)) != 0) &&
            set_ip(endpoint, endpoint->local_addr, ret_value);
 }
 
@@ -52,7 +59,7 @@ bool endpoint_get_remote_port(const struct event *event, const struct field_arg 
 bool endpoint_get_local_port(const struct event *event, const struct field_arg *arg, size_t nth,
                              struct value *ret_value)
 {
-    uint16_t port = endpoint_of(event)->family ? endpoint_of(event)->local_port : 0;
+    uint16_t port = is_ip(endpoint_of(event)) ? endpoint_of(event)->local_port : 0;
     return port && value_set_uint(ret_value, port);
 }
 
@@ -124,9 +131,10 @@ bool endpoint_get_name(const struct event *event, const struct field_arg *arg, s
                        struct value *ret_value)
 {
     const struct wire_endpoint *endpoint = endpoint_of(event);
-    if (endpoint->family == 0)
-        return false;
-    const char *local = end_text(event, endpoint->local_addr, endpoint->local_port);
+    bool has_local = is_ip(endpoint) && (has_remote(endpoint) || endpoint->local_port);
+    const char *local = has_local ? end_text(event, endpoint->local_addr, endpoint->local_port) : NULL;
+    if (!has_remote(endpoint))
+        return value_set_string(ret_value, local);
     const char *remote = end_text(event, endpoint->remote_addr, endpoint->remote_port);
     if (!local || !remote)
         return false;
@@ -138,24 +146,43 @@ bool endpoint_get_name(const struct event *event, const struct field_arg *arg, s
                             event_printf(event, "%s->%s", server ? remote : local, server ? local : remote));
 }
 
+// `names` are for IPv4, IPv6 and UNIX.
+static bool set_by_family(const struct event *event, const char *const names[3], struct value *ret_value)
+{
+    switch (endpoint_of(event)->family) {
+    case 4:
+        return value_set_string(ret_value, names[0]);
+    case 6:
+        return value_set_string(ret_value, names[1]);
+    case WIRE_FAMILY_UNIX:
+        return value_set_string(ret_value, names[2]);
+    default:
+        return false;
+    }
+}
+
 bool endpoint_get_type(const struct event *event, const struct field_arg *arg, size_t nth,
                        struct value *ret_value)
 {
-    uint8_t family = endpoint_of(event)->family;
-    return family && value_set_string(ret_value, family == 4 ? "ipv4" : "ipv6");
+    return set_by_family(event, (const char *const[]){"ipv4", "ipv6", "unix"}, ret_value);
 }
 
 bool endpoint_get_typechar(const struct event *event, const struct field_arg *arg, size_t nth,
                            struct value *ret_value)
 {
-    uint8_t family = endpoint_of(event)->family;
-    return family && value_set_string(ret_value, family == 4 ? "4" : "6");
+    return set_by_family(event, (const char *const[]){"4", "6", "u"}, ret_value);
+}
+
+bool endpoint_get_sockfamily(const struct event *event, const struct field_arg *arg, size_t nth,
+                             struct value *ret_value)
+{
+    return set_by_family(event, (const char *const[]){"ip", "ip", "unix"}, ret_value);
 }
 
 bool endpoint_get_l4proto(const struct event *event, const struct field_arg *arg, size_t nth,
                           struct value *ret_value)
 {
-    if (endpoint_of(event)->family == 0)
+    if (!is_ip(endpoint_of(event)))
         return false;
     switch (endpoint_of(event)->protocol) {
     case IPPROTO_TCP:
@@ -176,7 +203,7 @@ bool endpoint_get_connected(const struct event *event, const struct field_arg *a
                             struct value *ret_value)
 {
     const struct wire_endpoint *endpoint = endpoint_of(event);
-    return endpoint->family && value_set_bool(ret_value, endpoint->flags & WIRE_ENDPOINT_CONNECTED);
+    return is_ip(endpoint) && value_set_bool(ret_value, endpoint->flags & WIRE_ENDPOINT_CONNECTED);
 }
 
 bool endpoint_get_is_server(const struct event *event, const struct field_arg *arg, size_t nth,

@@ -1,4 +1,4 @@
-// The fields of an IP socket's two ends: the same for every record that begins with a struct
+// The fields of a socket's two ends: the same for every record that begins with a struct
 // wire_endpoint_call. Where a socket has no such end, its fields are missing.
 #pragma once
 
@@ -11,6 +11,8 @@ bool endpoint_get_type(const struct event *event, const struct field_arg *arg, s
                        struct value *ret_value);
 bool endpoint_get_typechar(const struct event *event, const struct field_arg *arg, size_t nth,
                            struct value *ret_value);
+bool endpoint_get_sockfamily(const struct event *event, const struct field_arg *arg, size_t nth,
+                             struct value *ret_value);
 bool endpoint_get_l4proto(const struct event *event, const struct field_arg *arg, size_t nth,
                           struct value *ret_value);
 bool endpoint_get_either_ip(const struct event *event, const struct field_arg *arg, size_t nth,
@@ -49,17 +51,23 @@ bool endpoint_get_local_names(const struct event *event, const struct field_arg 
 
 #define ENDPOINT_NAMES_HELP(whose) whose " names: those that DNS answers gave the address, the latest first"
 
-// For the table of an event type.
-#define ENDPOINT_FIELDS                                                                              \
-    {.name = "fd.name",                                                                              \
-     .type = FIELD_STRING,                                                                           \
-     .help = "Both ends: 10.0.0.1:40000->10.0.0.2:443",                                              \
-     .get = endpoint_get_name},                                                                      \
-        {.name = "fd.type", .type = FIELD_STRING, .help = "ipv4 or ipv6", .get = endpoint_get_type}, \
-        {.name = "fd.typechar",                                                                      \
-         .type = FIELD_STRING,                                                                       \
-         .help = "4: IPv4, 6: IPv6",                                                                 \
-         .get = endpoint_get_typechar},                                                              \
+// For the table of an event type. ENDPOINT_FIELDS_NAMED leaves fd.name to the source.
+#define ENDPOINT_FIELDS ENDPOINT_FIELDS_NAMED(endpoint_get_name)
+#define ENDPOINT_FIELDS_NAMED(get_name)                                                                    \
+    {.name = "fd.name",                                                                                    \
+     .type = FIELD_STRING,                                                                                 \
+     .help = "Both ends, the client first: 10.0.0.1:40000->10.0.0.2:443; where there is one alone, that: " \
+             "0.0.0.0:80",                                                                                 \
+     .get = get_name},                                                                                     \
+        {.name = "fd.type", .type = FIELD_STRING, .help = "ipv4, ipv6 or unix", .get = endpoint_get_type}, \
+        {.name = "fd.typechar",                                                                            \
+         .type = FIELD_STRING,                                                                             \
+         .help = "4: IPv4, 6: IPv6, u: UNIX",                                                              \
+         .get = endpoint_get_typechar},                                                                    \
+        {.name = "fd.sockfamily",                                                                          \
+         .type = FIELD_STRING,                                                                             \
+         .help = "ip or unix",                                                                             \
+         .get = endpoint_get_sockfamily},                                                                  \
         ENDPOINT_ADDRESS_FIELDS
 
 // Those of them that only an IP socket has, for descriptors of any kind.
@@ -88,6 +96,27 @@ bool endpoint_get_local_names(const struct event *event, const struct field_arg 
         {.name = "fd.cip", .type = FIELD_IP, .help = "The client's address", .get = endpoint_get_client_ip}, \
         {.name = "fd.rip", .type = FIELD_IP, .help = "The remote address", .get = endpoint_get_remote_ip},   \
         {.name = "fd.lip", .type = FIELD_IP, .help = "The local address", .get = endpoint_get_local_ip},     \
+        {.name = "fd.net",                                                                                   \
+         .type = FIELD_IP,                                                                                   \
+         .many = true,                                                                                       \
+         .help = "fd.ip, to compare with networks",                                                          \
+         .get = endpoint_get_either_ip},                                                                     \
+        {.name = "fd.snet",                                                                                  \
+         .type = FIELD_IP,                                                                                   \
+         .help = "fd.sip, to compare with networks",                                                         \
+         .get = endpoint_get_server_ip},                                                                     \
+        {.name = "fd.cnet",                                                                                  \
+         .type = FIELD_IP,                                                                                   \
+         .help = "fd.cip, to compare with networks",                                                         \
+         .get = endpoint_get_client_ip},                                                                     \
+        {.name = "fd.rnet",                                                                                  \
+         .type = FIELD_IP,                                                                                   \
+         .help = "fd.rip, to compare with networks",                                                         \
+         .get = endpoint_get_remote_ip},                                                                     \
+        {.name = "fd.lnet",                                                                                  \
+         .type = FIELD_IP,                                                                                   \
+         .help = "fd.lip, to compare with networks",                                                         \
+         .get = endpoint_get_local_ip},                                                                      \
         {.name = "fd.port",                                                                                  \
          .type = FIELD_UINT,                                                                                 \
          .many = true,                                                                                       \

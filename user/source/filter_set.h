@@ -52,39 +52,34 @@ static inline void filter_set_replace(__u64 *set, const __u64 *fresh)
         __atomic_store_n(&set[i], fresh[i], __ATOMIC_RELAXED);
 }
 
-// Fills the sets of a program that includes bpf/lib/wake.h; `addresses` may be NULL. Returns wake_all.
-static inline bool filter_set_clues(const struct demand *demand, const struct event_type *type, __u64 *names,
-                                    __u64 *addresses)
+// Fills the sets of a program that includes bpf/lib/wake.h with the clues of all these types; `addresses` may
+// be NULL. Returns wake_types: a bit for each type of which some rule gives no clue.
+static inline uint32_t filter_set_all_clues(const struct demand *demand, const struct event_type *types,
+                                            size_t count, __u64 *names, __u64 *addresses)
 {
-    size_t index = event_type_index(type);
     __u64 fresh_names[PATH_FILTER_WORDS] = {};
     __u64 fresh_addresses[PATH_FILTER_WORDS] = {};
-    for (size_t i = 0; i < demand->clues_count; i++) {
-        const struct demand_clue *clue = &demand->clues[i];
-        if (clue->type == index && clue->name[0])
-            filter_set_add(fresh_names, filter_set_bytes(clue->name));
-        else if (clue->type == index)
-            filter_set_add(fresh_addresses, filter_set_bytes(clue->address.bytes));
+    uint32_t any = 0;
+    for (size_t k = 0; k < count; k++) {
+        size_t index = event_type_index(&types[k]);
+        any |= (uint32_t)demand->any_clue[index] << k;
+        for (size_t i = 0; i < demand->clues_count; i++) {
+            const struct demand_clue *clue = &demand->clues[i];
+            if (clue->type == index && clue->name[0])
+                filter_set_add(fresh_names, filter_set_bytes(clue->name));
+            else if (clue->type == index)
+                filter_set_add(fresh_addresses, filter_set_bytes(clue->address.bytes));
+        }
     }
     filter_set_replace(names, fresh_names);
     if (addresses)
         filter_set_replace(addresses, fresh_addresses);
-    return demand->any_clue[index];
+    return any;
 }
 
-// The same for all types of a source, whose programs share one set of names. Returns wake_types.
-static inline __u32 filter_set_clues_of_types(const struct demand *demand, const struct event_type *types,
-                                              size_t count, __u64 *names)
+// The same for one type: whether some rule gives no clue, which is wake_all.
+static inline bool filter_set_clues(const struct demand *demand, const struct event_type *type, __u64 *names,
+                                    __u64 *addresses)
 {
-    __u64 fresh_names[PATH_FILTER_WORDS] = {};
-    __u32 without_clue = 0;
-    for (size_t type = 0; type < count; type++) {
-        size_t index = event_type_index(&types[type]);
-        without_clue |= (__u32)demand->any_clue[index] << type;
-        for (size_t i = 0; i < demand->clues_count; i++)
-            if (demand->clues[i].type == index && demand->clues[i].name[0])
-                filter_set_add(fresh_names, filter_set_bytes(demand->clues[i].name));
-    }
-    filter_set_replace(names, fresh_names);
-    return without_clue;
+    return filter_set_all_clues(demand, type, 1, names, addresses) != 0;
 }

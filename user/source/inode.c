@@ -97,7 +97,7 @@ static const struct field fchmodat2_fields[] = {FCHMODAT_FIELDS,
                                                 FLAGS_FIELD(at_flags, "AT_SYMLINK_NOFOLLOW|AT_EMPTY_PATH")};
 static const struct field fchmod_fields[] = {
     INODE_RESULT,
-    TEXT_FIELD("evt.arg.fd", first_dirfd, "The descriptor"),
+    {.name = "evt.arg.fd", .type = FIELD_INT, .help = "The same as fd.num", .get = inode_get_num},
     {.name = "fd.num", .type = FIELD_INT, .help = "The descriptor", .get = inode_get_num},
     TEXT_FIELD("fd.name", first, "The real path of the open file"),
     TEXT_FIELD("fs.path.name", done_first, "The same; missing where the call failed"),
@@ -188,7 +188,7 @@ static void set_filter(const struct demand *demand)
     filter_set_replace(skeleton->bss->filter_leaf, fresh.leaf);
     filter_set_replace(skeleton->bss->filter_directory, fresh.directory);
     skeleton->data->wake_types =
-        filter_set_clues_of_types(demand, types, ARRAY_SIZE(types), skeleton->bss->wake_names);
+        filter_set_all_clues(demand, types, ARRAY_SIZE(types), skeleton->bss->wake_names, NULL);
     skeleton->bss->inode_failed = failed;
     skeleton->bss->inode_any_path = any_path;
 }

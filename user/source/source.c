@@ -37,13 +37,14 @@ int source_register_all(void)
     return 0;
 }
 
-// By number of the call, its program; made once and kept, since sources come and go.
+// By number of the call, those of socketcall() included, its program; made once and kept, since sources come
+// and go.
 static int compat_map(void)
 {
     static int fd = -1;
     if (fd < 0)
         fd = bpf_map_create(BPF_MAP_TYPE_PROG_ARRAY, "compat_calls", sizeof(__u32), sizeof(__u32),
-                            WIRE_CALL_NUMBERS_MAX, NULL);
+                            WIRE_CALL_COMPAT_MAX, NULL);
     return fd;
 }
 
