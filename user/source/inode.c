@@ -97,7 +97,7 @@ static const struct field fchmodat2_fields[] = {FCHMODAT_FIELDS,
                                                 FLAGS_FIELD(at_flags, "AT_SYMLINK_NOFOLLOW|AT_EMPTY_PATH")};
 static const struct field fchmod_fields[] = {
     INODE_RESULT,
-    {.name = "evt.arg.fd", .type = FIELD_INT, .help = "The same as fd.num", .get = inode_get_num},
+    {.name = "evt.arg.fd", .type = FIELD_INT, .help = "The descriptor as it was given", .get = inode_get_fd},
     {.name = "fd.num", .type = FIELD_INT, .help = "The descriptor", .get = inode_get_num},
     TEXT_FIELD("fd.name", first, "The real path of the open file"),
     TEXT_FIELD("fs.path.name", done_first, "The same; missing where the call failed"),

@@ -132,6 +132,11 @@ INODE_GETTER(inode_get_second_dirfd)
     return set_dirfd(event, 1, ret_value);
 }
 
+INODE_GETTER(inode_get_fd)
+{
+    return value_set_int(ret_value, record_of(event)->names[0].dirfd);
+}
+
 INODE_GETTER(inode_get_num)
 {
     int fd = record_of(event)->names[0].dirfd;

@@ -21,6 +21,7 @@ INODE_GETTER(inode_get_done_second_raw);
 INODE_GETTER(inode_get_first_dirfd);
 INODE_GETTER(inode_get_second_dirfd);
 // fchmod() only.
+INODE_GETTER(inode_get_fd);
 INODE_GETTER(inode_get_num);
 // Names joined by "|", or "0".
 INODE_GETTER(inode_get_mode);
