@@ -30,8 +30,8 @@ struct demand {
     bool failed_opens;         // some rule can match an open that failed
     struct demand_path *paths; // owned; at most DEMAND_PATHS_MAX, above that any_path is set
     size_t paths_count;
-    // The event types' own fields that some condition or output reads. What costs extra to learn and nobody
-    // reads need not be learnt.
+    // The fields that some condition or output reads. What costs extra to learn and nobody reads need not be
+    // learnt.
     const struct field *reads[DEMAND_READS_MAX];
     size_t reads_count;
     bool reads_all; // more than fit
@@ -44,6 +44,7 @@ struct demand {
 void demand_add_path(struct demand *demand, const char *text, size_t length, bool prefix);
 // Adds a field once.
 void demand_add_read(struct demand *demand, const struct field *field);
+// Whether a field is read, by its name or as one of all arguments (evt.args).
 bool demand_reads(const struct demand *demand, const struct field *field);
 // Adds a clue; sets any_clue of the type where there is no room.
 void demand_add_clue(struct demand *demand, const struct demand_clue *clue);
