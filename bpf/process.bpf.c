@@ -29,6 +29,19 @@ struct execve_record {
 
 SCRATCH(scratch, struct execve_record)
 
+// Processes that are ending and were reported.
+struct ending {
+    __u64 start_time_ns;
+    __u64 pid;
+};
+
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, 4096);
+    __type(key, struct ending);
+    __type(value, __u8);
+} endings SEC(".maps");
+
 INLINE __u32 task_tty(struct task_struct *task)
 {
     struct tty_struct *tty = BPF_CORE_READ(task, signal, tty);
@@ -165,13 +178,30 @@ INLINE void process_execed(struct task_struct *task, struct linux_binprm *bprm)
     scratch_give(slot);
 }
 
+// The threads of a process are counted down before the tracepoint (kernel/exit.c), so two that end at the
+// same instant can both find 0. The first one is then still counted in nr_threads; when it is not any more,
+// its time was added to that of the threads that are gone. A process that never had a second thread, which is
+// most of them, has neither and pays for one read.
+INLINE bool process_was_reported(const struct signal_struct *signal, const struct wire_header *header)
+{
+    if (BPF_CORE_READ(signal, nr_threads) <= 1 && BPF_CORE_READ(signal, sum_sched_runtime) == 0)
+        return false;
+    struct ending ending = {.start_time_ns = header->start_time_ns, .pid = header->pid};
+    __u8 reported = 1;
+    // As an int: before 6.4 the upper half of what this returns is not set.
+    int error = (int)bpf_map_update_elem(&endings, &ending, &reported, BPF_NOEXIST);
+    return error == -17; // EEXIST
+}
+
 INLINE void process_exited(struct task_struct *task)
 {
-    // Counted down before the tracepoint (kernel/exit.c), so 0 means that the last thread is going.
-    if (BPF_CORE_READ(task, signal, live.counter) != 0)
+    struct signal_struct *signal = BPF_CORE_READ(task, signal);
+    if (BPF_CORE_READ(signal, live.counter) != 0)
         return;
     struct wire_process_procexit event = {};
     header_fill(&event.header, task, WIRE_PROCESS_PROCEXIT, sizeof(event));
+    if (process_was_reported(signal, &event.header))
+        return;
     event.status = BPF_CORE_READ(task, exit_code);
     ring_write(&event, sizeof(event), wake_procexit);
 }

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <pthread.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -457,4 +458,59 @@ Test(process_fields, capabilities)
     alert = agent_wait_alert(agent, "exec", "proc.exepath", all, NULL);
     cr_expect(strstr(alert_field(alert, "thread.cap_effective"), "CAP_SYS_ADMIN"));
     cr_expect_eq(strncmp(alert_field(alert, "thread.cap_permitted"), "CAP_CHOWN ", 10), 0);
+}
+
+// --- Threads that end together ---
+
+static void *end_together(void *barrier)
+{
+    pthread_barrier_wait(barrier);
+    syscall(SYS_exit, 0);
+    return NULL;
+}
+
+static int end_by_threads(const void *unused)
+{
+    pthread_barrier_t barrier;
+    pthread_t thread;
+    pthread_barrier_init(&barrier, NULL, 2);
+    if (pthread_create(&thread, NULL, end_together, &barrier))
+        return 2;
+    end_together(&barrier);
+    return 3;
+}
+
+// Both can find that none is left, but the process ends once.
+Test(process_fields, threads_that_end_at_the_same_instant)
+{
+    enum { COUNT = 300 };
+    _cleanup_agent_ struct agent *agent =
+        agent_start(format_text("- rule: exit\n"
+                                "  desc: d\n"
+                                "  condition: evt.type = procexit and proc.ppid = %d and proc.name != last\n"
+                                "  output: \"%%proc.pid %%evt.num\"\n"
+                                "  priority: NOTICE\n"
+                                "- rule: last\n"
+                                "  desc: d\n"
+                                "  condition: evt.type = execve and proc.exepath startswith \"%s/\"\n"
+                                "  output: o\n"
+                                "  priority: NOTICE\n",
+                                getpid(), test_dir()),
+                    NULL);
+    pid_t pids[COUNT];
+    for (int i = 0; i < COUNT; i++) {
+        pids[i] = fork();
+        cr_assert_geq(pids[i], 0);
+        if (pids[i] == 0)
+            _exit(end_by_threads(NULL));
+        cr_assert_eq(wait_for_exit(pids[i]), 0);
+    }
+    // The ring keeps the order.
+    cr_assert_eq(run_program(actor_copy("last"), NULL), 0);
+    agent_wait_count(agent, "last", 1);
+    for (int i = 0; i < COUNT; i++) {
+        size_t ends = agent_count_alerts(agent, "exit", "proc.pid", format_text("%d", pids[i]), NULL);
+        cr_expect_eq(ends, 1, "process %d of %d has ended %zu times", i, COUNT, ends);
+    }
+    cr_expect_eq(agent_count_alerts(agent, "exit", NULL), COUNT);
 }
