@@ -41,8 +41,8 @@ struct demand {
     bool failed_changes[EVENT_TYPES_MAX];
     struct demand_path *changed_paths; // owned; of all these types
     size_t changed_paths_count;
-    // The event types' own fields that some condition or output reads. What costs extra to learn and nobody
-    // reads need not be learnt.
+    // The fields that some condition or output reads. What costs extra to learn and nobody reads need not be
+    // learnt.
     const struct field *reads[DEMAND_READS_MAX];
     size_t reads_count;
     bool reads_all; // more than fit
@@ -63,6 +63,7 @@ void demand_add_changes(struct demand *demand, const struct demand *other);
 const char *demand_path_anchor(const char *text, size_t length, bool prefix, size_t *ret_length);
 // Adds a field once.
 void demand_add_read(struct demand *demand, const struct field *field);
+// Whether a field is read, by its name or as one of all arguments (evt.args).
 bool demand_reads(const struct demand *demand, const struct field *field);
 // Adds a clue; sets any_clue of the type where there is no room.
 void demand_add_clue(struct demand *demand, const struct demand_clue *clue);

@@ -12,6 +12,7 @@
 struct container;
 struct event;
 struct process;
+struct text;
 
 enum field_type {
     FIELD_STRING,
@@ -45,13 +46,14 @@ struct value {
 enum field_arg_kind {
     FIELD_ARG_NONE,
     FIELD_ARG_INDEX, // proc.aname[2]: an optional index
-    FIELD_ARG_KEY,   // proc.env[HOME]: a required key
+    FIELD_ARG_KEY,   // evt.arg[name]: a required key
+    FIELD_ARG_NAME,  // proc.env[HOME]: an optional key
 };
 
 struct field_arg {
     bool set;
     uint32_t index;  // FIELD_ARG_INDEX
-    const char *key; // FIELD_ARG_KEY
+    const char *key; // FIELD_ARG_KEY, FIELD_ARG_NAME
 };
 
 // Reads a field of an event. `nth` counts from 0 and is above 0 only for fields with `many`. Returns false
@@ -119,6 +121,9 @@ bool value_set_bytes(struct value *ret_value, const char *data, size_t length);
 bool value_set_int(struct value *ret_value, int64_t number);
 bool value_set_uint(struct value *ret_value, uint64_t number);
 bool value_set_bool(struct value *ret_value, bool truth);
+
+// A value as text, as outputs and `tolower`-like consumers see it. Control characters are escaped.
+void value_render(const struct value *value, struct text *text);
 
 // The name of a field type as people see it: "string", "int", …
 const char *field_type_name(enum field_type type);

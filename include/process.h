@@ -10,6 +10,30 @@
 
 #define LOGINUID_NONE UINT32_MAX
 
+// The numbers of a process, its group and its session; 0: not known. The virtual ones are as its own pid
+// namespace counts, where those of a group or session from outside are 0.
+struct process_ids {
+    uint64_t pidns_start_ns; // CLOCK_BOOTTIME when the first process of its pid namespace started
+    pid_t sid, pgid;
+    pid_t vpid, vsid, vpgid;
+};
+
+enum process_exe_flags {
+    PROCESS_EXE_MEMFD = 1 << 0, // a file in memory; told wherever exepath is
+    PROCESS_EXE_INODE = 1 << 1, // the inode's number and times are known
+    PROCESS_EXE_LAYER = 1 << 2, // what is below is known
+    PROCESS_EXE_UPPER = 1 << 3,
+    PROCESS_EXE_LOWER = 1 << 4,
+    PROCESS_EXE_WRITABLE = 1 << 5,
+};
+
+// The file that runs.
+struct process_exe {
+    unsigned flags;
+    uint64_t ino;
+    uint64_t ctime_ns, mtime_ns; // since the Unix epoch
+};
+
 struct process {
     pid_t pid;
     uint64_t start_time_ns; // CLOCK_BOOTTIME; from /proc only as exact as a clock tick
@@ -21,7 +45,9 @@ struct process {
     bool exited;
     char name[16]; // comm, as at exec
     char *exepath; // the file that runs; NULL where not known (a kernel thread)
-    char *args;    // argv joined by NUL bytes, each with its NUL; NULL where not known
+    struct process_exe exe;
+    struct process_ids ids;
+    char *args; // argv joined by NUL bytes, each with its NUL; NULL where not known
     size_t args_size;
     const struct container *container; // NULL: not in a container, or not known
 };

@@ -148,6 +148,3 @@ void rule_output_render(const struct rule_output *output, const struct event *ev
 typedef void (*rule_output_field_fn)(const char *key, const struct value *value, void *context);
 void rule_output_visit(const struct rule_output *output, const struct event *event,
                        rule_output_field_fn visit, void *context);
-
-// A value as text, as outputs and `tolower`-like consumers see it. Control characters are escaped.
-void value_render(const struct value *value, struct text *text);

@@ -127,10 +127,51 @@ typedef struct {
     u64 bits[0]; // its one member has had two names; the set is 64 bits long
 } kernel_cap_t;
 
+struct group_info {
+    int ngroups;
+    kgid_t gid[0]; // sorted
+};
+
+struct uid_gid_extent {
+    u32 first;
+    u32 lower_first;
+    u32 count;
+};
+
+struct uid_gid_map {
+    u32 nr_extents;
+    struct uid_gid_extent extent[5];
+};
+
+struct user_namespace {
+    struct uid_gid_map uid_map;
+    struct uid_gid_map gid_map;
+    int level;
+};
+
 struct cred {
     kuid_t euid;
     kgid_t egid;
+    kuid_t fsuid;
+    kgid_t fsgid;
     kernel_cap_t cap_inheritable;
+    kernel_cap_t cap_effective;
+    struct user_namespace *user_ns;
+    struct group_info *group_info;
+};
+
+struct pid_namespace {
+    struct task_struct *child_reaper;
+};
+
+struct upid {
+    int nr;
+    struct pid_namespace *ns;
+};
+
+struct pid {
+    unsigned int level;
+    struct upid numbers[0]; // level + 1 of them, from the initial namespace down
 };
 
 struct tty_driver {
@@ -145,6 +186,9 @@ struct tty_struct {
 
 struct signal_struct {
     atomic_t live;
+    int nr_threads;
+    struct pid *pids[4]; // by enum pid_type: thread, process, group, session
+    unsigned long long sum_sched_runtime;
     struct tty_struct *tty;
 };
 
@@ -160,6 +204,7 @@ struct thread_info {
 
 struct mm_struct {
     unsigned long arg_start, arg_end;
+    unsigned long env_start, env_end;
     struct file *exe_file;
 };
 
@@ -233,14 +278,41 @@ struct qstr {
 
 struct super_block {
     u32 s_dev;
+    unsigned long s_flags;
     unsigned long s_magic;
+};
+
+struct timespec64 {
+    __s64 tv_sec;
+    long tv_nsec;
 };
 
 struct inode {
     umode_t i_mode;
+    kuid_t i_uid;
+    kgid_t i_gid;
+    unsigned int i_flags;
     struct super_block *i_sb;
     unsigned long i_ino;
     void *i_private;
+};
+
+// Times were i_ctime and i_mtime up to 6.5 and 6.6, then with two underscores, and in two parts since 6.11.
+struct inode___whole {
+    struct timespec64 i_ctime;
+    struct timespec64 i_mtime;
+};
+
+struct inode___private {
+    struct timespec64 __i_ctime;
+    struct timespec64 __i_mtime;
+};
+
+struct inode___parts {
+    __s64 i_ctime_sec;
+    __s64 i_mtime_sec;
+    u32 i_ctime_nsec;
+    u32 i_mtime_nsec;
 };
 
 union shortname_store {

@@ -17,14 +17,18 @@ static const char *const not_in_btf[] = {"syscall_enter_context", "syscall_exit_
 // Types that only newer kernels have; what is in them is compared where they are.
 static const char *const newer[] = {"shortname_store"};
 
-// Members that go by one name on some kernels and by another on the rest: just one of the two is there.
+// Members that have had several names: just one of them is there.
+enum { NAMES = 3 };
 static const struct {
     const char *type;
-    const char *one;
-    const char *other;
+    const char *names[NAMES];
 } alternatives[] = {
-    {"kernfs_node", "parent", "__parent"},
-    {"dentry", "d_shortname", "d_iname"},
+    {"kernfs_node", {"parent", "__parent"}},
+    {"dentry", {"d_shortname", "d_iname"}},
+    {"inode", {"i_ctime", "__i_ctime", "i_ctime_sec"}},
+    {"inode", {"i_mtime", "__i_mtime", "i_mtime_sec"}},
+    {"inode", {"i_ctime", "__i_ctime", "i_ctime_nsec"}},
+    {"inode", {"i_mtime", "__i_mtime", "i_mtime_nsec"}},
 };
 
 static bool has_member(const struct btf *btf, const struct btf_type *type, const char *name)
@@ -50,18 +54,23 @@ static bool is_listed(const char *name, const char *const *list, size_t count)
     return false;
 }
 
-// The other name of a member that has two, or NULL.
-static const char *other_name(const char *type, const char *member)
+// The names of a member that has several, or NULL.
+static const char *const *all_names(const char *type, const char *member)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(alternatives); i++) {
-        if (strcmp(alternatives[i].type, type) != 0)
-            continue;
-        if (strcmp(alternatives[i].one, member) == 0)
-            return alternatives[i].other;
-        if (strcmp(alternatives[i].other, member) == 0)
-            return alternatives[i].one;
-    }
+    for (size_t i = 0; i < ARRAY_SIZE(alternatives); i++)
+        for (size_t k = 0; k < NAMES; k++)
+            if (strcmp(alternatives[i].type, type) == 0 && alternatives[i].names[k] &&
+                strcmp(alternatives[i].names[k], member) == 0)
+                return alternatives[i].names;
     return NULL;
+}
+
+static size_t count_members(const struct btf *btf, const struct btf_type *type, const char *const *names)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < NAMES && names[i]; i++)
+        count += has_member(btf, type, names[i]);
+    return count;
 }
 
 static size_t check_type(const struct btf *ours, const struct btf_type *type, const struct btf *kernel)
@@ -83,10 +92,10 @@ static size_t check_type(const struct btf *ours, const struct btf_type *type, co
         const char *member = btf__name_by_offset(ours, btf_members(type)[i].name_off);
         if (!member[0])
             continue;
-        const char *other = other_name(name, member);
-        bool found = has_member(kernel, real, member);
-        cr_expect(other ? found != has_member(kernel, real, other) : found, "this kernel has no %s.%s", name,
-                  member);
+        const char *const one[NAMES] = {member};
+        const char *const *names = all_names(name, member);
+        cr_expect_eq(count_members(kernel, real, names ? names : one), 1, "this kernel has no %s.%s", name,
+                     member);
     }
     return btf_vlen(type);
 }

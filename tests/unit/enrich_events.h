@@ -10,7 +10,38 @@
 #define SECOND 1000000000ULL
 #define EPOCH_NS 1700000000000000000ULL // wall clock time of boot
 
-static const struct event_type test_types[] = {{.name = "clone"}, {.name = "execve"}, {.name = "procexit"}};
+static bool test_get_pid(const struct event *event, const struct field_arg *arg, size_t nth,
+                         struct value *ret_value)
+{
+    return value_set_int(ret_value, ((const struct wire_process_session *)event->wire)->pid);
+}
+
+static bool test_get_missing(const struct event *event, const struct field_arg *arg, size_t nth,
+                             struct value *ret_value)
+{
+    return false;
+}
+
+static bool test_get_path(const struct event *event, const struct field_arg *arg, size_t nth,
+                          struct value *ret_value)
+{
+    return value_set_string(ret_value, "/a b");
+}
+
+static const struct field session_fields[] = {
+    {.name = "evt.rawres", .type = FIELD_INT, .help = "what it returned", .get = test_get_pid},
+    {.name = "evt.arg.pid", .type = FIELD_INT, .help = "who is moved", .get = test_get_pid},
+    {.name = "evt.arg.path", .type = FIELD_STRING, .help = "a text", .get = test_get_path},
+    {.name = "evt.arg.gone", .type = FIELD_INT, .help = "never there", .get = test_get_missing},
+};
+
+static const struct event_type test_types[] = {
+    {.name = "clone"},
+    {.name = "execve"},
+    {.name = "procexit"},
+    {.name = "setsid"},
+    {.name = "setpgid", .fields = session_fields, .fields_count = 4},
+};
 static const struct event_type other_types[] = {{.name = "openat"}};
 
 struct stage {
@@ -24,7 +55,7 @@ struct stage {
 
 static inline void stage_start(struct stage *stage, size_t processes_max)
 {
-    cr_assert_eq(event_type_register("process", test_types, 3), 0);
+    cr_assert_eq(event_type_register("process", test_types, 5), 0);
     cr_assert_eq(event_type_register("file", other_types, 1), 0);
     tree_make(stage->root);
     snprintf(stage->proc, sizeof(stage->proc), "%s/proc", stage->root);
@@ -55,7 +86,11 @@ static inline void stage_proc(struct stage *stage, int pid, int ppid, const char
     snprintf(file, sizeof(file), "/proc/%d/status", pid);
     snprintf(text, sizeof(text), "Name:\t%s\nUid:\t1000\t1001\t1000\t1000\nGid:\t2000\t2001\t2000\t2000\n",
              name);
+    snprintf(text + strlen(text), sizeof(text) - strlen(text),
+             "NStgid:\t%d\t7\nNSpid:\t%d\t7\nNSpgid:\t%d\t5\nNSsid:\t%d\t0\n", pid, pid, pid - 1, pid - 2);
     tree_write(stage->root, file, text);
+    snprintf(file, sizeof(file), "/proc/%d/environ", pid);
+    tree_write_bytes(stage->root, file, "HOME=/root\0A=b c\0HOME=/second", 30);
     snprintf(file, sizeof(file), "/proc/%d/cmdline", pid);
     tree_write_bytes(stage->root, file, args, args_size);
     snprintf(file, sizeof(file), "/proc/%d/exe", pid);
@@ -138,6 +173,13 @@ struct exec {
     size_t args_size;
     const char *cgroup;
     size_t cgroup_size;
+    const char *cwd;
+    size_t cwd_size;
+    const char *env;
+    size_t env_size;
+    uint8_t exe_flags;
+    uint64_t exe_ino, exe_ctime_ns, exe_mtime_ns;
+    struct wire_process_ids ids;
 };
 
 #define PART(name, text) .name = (text), .name##_size = sizeof(text)
@@ -147,7 +189,7 @@ static inline struct wire_process_execve *stage_exec_record(struct stage *stage,
 {
     static const char filename[] = "program";
     size_t size = sizeof(struct wire_process_execve) + sizeof(filename) + exec.exe_size + exec.args_size +
-                  exec.cgroup_size;
+                  exec.cgroup_size + exec.cwd_size + exec.env_size;
     cr_assert_leq(size, sizeof(stage->record));
     struct wire_process_execve *wire =
         (struct wire_process_execve *)stage_record(stage, WIRE_PROCESS_EXECVE, size, who, time_ns);
@@ -159,6 +201,14 @@ static inline struct wire_process_execve *stage_exec_record(struct stage *stage,
     wire->exe_size = (uint16_t)exec.exe_size;
     wire->args_size = (uint16_t)exec.args_size;
     wire->cgroup_size = (uint16_t)exec.cgroup_size;
+    wire->cwd_size = (uint16_t)exec.cwd_size;
+    wire->has_cwd = exec.cwd != NULL;
+    wire->env_size = (uint16_t)exec.env_size;
+    wire->exe_flags = exec.exe_flags;
+    wire->exe_ino = exec.exe_ino;
+    wire->exe_ctime_ns = exec.exe_ctime_ns;
+    wire->exe_mtime_ns = exec.exe_mtime_ns;
+    wire->ids = exec.ids;
     char *to = (char *)(wire + 1);
     to = mempcpy(to, filename, sizeof(filename));
     if (exec.exe_size)
@@ -166,7 +216,11 @@ static inline struct wire_process_execve *stage_exec_record(struct stage *stage,
     if (exec.args_size)
         to = mempcpy(to, exec.args, exec.args_size);
     if (exec.cgroup_size)
-        memcpy(to, exec.cgroup, exec.cgroup_size);
+        to = mempcpy(to, exec.cgroup, exec.cgroup_size);
+    if (exec.cwd_size)
+        to = mempcpy(to, exec.cwd, exec.cwd_size);
+    if (exec.env_size)
+        memcpy(to, exec.env, exec.env_size);
     return wire;
 }
 
@@ -180,6 +234,17 @@ static inline struct process *stage_exec(struct stage *stage, struct who who, st
 static inline struct process *stage_exit(struct stage *stage, struct who who, uint64_t time_ns)
 {
     stage_record(stage, WIRE_PROCESS_PROCEXIT, sizeof(struct wire_process_procexit), who, time_ns);
+    return stage_enrich(stage);
+}
+
+static inline struct process *stage_session(struct stage *stage, uint16_t type, struct who who,
+                                            struct wire_process_ids ids, int pid, int pgid, uint64_t time_ns)
+{
+    struct wire_process_session *wire =
+        (struct wire_process_session *)stage_record(stage, type, sizeof(*wire), who, time_ns);
+    wire->ids = ids;
+    wire->pid = pid;
+    wire->pgid = pgid;
     return stage_enrich(stage);
 }
 

@@ -30,6 +30,12 @@ Test(enrich_users, names_of_ids)
     cr_assert_null(users_user(&users, UINT32_MAX, 1));
     cr_assert_str_eq(users_group(&users, 998, 1), "docker");
     cr_assert_null(users_group(&users, 33, 1));
+    cr_assert_str_eq(users_home(&users, 0, 1), "/root");
+    cr_assert_str_eq(users_shell(&users, 0, 1), "/bin/sh");
+    cr_assert_str_eq(users_shell(&users, 33, 1), "/bin/false");
+    cr_assert_null(users_home(&users, 1000, 1));
+    cr_assert_null(users_shell(&users, 1000, 1));
+    cr_assert_null(users_home(&users, 5, 1));
     users_free(&users);
     tree_remove(root);
 }

@@ -271,3 +271,25 @@ Test(rule_demand, data_of_little_interest, .init = register_sockets)
         demand_free(&demand);
     }
 }
+
+// What costs extra to learn is learnt only where a condition or an output reads it.
+Test(rule_demand, fields_that_are_read, .init = fixture_register)
+{
+    _cleanup_loaded_ struct loaded loaded = fixture_load(
+        "- {rule: A, desc: d, priority: info, output: \"%user.name\", condition: 'proc.env[HOME] = /'}\n"
+        "- {rule: B, desc: d, priority: info, output: o, enabled: false, condition: proc.tty > 0}\n");
+    fixture_expect_loaded(&loaded);
+    struct demand demand = {0};
+    rule_set_demand(loaded.set, &demand);
+    cr_expect(demand_reads(&demand, field_find_any("proc.env", 8)));
+    cr_expect(demand_reads(&demand, field_find_any("user.name", 9)));
+    cr_expect_not(demand_reads(&demand, field_find_any("proc.tty", 8)));
+
+    static const struct field whole = {.name = "evt.args"}, one = {.name = "evt.arg.name"},
+                              other = {.name = "evt.rawres"};
+    cr_expect_not(demand_reads(&demand, &one));
+    demand_add_read(&demand, &whole);
+    cr_expect(demand_reads(&demand, &one));
+    cr_expect_not(demand_reads(&demand, &other));
+    demand_free(&demand);
+}

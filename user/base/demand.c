@@ -67,10 +67,21 @@ const char *demand_path_anchor(const char *text, size_t length, bool prefix, siz
     return text + begin;
 }
 
+// Fields that are put together of an event's arguments (evt.args) read all of those.
+static bool reads_arguments(const struct field *field)
+{
+    static const char *const names[] = {"evt.args", "evt.arg", "evt.info"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcmp(field->name, names[i]) == 0)
+            return true;
+    return false;
+}
+
 bool demand_reads(const struct demand *demand, const struct field *field)
 {
+    bool is_argument = strncmp(field->name, "evt.arg.", 8) == 0;
     for (size_t i = 0; i < demand->reads_count; i++)
-        if (demand->reads[i] == field)
+        if (demand->reads[i] == field || (is_argument && reads_arguments(demand->reads[i])))
             return true;
     return demand->reads_all;
 }

@@ -1,5 +1,4 @@
 #include "base/cleanup.h"
-#include "base/path.h"
 #include "base/series.h"
 #include "enrich_private.h"
 #include "wire/process.h"
@@ -78,12 +77,15 @@ int enrich_new(const struct enrich_options *options, struct enrich **ret_enrich)
                                                                                    : CONTAINERS_DEFAULT);
     if (!enrich->containers)
         return -ENOMEM;
+    enrich_learn_init();
     users_init(&enrich->users, enrich->host_root);
     enrich->proc_root = "/proc";
     hostname_read(enrich);
     enrich->clone = own_type("clone");
     enrich->execve = own_type("execve");
     enrich->procexit = own_type("procexit");
+    enrich->setsid = own_type("setsid");
+    enrich->setpgid = own_type("setpgid");
     enrich->fallback.refs = 1;
     active = enrich;
     *ret_enrich = TAKE_PTR(enrich);
@@ -109,13 +111,15 @@ void enrich_free(struct enrich **enrich)
         containers_free(gone->containers);
     users_free(&gone->users);
     blob_unref(gone->fallback.cmdline);
+    blob_unref(gone->fallback.env);
+    blob_unref(gone->fallback.env_text);
+    blob_unref(gone->fallback.cwd);
     free(gone->host_root);
     free(gone->proc);
     free(gone);
 }
 
-// What the header alone tells.
-static void fill_from_header(struct process_entry *entry, const struct wire_header *header)
+void enrich_fill(struct process_entry *entry, const struct wire_header *header)
 {
     char name[WIRE_COMM_LEN + 1];
     memcpy(name, header->comm, WIRE_COMM_LEN);
@@ -126,14 +130,28 @@ static void fill_from_header(struct process_entry *entry, const struct wire_head
     entry->cgroup_id = header->cgroup_id;
 }
 
-// A process of which nothing but the record is known.
-static struct process_entry *add_stub(struct enrich *enrich, const struct wire_header *header)
+struct process_entry *enrich_add_stub(struct enrich *enrich, const struct wire_header *header)
 {
     struct process_entry *entry =
         process_table_add(&enrich->table, (pid_t)header->pid, header->start_time_ns, NULL);
     if (entry)
-        fill_from_header(entry, header);
+        enrich_fill(entry, header);
     return entry;
+}
+
+void enrich_set_ids(struct process_entry *entry, const struct wire_process_ids *wire)
+{
+    // Whether they were looked for at all.
+    if (wire->vpid == 0)
+        return;
+    entry->process.ids = (struct process_ids){
+        .pidns_start_ns = wire->pidns_start_ns,
+        .sid = (pid_t)wire->sid,
+        .pgid = (pid_t)wire->pgid,
+        .vpid = (pid_t)wire->vpid,
+        .vsid = (pid_t)wire->vsid,
+        .vpgid = (pid_t)wire->vpgid,
+    };
 }
 
 // A record from another cgroup than before: the process was moved, perhaps into a container.
@@ -166,7 +184,7 @@ static struct process_entry *on_clone(struct enrich *enrich, const struct wire_p
             struct wire_header forker = *header;
             forker.pid = wire->parent_pid;
             forker.start_time_ns = wire->parent_start_time_ns;
-            parent = add_stub(enrich, &forker);
+            parent = enrich_add_stub(enrich, &forker);
         }
     }
 
@@ -175,6 +193,7 @@ static struct process_entry *on_clone(struct enrich *enrich, const struct wire_p
     if (entry) {
         if (parent)
             process_table_link(&enrich->table, entry, parent);
+        enrich_set_ids(entry, &wire->ids);
         return entry;
     }
     entry = process_table_add(&enrich->table, (pid_t)header->pid, header->start_time_ns, parent);
@@ -182,9 +201,10 @@ static struct process_entry *on_clone(struct enrich *enrich, const struct wire_p
         return NULL;
     // Who forks may have given itself another name since its exec (container runtimes do), which the child
     // has.
-    fill_from_header(entry, header);
+    enrich_fill(entry, header);
     entry->process.ppid = (pid_t)wire->parent_pid;
     entry->process.loginuid = wire->loginuid;
+    enrich_set_ids(entry, &wire->ids);
     return entry;
 }
 
@@ -193,79 +213,28 @@ static struct process_entry *on_other(struct enrich *enrich, const struct wire_h
     struct process_entry *entry =
         enrich_find_or_learn(enrich, (pid_t)header->pid, header->start_time_ns, header->time_ns);
     if (!entry)
-        entry = add_stub(enrich, header);
+        entry = enrich_add_stub(enrich, header);
     return entry;
 }
 
-// The variable parts of an execve record.
-struct exec_parts {
-    const char *exe, *args, *cgroup;
-};
-
-// False where they would not fit into the record.
-static bool exec_parts_of(const struct wire_process_execve *wire, struct exec_parts *ret_parts)
+// setsid() and setpgid(): the caller's numbers, and those of a child that it has moved.
+static struct process_entry *on_session(struct enrich *enrich, const struct wire_process_session *wire)
 {
-    size_t parts = (size_t)wire->filename_size + wire->exe_size + wire->args_size + wire->cgroup_size;
-    if (wire->header.size < sizeof(*wire) || wire->header.size - sizeof(*wire) < parts)
-        return false;
-    ret_parts->exe = (const char *)(wire + 1) + wire->filename_size;
-    ret_parts->args = ret_parts->exe + wire->exe_size;
-    ret_parts->cgroup = ret_parts->args + wire->args_size;
-    return true;
-}
-
-static void exec_set_args(struct enrich *enrich, struct process_entry *entry,
-                          const struct wire_process_execve *wire, const struct exec_parts *parts)
-{
-    if (wire->args_size > 0) {
-        process_entry_set_args(entry, parts->args, wire->args_size);
-        return;
-    }
-    // The arguments were not in memory when the kernel side looked; by now they are.
-    const struct proc_info *proc = enrich->proc;
-    bool same = proc_read(enrich->proc_root, entry->process.pid, enrich->proc) == 0 &&
-                process_table_same_tick(&enrich->table, proc->start_time_ns, wire->header.start_time_ns);
-    process_entry_set_args(entry, proc->args, same ? proc->args_size : 0);
-}
-
-static struct process_entry *on_execve(struct enrich *enrich, const struct wire_process_execve *wire)
-{
-    const struct wire_header *header = &wire->header;
-    struct exec_parts parts;
-    if (!exec_parts_of(wire, &parts))
-        return on_other(enrich, header);
-
-    // The record says all that /proc would.
-    struct process_entry *entry = enrich_find(enrich, (pid_t)header->pid, header->start_time_ns);
-    if (!entry)
-        entry = add_stub(enrich, header);
+    struct process_entry *entry = on_other(enrich, &wire->call.header);
     if (!entry)
         return NULL;
-    fill_from_header(entry, header);
-    entry->process.loginuid = wire->loginuid;
-    entry->process.tty = wire->tty;
-
-    // A path of which the front is missing is worse than none. The asked-for name may leave its room to it.
-    char exepath[WIRE_PROCESS_FILENAME_MAX + WIRE_PROCESS_PATH_MAX + 1];
-    bool whole = wire->exe_size > 0 && !wire->exe_truncated;
-    int length = whole ? path_decode(parts.exe, wire->exe_size, exepath, sizeof(exepath)) : 0;
-    process_entry_set_exepath(entry, exepath, length > 0 ? (size_t)length : 0);
-    exec_set_args(enrich, entry, wire, &parts);
-    if (wire->cgroup_size > 0) {
-        struct container_id id;
-        bool found = container_id_from_names(parts.cgroup, wire->cgroup_size, &id);
-        process_entry_set_container(entry,
-                                    found ? containers_get(enrich->containers, &id, header->time_ns) : NULL);
-    }
-
-    if (!entry->process.parent && wire->parent_pid) {
-        // Held, because learning the parent may push out other entries.
-        enrich->current = process_entry_ref(entry);
-        struct process_entry *parent = enrich_find_or_learn(enrich, (pid_t)wire->parent_pid,
-                                                            wire->parent_start_time_ns, header->time_ns);
-        entry->process.ppid = (pid_t)wire->parent_pid;
-        if (parent)
-            process_table_link(&enrich->table, entry, parent);
+    enrich_set_ids(entry, &wire->ids);
+    // Only in our own namespace does the caller's argument tell which process that was. Elsewhere, as shells
+    // do, the child mostly moves itself as well.
+    bool same_namespace = wire->ids.vpid == wire->call.header.pid;
+    bool other = wire->call.header.type == WIRE_PROCESS_SETPGID && wire->call.result == 0 && wire->pid > 0 &&
+                 (uint32_t)wire->pid != wire->call.header.pid;
+    struct process_entry *moved =
+        other && same_namespace ? process_table_find(&enrich->table, wire->pid) : NULL;
+    if (moved) {
+        pid_t pgid = wire->pgid ? wire->pgid : wire->pid;
+        moved->process.ids.pgid = pgid;
+        moved->process.ids.vpgid = pgid;
     }
     return entry;
 }
@@ -280,11 +249,15 @@ static bool event_is(const struct event *event, const struct event_type *type, u
 static struct process_entry *entry_for(struct enrich *enrich, const struct event *event)
 {
     const struct wire_header *header = event->wire;
+    struct process_entry *entry = NULL;
     if (event_is(event, enrich->clone, WIRE_PROCESS_CLONE, sizeof(struct wire_process_clone)))
         return on_clone(enrich, (const struct wire_process_clone *)header);
     if (event_is(event, enrich->execve, WIRE_PROCESS_EXECVE, sizeof(struct wire_process_execve)))
-        return on_execve(enrich, (const struct wire_process_execve *)header);
-    return on_other(enrich, header);
+        entry = enrich_exec(enrich, (const struct wire_process_execve *)header);
+    if (event_is(event, enrich->setsid, WIRE_PROCESS_SETSID, sizeof(struct wire_process_session)) ||
+        event_is(event, enrich->setpgid, WIRE_PROCESS_SETPGID, sizeof(struct wire_process_session)))
+        return on_session(enrich, (const struct wire_process_session *)header);
+    return entry ? entry : on_other(enrich, header);
 }
 
 void enrich_event(struct enrich *enrich, struct event *event)
@@ -298,7 +271,10 @@ void enrich_event(struct enrich *enrich, struct event *event)
         entry->process.start_time_ns = header->start_time_ns;
         entry->process.loginuid = LOGINUID_NONE;
         entry->process.exited = false;
-        fill_from_header(entry, header);
+        entry->process.ids = (struct process_ids){};
+        process_entry_forget_program(entry);
+        process_entry_set_cwd(entry, NULL, 0);
+        enrich_fill(entry, header);
     }
     if (!enrich->current)
         enrich->current = process_entry_ref(entry);

@@ -6,6 +6,7 @@
 #include "proc_scan.h"
 #include "process_table.h"
 #include "users.h"
+#include "wire/process.h"
 
 struct enrich {
     struct process_table table;
@@ -14,14 +15,25 @@ struct enrich {
     char *host_root;
     const char *proc_root; // "/proc"; tests have their own
     char hostname[256];
-    const struct event_type *clone, *execve, *procexit; // NULL where the source is not there
-    struct proc_info *proc;                             // room for one reading
-    struct process_entry *current;                      // held while the event is handled
-    struct process_entry fallback;                      // stands in when memory is short
+    // Of the source `process`; NULL where it is not there.
+    const struct event_type *clone, *execve, *procexit, *setsid, *setpgid;
+    struct proc_info *proc;        // room for one reading
+    struct process_entry *current; // held while the event is handled
+    struct process_entry fallback; // stands in when memory is short
 };
 
 // The one that was made last and not freed, or NULL. Field getters are given the event alone.
 struct enrich *enrich_active(void);
+
+// Takes over what the header alone tells.
+void enrich_fill(struct process_entry *entry, const struct wire_header *header);
+// A process of which nothing but the record is known.
+struct process_entry *enrich_add_stub(struct enrich *enrich, const struct wire_header *header);
+// Takes over the numbers, where the record has them.
+void enrich_set_ids(struct process_entry *entry, const struct wire_process_ids *wire);
+
+// exec.c. NULL where memory is short, or for a record that does not hold together.
+struct process_entry *enrich_exec(struct enrich *enrich, const struct wire_process_execve *wire);
 
 // learn.c. What these return stays valid until the next entry is added, unless it is held.
 
@@ -35,4 +47,19 @@ struct process_entry *enrich_find_or_learn(struct enrich *enrich, pid_t pid, uin
 const struct container *enrich_container_of(struct enrich *enrich, const char *text, size_t size,
                                             uint64_t now_ns);
 
+void enrich_learn_init(void);
+// Counts an environment that was longer than is kept.
+void enrich_env_truncated(void);
+// Takes from /proc what no record has told of a process that still runs, once per program.
+enum process_ask { ASK_IDS = 1 << 0, ASK_EXE = 1 << 1, ASK_ENV = 1 << 2 };
+void enrich_ask_proc(struct enrich *enrich, struct process_entry *entry, enum process_ask what);
+// The number of the event's thread as its own pid namespace counts; 0: unknown.
+pid_t enrich_vtid(struct enrich *enrich, const struct event *event);
+// Where the process of this event is by now, or was as far as is known; with a slash at its end. NULL:
+// unknown.
+const struct blob *enrich_cwd(struct enrich *enrich, const struct event *event);
+
+int enrich_register_event_fields(void);   // fields_event.c
 int enrich_register_process_fields(void); // fields_process.c
+int enrich_register_program_fields(void); // fields_program.c
+int enrich_register_session_fields(void); // fields_session.c

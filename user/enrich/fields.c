@@ -1,71 +1,8 @@
+#include "fields.h"
 #include "base/cleanup.h"
 #include "enrich_private.h"
 
-#include <stdio.h>
 #include <string.h>
-
-// All getters share one signature; most need no argument and have one value.
-#define GETTER(name)                                                                     \
-    static bool name(const struct event *event, const struct field_arg *arg, size_t nth, \
-                     struct value *ret_value)
-
-// --- evt ---
-
-GETTER(get_evt_num)
-{
-    return nth == 0 && value_set_uint(ret_value, event->num);
-}
-
-GETTER(get_evt_time)
-{
-    if (nth > 0)
-        return false;
-    ret_value->type = FIELD_TIME;
-    ret_value->u = event->time_ns;
-    return true;
-}
-
-GETTER(get_evt_type)
-{
-    return nth == 0 && value_set_string(ret_value, event->type->name);
-}
-
-GETTER(get_evt_dir)
-{
-    return nth == 0 && value_set_string(ret_value, "<");
-}
-
-GETTER(get_evt_source)
-{
-    return nth == 0 && value_set_string(ret_value, "syscall");
-}
-
-GETTER(get_evt_hostname)
-{
-    const struct enrich *enrich = enrich_active();
-    return nth == 0 && enrich && value_set_string(ret_value, enrich->hostname);
-}
-
-static const struct field evt_fields[] = {
-    {.name = "evt.num",
-     .type = FIELD_UINT,
-     .help = "Number of the event, counted from the agent's start",
-     .get = get_evt_num},
-    {.name = "evt.time", .type = FIELD_TIME, .help = "When it happened", .get = get_evt_time},
-    {.name = "evt.type",
-     .type = FIELD_STRING,
-     .help = "Name of the event, which for a system call is its name",
-     .get = get_evt_type},
-    {.name = "evt.dir",
-     .type = FIELD_STRING,
-     .help = "Always `<`: events are seen when they are complete; older rules ask for it",
-     .get = get_evt_dir},
-    {.name = "evt.source",
-     .type = FIELD_STRING,
-     .help = "Always `syscall`, the source that rules name",
-     .get = get_evt_source},
-    {.name = "evt.hostname", .type = FIELD_STRING, .help = "Name of the node", .get = get_evt_hostname},
-};
 
 // --- user, group ---
 
@@ -83,6 +20,21 @@ static const char *user_name(const struct event *event, uint32_t uid)
 static bool user_name_of(const struct event *event, uint32_t uid, struct value *ret_value)
 {
     return value_set_string(ret_value, user_name(event, uid));
+}
+
+GETTER(get_user_home)
+{
+    struct enrich *enrich = enrich_active();
+    return nth == 0 && event->process && enrich &&
+           value_set_string(ret_value, users_home(&enrich->users, event->process->uid, event->wire->time_ns));
+}
+
+GETTER(get_user_shell)
+{
+    struct enrich *enrich = enrich_active();
+    return nth == 0 && event->process && enrich &&
+           value_set_string(ret_value,
+                            users_shell(&enrich->users, event->process->uid, event->wire->time_ns));
 }
 
 GETTER(get_user_name)
@@ -126,6 +78,14 @@ static const struct field user_fields[] = {
      .type = FIELD_STRING,
      .help = "Name of that user in the node's /etc/passwd",
      .get = get_user_name},
+    {.name = "user.homedir",
+     .type = FIELD_STRING,
+     .help = "That user's home directory, from the same file",
+     .get = get_user_home},
+    {.name = "user.shell",
+     .type = FIELD_STRING,
+     .help = "That user's login shell, from the same file",
+     .get = get_user_shell},
     {.name = "user.loginuid",
      .type = FIELD_INT,
      .help = "User id of the login that the process goes back to; -1 for none",
@@ -252,9 +212,13 @@ static const struct field k8s_fields[] = {
 int enrich_register_fields(void)
 {
     event_set_user_names(user_name);
-    int err = field_register_context("evt", evt_fields, ARRAY_SIZE(evt_fields));
+    int err = enrich_register_event_fields();
     if (!err)
         err = enrich_register_process_fields();
+    if (!err)
+        err = enrich_register_program_fields();
+    if (!err)
+        err = enrich_register_session_fields();
     if (!err)
         err = field_register_context("user", user_fields, ARRAY_SIZE(user_fields));
     if (!err)

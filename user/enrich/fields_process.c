@@ -1,14 +1,14 @@
-// The fields proc.* and thread.*: each property is read the same way of the process, its parent and its
-// ancestors.
+// The fields proc.* that tell which program runs: each property is read the same way of the process, its
+// parent and its ancestors.
 #include "base/cleanup.h"
 #include "enrich_private.h"
+#include "fields.h"
 
 #include <string.h>
 
-// 0 is the process itself, 1 its parent. NULL where the line ends.
-static const struct process *process_above(const struct event *event, size_t index)
+struct process *process_above(const struct event *event, size_t index)
 {
-    const struct process *process = event->process;
+    struct process *process = event->process;
     for (; process && index > 0; index--)
         process = process->parent;
     return process;
@@ -16,34 +16,34 @@ static const struct process *process_above(const struct event *event, size_t ind
 
 // --- Properties of a process ---
 
-static bool read_pid(const struct process *process, struct value *ret_value)
+static bool process_read_pid(const struct process *process, struct value *ret_value)
 {
     return value_set_int(ret_value, process->pid);
 }
 
-static bool read_name(const struct process *process, struct value *ret_value)
+bool process_read_name(const struct process *process, struct value *ret_value)
 {
     return process->name[0] != '\0' && value_set_string(ret_value, process->name);
 }
 
-static bool read_exe(const struct process *process, struct value *ret_value)
+bool process_read_exe(const struct process *process, struct value *ret_value)
 {
     return value_set_string(ret_value, process_exe(process));
 }
 
-static bool read_exepath(const struct process *process, struct value *ret_value)
+bool process_read_exepath(const struct process *process, struct value *ret_value)
 {
     return value_set_string(ret_value, process->exepath);
 }
 
-static bool read_cmdline(const struct process *process, struct value *ret_value)
+static bool process_read_cmdline(const struct process *process, struct value *ret_value)
 {
     const struct blob *cmdline = process_entry_cmdline(process_entry_of(process));
     return cmdline && value_set_bytes(ret_value, cmdline->data, cmdline->size);
 }
 
 // The command line holds the arguments after the name and a space.
-static bool read_args(const struct process *process, struct value *ret_value)
+static bool process_read_args(const struct process *process, struct value *ret_value)
 {
     const struct blob *cmdline = process->args ? process_entry_cmdline(process_entry_of(process)) : NULL;
     if (!cmdline)
@@ -54,7 +54,7 @@ static bool read_args(const struct process *process, struct value *ret_value)
     return value_set_bytes(ret_value, cmdline->data + skip, cmdline->size - skip);
 }
 
-static bool read_args_count(const struct process *process, struct value *ret_value)
+static bool process_read_args_count(const struct process *process, struct value *ret_value)
 {
     if (!process->args)
         return false;
@@ -64,19 +64,25 @@ static bool read_args_count(const struct process *process, struct value *ret_val
     return value_set_uint(ret_value, count);
 }
 
-static bool read_tty(const struct process *process, struct value *ret_value)
+static bool process_read_args_length(const struct process *process, struct value *ret_value)
+{
+    if (!process->args)
+        return false;
+    uint64_t length = 0;
+    for (size_t i = strlen(process->args) + 1; i < process->args_size; i++)
+        length += process->args[i] != '\0';
+    return value_set_uint(ret_value, length);
+}
+
+static bool process_read_tty(const struct process *process, struct value *ret_value)
 {
     return value_set_uint(ret_value, process->tty);
 }
 
 enum { ANCESTORS_READ_MAX = 64 };
 
-typedef bool (*read_fn)(const struct process *process, struct value *ret_value);
-
-// With an index that ancestor's value; without one those of all ancestors, from the parent on, as far as they
-// have one: a missing value must not hide those above it.
-static bool read_ancestor(const struct event *event, const struct field_arg *arg, size_t nth, read_fn read,
-                          struct value *ret_value)
+bool process_read_ancestor(const struct event *event, const struct field_arg *arg, size_t nth,
+                           process_read_fn read, struct value *ret_value)
 {
     if (arg && arg->set) {
         const struct process *process = nth == 0 ? process_above(event, arg->index) : NULL;
@@ -103,20 +109,20 @@ static bool read_ancestor(const struct event *event, const struct field_arg *arg
     static bool get_##what(const struct event *event, const struct field_arg *arg, size_t nth, \
                            struct value *ret_value)                                            \
     {                                                                                          \
-        return nth == 0 && event->process && read_##what(event->process, ret_value);           \
+        return nth == 0 && event->process && process_read_##what(event->process, ret_value);   \
     }
 #define GET_PARENT(what)                                                                              \
     static bool get_parent_##what(const struct event *event, const struct field_arg *arg, size_t nth, \
                                   struct value *ret_value)                                            \
     {                                                                                                 \
         const struct process *process = nth == 0 ? process_above(event, 1) : NULL;                    \
-        return process && read_##what(process, ret_value);                                            \
+        return process && process_read_##what(process, ret_value);                                    \
     }
 #define GET_ANCESTOR(what)                                                                              \
     static bool get_ancestor_##what(const struct event *event, const struct field_arg *arg, size_t nth, \
                                     struct value *ret_value)                                            \
     {                                                                                                   \
-        return read_ancestor(event, arg, nth, read_##what, ret_value);                                  \
+        return process_read_ancestor(event, arg, nth, process_read_##what, ret_value);                  \
     }
 
 GET_SELF(pid)
@@ -125,6 +131,7 @@ GET_SELF(exe)
 GET_SELF(exepath)
 GET_SELF(args)
 GET_SELF(args_count)
+GET_SELF(args_length)
 GET_SELF(cmdline)
 GET_SELF(tty)
 GET_PARENT(name)
@@ -144,43 +151,106 @@ static bool get_ppid(const struct event *event, const struct field_arg *arg, siz
            value_set_int(ret_value, event->process->ppid);
 }
 
-// Time from the process's start to the event; both are of one clock.
-static bool age_ns(const struct event *event, uint64_t *ret_age)
+GETTER(get_exeline)
 {
+    static struct field_cache cache;
     const struct process *process = event->process;
-    if (!process || process->start_time_ns == 0)
+    if (nth > 0 || !process || !process->args)
+        return false;
+    if (field_cached(&cache, event))
+        return value_set_bytes(ret_value, cache.data, cache.length);
+    _cleanup_text_ struct text text = TEXT_INIT(PROC_ARGS_MAX);
+    for (size_t at = 0; at < process->args_size; at += strlen(process->args + at) + 1) {
+        text_add(&text, at ? " " : "");
+        text_add(&text, process->args + at);
+    }
+    field_cache_set(&cache, event, &text);
+    return value_set_bytes(ret_value, cache.data, cache.length);
+}
+
+GETTER(get_login_shell)
+{
+    const struct process *shell = NULL;
+    const struct process *process = event->process;
+    for (size_t depth = 0; process && depth < ANCESTORS_READ_MAX; process = process->parent, depth++) {
+        size_t length = strlen(process->name);
+        if (length >= 2 && strcmp(process->name + length - 2, "sh") == 0)
+            shell = process;
+    }
+    return nth == 0 && shell && value_set_int(ret_value, shell->pid);
+}
+
+bool field_cached(struct field_cache *cache, const struct event *event)
+{
+    if (cache->num == event->num)
+        return true;
+    *cache = (struct field_cache){.num = event->num};
+    return false;
+}
+
+void field_cache_set(struct field_cache *cache, const struct event *event, const struct text *text)
+{
+    char *copy = event_alloc(event, text->length + 1);
+    if (!copy)
+        return;
+    memcpy(copy, text_string(text), text->length);
+    copy[text->length] = '\0';
+    cache->data = copy;
+    cache->length = text->length;
+}
+
+uint64_t field_wall_ns(const struct event *event, uint64_t boot_ns)
+{
+    return event->time_ns - event->wire->time_ns + boot_ns;
+}
+
+bool value_set_time(struct value *ret_value, uint64_t epoch_ns)
+{
+    ret_value->type = FIELD_TIME;
+    ret_value->u = epoch_ns;
+    return true;
+}
+
+bool value_set_duration(struct value *ret_value, uint64_t duration_ns)
+{
+    ret_value->type = FIELD_DURATION;
+    ret_value->u = duration_ns;
+    return true;
+}
+
+// Time from a process's start to the event; both are of one clock.
+static bool age_of(const struct event *event, size_t nth, const struct process *process, uint64_t *ret_age)
+{
+    if (nth > 0 || !process || process->start_time_ns == 0)
         return false;
     uint64_t now = event->wire->time_ns;
     *ret_age = now > process->start_time_ns ? now - process->start_time_ns : 0;
     return true;
 }
 
-static bool get_duration(const struct event *event, const struct field_arg *arg, size_t nth,
-                         struct value *ret_value)
+GETTER(get_duration)
 {
     uint64_t age;
-    if (nth > 0 || !age_ns(event, &age))
-        return false;
-    ret_value->type = FIELD_DURATION;
-    ret_value->u = age;
-    return true;
+    return age_of(event, nth, event->process, &age) && value_set_duration(ret_value, age);
 }
 
-static bool get_pid_ts(const struct event *event, const struct field_arg *arg, size_t nth,
-                       struct value *ret_value)
+GETTER(get_pid_ts)
 {
     uint64_t age;
-    if (nth > 0 || !age_ns(event, &age))
-        return false;
-    ret_value->type = FIELD_TIME;
-    ret_value->u = event->time_ns - age;
-    return true;
+    return age_of(event, nth, event->process, &age) && value_set_time(ret_value, event->time_ns - age);
 }
 
-static bool get_tid(const struct event *event, const struct field_arg *arg, size_t nth,
-                    struct value *ret_value)
+GETTER(get_ppid_duration)
 {
-    return nth == 0 && value_set_int(ret_value, event->wire->tid);
+    uint64_t age;
+    return age_of(event, nth, process_above(event, 1), &age) && value_set_duration(ret_value, age);
+}
+
+GETTER(get_ppid_ts)
+{
+    uint64_t age;
+    return age_of(event, nth, process_above(event, 1), &age) &&
+           value_set_time(ret_value, event->time_ns - age);
 }
 
 #define ANCESTORS "; with an index the n-th one's, 0 being the process itself"
@@ -215,6 +285,14 @@ static const struct field proc_fields[] = {
      .type = FIELD_UINT,
      .help = "Number of arguments after the first one",
      .get = get_args_count},
+    {.name = "proc.cmdlenargs",
+     .type = FIELD_UINT,
+     .help = "Length of all arguments after the first one together, without what separates them",
+     .get = get_args_length},
+    {.name = "proc.exeline",
+     .type = FIELD_STRING,
+     .help = "proc.exe and proc.args, joined by a space",
+     .get = get_exeline},
     {.name = "proc.pname", .type = FIELD_STRING, .help = "The parent's proc.name", .get = get_parent_name},
     {.name = "proc.pexe", .type = FIELD_STRING, .help = "The parent's proc.exe", .get = get_parent_exe},
     {.name = "proc.pexepath",
@@ -265,14 +343,19 @@ static const struct field proc_fields[] = {
      .help = "How long the process had run when the event happened",
      .get = get_duration},
     {.name = "proc.pid.ts", .type = FIELD_TIME, .help = "When the process started", .get = get_pid_ts},
-};
-
-static const struct field thread_fields[] = {
-    {.name = "thread.tid", .type = FIELD_INT, .help = "Id of the thread, as the node counts", .get = get_tid},
+    {.name = "proc.ppid.duration",
+     .type = FIELD_DURATION,
+     .unit = "ns",
+     .help = "How long the parent had run when the event happened, or would have",
+     .get = get_ppid_duration},
+    {.name = "proc.ppid.ts", .type = FIELD_TIME, .help = "When the parent started", .get = get_ppid_ts},
+    {.name = "proc.loginshellid",
+     .type = FIELD_INT,
+     .help = "Process id of the oldest among the process and its ancestors whose name ends in `sh`",
+     .get = get_login_shell},
 };
 
 int enrich_register_process_fields(void)
 {
-    int err = field_register_context("proc", proc_fields, ARRAY_SIZE(proc_fields));
-    return err ? err : field_register_context("thread", thread_fields, ARRAY_SIZE(thread_fields));
+    return field_register_context("proc", proc_fields, ARRAY_SIZE(proc_fields));
 }

@@ -1,5 +1,10 @@
 // Finding processes: in the table, or in /proc where the table does not have them.
+#include "base/cleanup.h"
+#include "base/series.h"
 #include "enrich_private.h"
+
+#include <errno.h>
+#include <stdio.h>
 
 // How far an unknown process's ancestors are looked up in /proc.
 enum { LEARN_ANCESTORS_MAX = 16 };
@@ -24,6 +29,8 @@ static struct process_entry *add_from_proc(struct enrich *enrich, uint64_t now_n
     entry->process.gid = info->gid;
     entry->process.loginuid = info->loginuid;
     entry->process.tty = info->tty;
+    entry->process.ids = info->ids;
+    entry->process.exe = info->exe;
     process_entry_set_name(entry, info->name);
     process_entry_set_exepath(entry, info->exepath, info->exepath_size);
     process_entry_set_args(entry, info->args, info->args_size);
@@ -114,4 +121,100 @@ struct process_entry *enrich_find_or_learn(struct enrich *enrich, pid_t pid, uin
 {
     struct process_entry *entry = enrich_find(enrich, pid, start_time_ns);
     return entry ? entry : learn(enrich, pid, start_time_ns, now_ns);
+}
+
+static struct counter env_truncated = {
+    .name = "inferscope_environments_truncated_total",
+    .help = "Environments that rules read and that were longer than 4096 bytes, of which the rest is unknown",
+};
+
+void enrich_learn_init(void)
+{
+    counter_register(&env_truncated);
+}
+
+void enrich_env_truncated(void)
+{
+    env_truncated.value++;
+}
+
+// The process's directory in /proc, if it is still that process's; else a negative errno.
+static int open_proc(struct enrich *enrich, const struct process_entry *entry)
+{
+    uint64_t start_time_ns;
+    _cleanup_close_ int dir = -1;
+    if (entry->process.exited)
+        return -ESRCH;
+    dir = proc_open(enrich->proc_root, entry->process.pid, &start_time_ns);
+    if (dir >= 0 && entry->process.start_time_ns != 0 &&
+        !process_table_same_tick(&enrich->table, start_time_ns, entry->process.start_time_ns))
+        return -ESRCH;
+    return TAKE_FD(dir);
+}
+
+static void ask_env(struct process_entry *entry, int dir)
+{
+    char env[PROC_ENV_MAX];
+    bool truncated;
+    ssize_t size = proc_read_env(dir, env, sizeof(env), &truncated);
+    if (size < 0)
+        return;
+    process_entry_set_env(entry, env, (size_t)size);
+    env_truncated.value += truncated;
+}
+
+void enrich_ask_proc(struct enrich *enrich, struct process_entry *entry, enum process_ask what)
+{
+    struct process *process = &entry->process;
+    bool known = what == ASK_IDS   ? process->ids.vpid != 0
+                 : what == ASK_EXE ? (process->exe.flags & PROCESS_EXE_INODE) != 0
+                                   : entry->env_known;
+    if (known || entry->asked & what)
+        return;
+    entry->asked |= what;
+    _cleanup_close_ int dir = open_proc(enrich, entry);
+    if (dir < 0)
+        return;
+    struct process_ids ids;
+    struct process_exe exe;
+    if (what == ASK_IDS && proc_read_ids(dir, "status", &ids) == 0)
+        process->ids = ids;
+    if (what == ASK_EXE && proc_read_exe(dir, &exe) == 0) {
+        exe.flags = PROCESS_EXE_INODE | (process->exe.flags & PROCESS_EXE_MEMFD);
+        process->exe = exe;
+    }
+    if (what == ASK_ENV)
+        ask_env(entry, dir);
+}
+
+pid_t enrich_vtid(struct enrich *enrich, const struct event *event)
+{
+    struct process_entry *entry = process_entry_of(event->process);
+    const struct process_ids *known = &entry->process.ids;
+    pid_t tid = (pid_t)event->wire->tid;
+    enrich_ask_proc(enrich, entry, ASK_IDS);
+    // In our own namespace both count alike, and the first thread's number is the process's everywhere.
+    if (tid == entry->process.pid || (known->vpid && known->vpid == entry->process.pid))
+        return tid == entry->process.pid ? known->vpid : tid;
+    _cleanup_close_ int dir = open_proc(enrich, entry);
+    char status[48];
+    snprintf(status, sizeof(status), "task/%d/status", tid);
+    struct process_ids ids;
+    return dir >= 0 && proc_read_ids(dir, status, &ids) == 0 ? ids.vpid : 0;
+}
+
+const struct blob *enrich_cwd(struct enrich *enrich, const struct event *event)
+{
+    struct process_entry *entry = process_entry_of(event->process);
+    // The record of an exec tells where it was then.
+    bool told = event->type == enrich->execve && entry->cwd;
+    if (told || entry->cwd_num == event->num)
+        return entry->cwd;
+    entry->cwd_num = event->num;
+    _cleanup_close_ int dir = open_proc(enrich, entry);
+    char path[4096];
+    ssize_t size = dir < 0 ? dir : proc_read_cwd(dir, path, sizeof(path));
+    if (size > 0)
+        process_entry_set_cwd(entry, path, (size_t)size);
+    return entry->cwd;
 }

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define PF_KTHREAD 0x00200000
 
@@ -18,12 +19,8 @@ static int file_open(int dir, const char *name)
     return fd < 0 ? -errno : fd;
 }
 
-// As much of a file as fits. The bytes, or a negative errno.
-static ssize_t file_read(int dir, const char *name, char *ret_data, size_t capacity)
+static ssize_t fd_read(int fd, char *ret_data, size_t capacity)
 {
-    _cleanup_close_ int fd = file_open(dir, name);
-    if (fd < 0)
-        return fd;
     size_t used = 0;
     while (used < capacity) {
         ssize_t got = read(fd, ret_data + used, capacity - used);
@@ -36,6 +33,13 @@ static ssize_t file_read(int dir, const char *name, char *ret_data, size_t capac
         used += (size_t)got;
     }
     return (ssize_t)used;
+}
+
+// As much of a file as fits. The bytes, or a negative errno.
+static ssize_t file_read(int dir, const char *name, char *ret_data, size_t capacity)
+{
+    _cleanup_close_ int fd = file_open(dir, name);
+    return fd < 0 ? fd : fd_read(fd, ret_data, capacity);
 }
 
 // The same as a string.
@@ -76,9 +80,39 @@ static int stat_parse(const char *text, struct proc_info *info)
     return 0;
 }
 
+// A line of numbers, one for each pid namespace from ours down to the process's own: the first and the last.
+static void numbers_parse(const char *text, const char *name, pid_t *ret_first, pid_t *ret_last)
+{
+    const char *line = strstr(text, name);
+    *ret_first = *ret_last = 0;
+    if (!line)
+        return;
+    bool first = true;
+    for (line += strlen(name); *line == '\t' || *line == ' '; first = false) {
+        char *end;
+        long number = strtol(line, &end, 10);
+        if (end == line || number < 0 || number > INT32_MAX)
+            return;
+        if (first)
+            *ret_first = (pid_t)number;
+        *ret_last = (pid_t)number;
+        line = end;
+    }
+}
+
+static void ids_parse(const char *text, const char *own, struct process_ids *ids)
+{
+    pid_t pid;
+    *ids = (struct process_ids){};
+    numbers_parse(text, own, &pid, &ids->vpid);
+    numbers_parse(text, "\nNSpgid:", &ids->pgid, &ids->vpgid);
+    numbers_parse(text, "\nNSsid:", &ids->sid, &ids->vsid);
+}
+
 // The effective ids: the second number of the lines Uid and Gid.
 static int status_parse(const char *text, struct proc_info *info)
 {
+    ids_parse(text, "\nNStgid:", &info->ids);
     const char *uid = strstr(text, "\nUid:");
     const char *gid = strstr(text, "\nGid:");
     if (!uid || !gid || sscanf(uid, "\nUid: %*u %u", &info->uid) != 1 ||
@@ -87,17 +121,47 @@ static int status_parse(const char *text, struct proc_info *info)
     return 0;
 }
 
-static void exe_read(int dir, struct proc_info *info)
+// A link to a file. The kernel's own paths, in the records, have no mark on those that were deleted.
+static ssize_t link_read(int dir, const char *name, char *ret_path, size_t capacity)
 {
     static const char deleted[] = " (deleted)";
-    ssize_t length = readlinkat(dir, "exe", info->exepath, sizeof(info->exepath) - 1);
+    ssize_t length = readlinkat(dir, name, ret_path, capacity);
+    if (length <= 0)
+        return length < 0 ? -errno : -ENOENT;
+    size_t mark = sizeof(deleted) - 1;
+    if ((size_t)length > mark && memcmp(ret_path + length - mark, deleted, mark) == 0)
+        length -= (ssize_t)mark;
+    return length;
+}
+
+int proc_read_exe(int dir, struct process_exe *ret_exe)
+{
+    struct stat status;
+    if (fstatat(dir, "exe", &status, 0))
+        return -errno;
+    *ret_exe = (struct process_exe){
+        .flags = PROCESS_EXE_INODE | (status.st_nlink == 0 ? PROCESS_EXE_MEMFD : 0),
+        .ino = status.st_ino,
+        .ctime_ns = (uint64_t)status.st_ctim.tv_sec * 1000000000 + (uint64_t)status.st_ctim.tv_nsec,
+        .mtime_ns = (uint64_t)status.st_mtim.tv_sec * 1000000000 + (uint64_t)status.st_mtim.tv_nsec,
+    };
+    return 0;
+}
+
+static void exe_read(int dir, struct proc_info *info)
+{
+    static const char memory[] = "/memfd:";
+    ssize_t length = link_read(dir, "exe", info->exepath, sizeof(info->exepath) - 1);
     if (length <= 0)
         return;
     info->exepath_size = (size_t)length;
-    // The kernel's own paths, in the records, have no such mark.
-    size_t mark = sizeof(deleted) - 1;
-    if (info->exepath_size > mark && memcmp(info->exepath + info->exepath_size - mark, deleted, mark) == 0)
-        info->exepath_size -= mark;
+    proc_read_exe(dir, &info->exe);
+    // Only a file in memory has such a name and no link in any directory.
+    size_t mark = sizeof(memory) - 1;
+    if (info->exepath_size <= mark || memcmp(info->exepath, memory, mark) != 0)
+        info->exe.flags &= ~(unsigned)PROCESS_EXE_MEMFD;
+    if (info->exe.flags & PROCESS_EXE_MEMFD)
+        memmove(info->exepath, info->exepath + 1, --info->exepath_size);
 }
 
 static void args_read(int dir, struct proc_info *info)
@@ -131,6 +195,7 @@ int proc_read(const char *root, pid_t pid, struct proc_info *info)
 
     info->pid = pid;
     info->exepath_size = info->args_size = info->cgroup_size = 0;
+    info->exe = (struct process_exe){};
     char text[4096];
     ssize_t length = file_read_text(dir, "stat", text, sizeof(text));
     int err = length < 0 ? (int)length : stat_parse(text, info);
@@ -152,6 +217,47 @@ int proc_read(const char *root, pid_t pid, struct proc_info *info)
     length = file_read(dir, "cgroup", info->cgroup, sizeof(info->cgroup));
     info->cgroup_size = length > 0 ? (size_t)length : 0;
     return 0;
+}
+
+int proc_open(const char *root, pid_t pid, uint64_t *ret_start_time_ns)
+{
+    _cleanup_close_ int dir = dir_open(root, pid);
+    if (dir < 0)
+        return dir;
+    struct proc_info info;
+    char text[1024];
+    ssize_t length = file_read_text(dir, "stat", text, sizeof(text));
+    int err = length < 0 ? (int)length : stat_parse(text, &info);
+    if (err < 0)
+        return err;
+    *ret_start_time_ns = info.start_time_ns;
+    return TAKE_FD(dir);
+}
+
+int proc_read_ids(int dir, const char *status, struct process_ids *ret_ids)
+{
+    char text[4096];
+    ssize_t length = file_read_text(dir, status, text, sizeof(text));
+    if (length < 0)
+        return (int)length;
+    ids_parse(text, "\nNSpid:", ret_ids);
+    return 0;
+}
+
+ssize_t proc_read_env(int dir, char *ret_env, size_t capacity, bool *ret_truncated)
+{
+    _cleanup_close_ int fd = file_open(dir, "environ");
+    if (fd < 0)
+        return fd;
+    ssize_t size = fd_read(fd, ret_env, capacity);
+    char more;
+    *ret_truncated = size == (ssize_t)capacity && read(fd, &more, 1) == 1;
+    return size;
+}
+
+ssize_t proc_read_cwd(int dir, char *ret_path, size_t capacity)
+{
+    return link_read(dir, "cwd", ret_path, capacity);
 }
 
 ssize_t proc_read_cgroup(const char *root, pid_t pid, char *ret_text, size_t capacity)

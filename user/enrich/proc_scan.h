@@ -1,12 +1,14 @@
 // What /proc says about a process.
 #pragma once
 
+#include "process.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { PROC_ARGS_MAX = 4096, PROC_CGROUP_MAX = 8192 };
+enum { PROC_ARGS_MAX = 4096, PROC_ENV_MAX = 4096, PROC_CGROUP_MAX = 8192 };
 
 struct proc_info {
     pid_t pid;
@@ -16,6 +18,8 @@ struct proc_info {
     uint32_t loginuid;
     uint32_t tty;
     bool kernel_thread;
+    struct process_exe exe;
+    struct process_ids ids;
     char name[16];
     char exepath[4097];
     size_t exepath_size; // without a NUL; 0: not known
@@ -34,3 +38,17 @@ typedef void (*proc_visit_fn)(const struct proc_info *info, void *context);
 
 // Reads every process below `root` into *info, one after the other. The number visited, or a negative errno.
 int proc_scan(const char *root, struct proc_info *info, proc_visit_fn visit, void *context);
+
+// What is read only where a rule asks, of a process that is there and started then; each below one
+// descriptor, which stays with that process whoever gets its pid next.
+
+// Opens /proc/PID and reads when it started. The descriptor, or a negative errno.
+int proc_open(const char *root, pid_t pid, uint64_t *ret_start_time_ns);
+// The numbers of the process, or of one of its threads ("task/TID/status").
+int proc_read_ids(int dir, const char *status, struct process_ids *ret_ids);
+// PROCESS_EXE_MEMFD stands for a file without links, which one that was deleted is too.
+int proc_read_exe(int dir, struct process_exe *ret_exe);
+// As much as `capacity` takes; `ret_truncated` tells whether there was more. The bytes or a negative errno.
+ssize_t proc_read_env(int dir, char *ret_env, size_t capacity, bool *ret_truncated);
+// Not NUL-terminated. The bytes or a negative errno.
+ssize_t proc_read_cwd(int dir, char *ret_path, size_t capacity);

@@ -55,6 +55,9 @@ static void entry_free(struct process_table *table, struct process_entry *entry)
     blob_unref(entry->exepath);
     blob_unref(entry->args);
     blob_unref(entry->cmdline);
+    blob_unref(entry->env);
+    blob_unref(entry->env_text);
+    blob_unref(entry->cwd);
     container_unref(entry->process.container);
     free(entry);
     table->count--;
@@ -138,6 +141,13 @@ static void entry_inherit(struct process_entry *entry, const struct process_entr
     process->args = parent->process.args;
     process->args_size = parent->process.args_size;
     entry->cmdline = blob_ref(parent->cmdline);
+    process->exe = parent->process.exe;
+    process->ids = parent->process.ids;
+    process->ids.vpid = 0; // its own
+    entry->env = blob_ref(parent->env);
+    entry->env_text = blob_ref(parent->env_text);
+    entry->env_known = parent->env_known;
+    entry->cwd = blob_ref(parent->cwd);
     process->container = container_ref(parent->process.container);
 }
 
@@ -250,6 +260,34 @@ void process_entry_set_name(struct process_entry *entry, const char *name)
     blob_replace(&entry->cmdline, NULL);
 }
 
+void process_entry_set_env(struct process_entry *entry, const char *env, size_t size)
+{
+    if (size > 0 && env[size - 1] == '\0')
+        size--;
+    blob_replace(&entry->env, size > 0 ? blob_copy(env, size) : NULL);
+    blob_replace(&entry->env_text, NULL);
+    entry->env_known = size == 0 || entry->env;
+}
+
+void process_entry_set_cwd(struct process_entry *entry, const char *path, size_t size)
+{
+    bool slash = size > 0 && path[size - 1] == '/';
+    struct blob *cwd = size > 0 ? blob_new(size + !slash) : NULL;
+    if (cwd) {
+        memcpy(cwd->data, path, size);
+        cwd->data[cwd->size - 1] = '/';
+    }
+    blob_replace(&entry->cwd, cwd);
+}
+
+void process_entry_forget_program(struct process_entry *entry)
+{
+    entry->process.exe = (struct process_exe){};
+    process_entry_set_env(entry, NULL, 0);
+    entry->env_known = false;
+    entry->asked = 0;
+}
+
 void process_entry_set_container(struct process_entry *entry, const struct container *container)
 {
     container_unref(entry->process.container);
@@ -290,6 +328,17 @@ const struct blob *process_entry_cmdline(struct process_entry *entry)
         to[0] = ' ';
     to[rest_size] = '\0';
     return entry->cmdline;
+}
+
+const struct blob *process_entry_env_text(struct process_entry *entry)
+{
+    if (entry->env_text || !entry->env_known)
+        return entry->env_text;
+    size_t size = entry->env ? entry->env->size : 0;
+    entry->env_text = blob_new(size);
+    for (size_t i = 0; entry->env_text && i < size; i++)
+        entry->env_text->data[i] = entry->env->data[i] == '\0' ? ' ' : entry->env->data[i];
+    return entry->env_text;
 }
 
 const char *process_exe(const struct process *process)

@@ -25,6 +25,12 @@ struct process_entry {
     struct blob *exepath;
     struct blob *args;
     struct blob *cmdline;              // composed when first asked for
+    struct blob *env;                  // NUL after each variable; NULL where not known or empty
+    struct blob *env_text;             // the same with spaces, composed when first asked for
+    struct blob *cwd;                  // the latest known, with a slash at its end
+    bool env_known;                    // also where it is empty
+    unsigned asked;                    // enum process_ask: what /proc was asked for
+    uint64_t cwd_num;                  // the event for which `cwd` was read from /proc
     struct process_entry *prev, *next; // least recently used first
     UT_hash_handle hh;
 };
@@ -70,9 +76,18 @@ void process_entry_unref(struct process_table *table, struct process_entry *entr
 void process_entry_set_exepath(struct process_entry *entry, const char *path, size_t size);
 void process_entry_set_args(struct process_entry *entry, const char *args, size_t size);
 void process_entry_set_name(struct process_entry *entry, const char *name);
+// The environment, as far as it is known; one of size 0 is known to be empty.
+void process_entry_set_env(struct process_entry *entry, const char *env, size_t size);
+// A directory; a slash is put behind it. Size 0: not known.
+void process_entry_set_cwd(struct process_entry *entry, const char *path, size_t size);
+// Says that the program is another one, so that what was known of the old one's file and environment is not
+// any more.
+void process_entry_forget_program(struct process_entry *entry);
 // The container's reference goes over to the entry.
 void process_entry_set_container(struct process_entry *entry, const struct container *container);
 
 struct process_entry *process_entry_of(const struct process *process);
 // The name and the arguments after argv[0], joined by spaces; composed once. NULL when nothing is known.
 const struct blob *process_entry_cmdline(struct process_entry *entry);
+// The variables joined by spaces; composed once. NULL where they are not known.
+const struct blob *process_entry_env_text(struct process_entry *entry);

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define CHECK_AFTER_NS 1000000000ULL
-enum { NAMES_MAX = 65536 };
+enum { NAMES_MAX = 65536, TEXTS_MAX = 4 << 20 };
 
 static struct counter dropped = {
     .name = "inferscope_user_names_dropped_total",
@@ -22,6 +22,7 @@ void users_init(struct users *users, const char *host_root)
     memset(users, 0, sizeof(*users));
     snprintf(users->passwd.path, sizeof(users->passwd.path), "%s/etc/passwd", host_root);
     snprintf(users->group.path, sizeof(users->group.path), "%s/etc/group", host_root);
+    users->passwd.texts.max = TEXTS_MAX;
     counter_register(&dropped);
 }
 
@@ -29,6 +30,7 @@ void users_free(struct users *users)
 {
     free(users->passwd.names);
     free(users->group.names);
+    text_free(&users->passwd.texts);
     users->passwd.names = users->group.names = NULL;
     users->passwd.count = users->group.count = 0;
 }
@@ -52,6 +54,33 @@ static bool line_parse(char *line, struct user_name *ret_name)
     ret_name->id = (uint32_t)number;
     strcpy(ret_name->name, line);
     return true;
+}
+
+// Keeps a field of a line; its place, or 0 where there is none or no room.
+static uint32_t text_keep(struct text *texts, const char *field, size_t length)
+{
+    if (length == 0 || texts->max - texts->length < length + 2)
+        return 0;
+    if (texts->length == 0)
+        text_add_char(texts, '\0');
+    size_t at = texts->length;
+    text_add_bytes(texts, field, length);
+    text_add_char(texts, '\0');
+    return texts->truncated ? 0 : (uint32_t)at;
+}
+
+// The sixth and seventh field of a line of passwd.
+static void line_parse_rest(const char *rest, struct text *texts, struct user_name *name)
+{
+    for (int colons = 0; colons < 3; colons++) {
+        rest = strchr(rest, ':');
+        if (!rest++)
+            return;
+    }
+    size_t length = strcspn(rest, ":\n");
+    name->home = text_keep(texts, rest, length);
+    if (rest[length] == ':')
+        name->shell = text_keep(texts, rest + length + 1, strcspn(rest + length + 1, ":\n"));
 }
 
 static int name_order(const void *left, const void *right)
@@ -81,17 +110,22 @@ static void file_load(struct user_file *file, FILE *stream)
     free(file->names);
     file->names = NULL;
     file->count = 0;
+    text_reset(&file->texts);
 
     size_t capacity = 0;
     uint32_t line_number = 0;
     bool continued = false;
-    char line[1024]; // the three fields that are read come first; a group's members may go on for long
+    char line[1024]; // what is read comes first; a group's members may go on for long
     while (fgets(line, sizeof(line), stream)) {
         bool rest = continued;
         continued = strchr(line, '\n') == NULL;
-        struct user_name name;
+        struct user_name name = {};
+        const char *id = rest ? NULL : strchr(line, ':');
+        id = id ? strchr(id + 1, ':') : NULL;
         if (rest || !line_parse(line, &name))
             continue;
+        if (file->texts.max)
+            line_parse_rest(id + 1, &file->texts, &name);
         name.line = line_number++;
         if (!name_add(file, &capacity, &name))
             dropped.value++;
@@ -129,7 +163,7 @@ static void file_check(struct user_file *file, uint64_t now_ns)
     file_load(file, stream);
 }
 
-static const char *file_name(struct user_file *file, uint32_t id, uint64_t now_ns)
+static const struct user_name *file_find(struct user_file *file, uint32_t id, uint64_t now_ns)
 {
     file_check(file, now_ns);
     size_t low = 0, high = file->count;
@@ -140,14 +174,32 @@ static const char *file_name(struct user_file *file, uint32_t id, uint64_t now_n
         else
             high = middle;
     }
-    if (low < file->count && file->names[low].id == id)
-        return file->names[low].name;
+    return low < file->count && file->names[low].id == id ? &file->names[low] : NULL;
+}
+
+static const char *file_name(struct user_file *file, uint32_t id, uint64_t now_ns)
+{
+    const struct user_name *found = file_find(file, id, now_ns);
+    if (found)
+        return found->name;
     return id == 0 ? "root" : NULL;
 }
 
 const char *users_user(struct users *users, uint32_t uid, uint64_t now_ns)
 {
     return file_name(&users->passwd, uid, now_ns);
+}
+
+const char *users_home(struct users *users, uint32_t uid, uint64_t now_ns)
+{
+    const struct user_name *found = file_find(&users->passwd, uid, now_ns);
+    return found && found->home ? users->passwd.texts.data + found->home : NULL;
+}
+
+const char *users_shell(struct users *users, uint32_t uid, uint64_t now_ns)
+{
+    const struct user_name *found = file_find(&users->passwd, uid, now_ns);
+    return found && found->shell ? users->passwd.texts.data + found->shell : NULL;
 }
 
 const char *users_group(struct users *users, uint32_t gid, uint64_t now_ns)

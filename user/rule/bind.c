@@ -187,16 +187,10 @@ static void binder_free(struct binder *binder)
     arena_free(&binder->scratch);
 }
 
-static void add_read(struct demand *demand, const struct field *field)
-{
-    if (!field_is_context(field))
-        demand_add_read(demand, field);
-}
-
 static void add_term_reads(struct demand *demand, const struct term *term)
 {
     if (term->kind == TERM_FIELD)
-        add_read(demand, term->field);
+        demand_add_read(demand, term->field);
     for (const struct term *part = term->first; part; part = part->next)
         add_term_reads(demand, part);
 }
@@ -239,7 +233,7 @@ bool compiler_bind(struct compiler *compiler)
     for (size_t i = 0; i < binder.readings.count; i++) {
         const struct reading *reading = binder.readings.entries[i].item;
         if (reading->field)
-            add_read(&set->demand, reading->field);
+            demand_add_read(&set->demand, reading->field);
         if (reading->term)
             add_term_reads(&set->demand, reading->term);
     }

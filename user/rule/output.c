@@ -225,7 +225,7 @@ struct rule_output *output_new(struct compiler *compiler, const struct passage *
 
 static void add_reads(const struct term *term, struct demand *demand)
 {
-    if (term->kind == TERM_FIELD && term->field && !field_is_context(term->field))
+    if (term->kind == TERM_FIELD && term->field)
         demand_add_read(demand, term->field);
     for (const struct term *child = term->first; child; child = child->next)
         add_reads(child, demand);
@@ -238,7 +238,7 @@ void output_demand(const struct rule_output *output, const struct event_type *ty
         const struct term *term = piece->terms ? piece->terms[event_type_index(type)] : NULL;
         if (term)
             add_reads(term, demand);
-        if (!piece->field || piece->context)
+        if (!piece->field)
             continue;
         const struct field *field = field_find(type, piece->field->name, strlen(piece->field->name));
         if (field)

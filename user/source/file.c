@@ -80,6 +80,15 @@ static bool get_is_open_write(const struct event *event, const struct field_arg 
     return value_set_bool(ret_value, opened_for(event, O_WRONLY));
 }
 
+static bool get_is_open_exec(const struct event *event, const struct field_arg *arg, size_t nth,
+                             struct value *ret_value)
+{
+    const struct wire_file_open *record = open_of(event);
+    bool made = record->flags & O_CREAT || (record->flags & O_TMPFILE) == O_TMPFILE;
+    return value_set_bool(ret_value, record->call.result >= 0 && made && S_ISREG(record->mode) &&
+                                         record->mode & (S_IXUSR | S_IXGRP | S_IXOTH));
+}
+
 static bool get_is_io_uring(const struct event *event, const struct field_arg *arg, size_t nth,
                             struct value *ret_value)
 {
@@ -178,6 +187,11 @@ static const struct field open_fields[] = {
      .type = FIELD_BOOL,
      .help = "Whether the file was opened for writing (false where the call failed)",
      .get = get_is_open_write},
+    {.name = "evt.is_open_exec",
+     .type = FIELD_BOOL,
+     .help = "Whether the call may make files (O_CREAT, O_TMPFILE) and the one it opened is executable; not "
+             "known of openat2, and then false",
+     .get = get_is_open_exec},
     {.name = "evt.is_io_uring",
      .type = FIELD_BOOL,
      .help = "Whether the file was opened through io_uring instead of a system call of its own",

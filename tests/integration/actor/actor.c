@@ -1,6 +1,7 @@
 // A small static program that does what a test tells it, one word after the other; it needs no library, so it
 // also runs in an empty container and under any name:
 //   wait             says so by a byte on stdout, then waits for a byte or the end of stdin
+//   hold             waits for the end of stdin, silently
 //   name NAME        gives itself that name (prctl)
 //   open PATH        opens a file for reading
 //   connect ADDR PORT  connects a TCP socket, IPv4
@@ -22,6 +23,13 @@ static int act_wait(void)
 {
     char byte;
     return write(1, ".", 1) == 1 && read(0, &byte, 1) >= 0 ? 0 : 1;
+}
+
+static void act_hold(void)
+{
+    char byte;
+    while (read(0, &byte, 1) > 0)
+        ;
 }
 
 static void act_open(const char *path)
@@ -73,6 +81,8 @@ int main(int argc, char **argv)
         if (strcmp(*word, "wait") == 0) {
             if (act_wait())
                 return 1;
+        } else if (strcmp(*word, "hold") == 0) {
+            act_hold();
         } else if (strcmp(*word, "name") == 0 && word[1]) {
             prctl(PR_SET_NAME, *++word);
         } else if (strcmp(*word, "open") == 0 && word[1]) {

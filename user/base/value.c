@@ -1,4 +1,5 @@
-#include "rule.h"
+#include "base/text.h"
+#include "event.h"
 
 #include <arpa/inet.h>
 #include <inttypes.h>
