@@ -80,6 +80,7 @@ static void scan_visit(const struct proc_info *info, void *context)
 
 int enrich_scan(struct enrich *enrich)
 {
+    users_learn(&enrich->users);
     int count = proc_scan(enrich->proc_root, enrich->proc, scan_visit, enrich);
     if (count < 0)
         return count;

@@ -1,12 +1,14 @@
 #include "users.h"
 
 #include "base/cleanup.h"
+#include "base/outside.h"
 #include "base/series.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define CHECK_AFTER_NS 1000000000ULL
 enum { NAMES_MAX = 65536 };
@@ -62,49 +64,82 @@ static int name_order(const void *left, const void *right)
     return a->line < b->line ? -1 : a->line > b->line;
 }
 
-static bool name_add(struct user_file *file, size_t *capacity, const struct user_name *name)
+// The file's names, one behind the other as they stand in it: no more of the file is kept or recorded.
+static ssize_t names_now(void *context, void *ret_data, size_t capacity)
 {
-    if (file->count == *capacity) {
-        size_t larger = *capacity ? *capacity * 2 : 64;
-        struct user_name *names = larger <= NAMES_MAX ? realloc(file->names, larger * sizeof(*names)) : NULL;
-        if (!names)
-            return false;
-        file->names = names;
-        *capacity = larger;
-    }
-    file->names[file->count++] = *name;
-    return true;
-}
+    const struct user_file *file = context;
+    _cleanup_close_ int fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct stat info;
+    if (fd < 0 || fstat(fd, &info) < 0)
+        return -errno;
+    if (!S_ISREG(info.st_mode))
+        return -EINVAL;
+    _cleanup_fclose_ FILE *stream = fdopen(fd, "r");
+    if (!stream)
+        return -errno;
+    fd = -1;
 
-static void file_load(struct user_file *file, FILE *stream)
-{
-    free(file->names);
-    file->names = NULL;
-    file->count = 0;
-
-    size_t capacity = 0;
-    uint32_t line_number = 0;
+    struct user_name *names = ret_data;
+    uint32_t count = 0;
     bool continued = false;
     char line[1024]; // the three fields that are read come first; a group's members may go on for long
     while (fgets(line, sizeof(line), stream)) {
         bool rest = continued;
         continued = strchr(line, '\n') == NULL;
-        struct user_name name;
+        struct user_name name = {.line = count};
         if (rest || !line_parse(line, &name))
             continue;
-        name.line = line_number++;
-        if (!name_add(file, &capacity, &name))
+        if ((count + 1) * sizeof(name) <= capacity)
+            names[count++] = name;
+        else
             dropped.value++;
     }
-    if (file->count > 0)
-        qsort(file->names, file->count, sizeof(*file->names), name_order);
+    return (ssize_t)(count * sizeof(*names));
 }
 
-static bool same_file(const struct stat *left, const struct stat *right)
+// "passwd" or "group".
+static const char *file_kind(const struct user_file *file)
 {
-    return left->st_dev == right->st_dev && left->st_ino == right->st_ino &&
-           left->st_size == right->st_size && left->st_mtim.tv_sec == right->st_mtim.tv_sec &&
-           left->st_mtim.tv_nsec == right->st_mtim.tv_nsec;
+    return strrchr(file->path, '/') + 1;
+}
+
+static bool file_load(struct user_file *file)
+{
+    char question[32];
+    snprintf(question, sizeof(question), "names of %.16s", file_kind(file));
+    struct user_name *names = malloc(NAMES_MAX * sizeof(*names));
+    ssize_t size = names ? outside_ask(OUTSIDE_LASTING, question, names_now, file, names,
+                                       NAMES_MAX * sizeof(*names))
+                         : -ENOMEM;
+    if (size < 0) {
+        free(names);
+        return false;
+    }
+    free(file->names);
+    file->count = (size_t)size / sizeof(*names);
+    struct user_name *fitting = realloc(names, file->count ? (size_t)size : 1);
+    file->names = fitting ? fitting : names;
+    for (size_t i = 0; i < file->count; i++)
+        file->names[i].name[sizeof(file->names[i].name) - 1] = '\0';
+    if (file->count > 0)
+        qsort(file->names, file->count, sizeof(*file->names), name_order);
+    return true;
+}
+
+static ssize_t identity_now(void *context, void *ret_data, size_t capacity)
+{
+    const struct user_file *file = context;
+    struct stat info;
+    if (stat(file->path, &info) < 0)
+        return -errno;
+    struct user_file_identity identity = {
+        .dev = info.st_dev,
+        .ino = info.st_ino,
+        .size = (uint64_t)info.st_size,
+        .mtime_ns = (uint64_t)info.st_mtim.tv_sec * 1000000000 + (uint64_t)info.st_mtim.tv_nsec,
+    };
+    memcpy(ret_data, &identity, sizeof(identity));
+    return sizeof(identity);
 }
 
 static void file_check(struct user_file *file, uint64_t now_ns)
@@ -113,20 +148,23 @@ static void file_check(struct user_file *file, uint64_t now_ns)
         return;
     file->checked_ns = now_ns ? now_ns : 1;
 
-    struct stat info = {0};
-    if (stat(file->path, &info) < 0)
-        return; // Half-way through being replaced, or never there: what is known stays.
-    if (same_file(&info, &file->seen))
+    char question[32];
+    snprintf(question, sizeof(question), "identity of %.16s", file_kind(file));
+    struct user_file_identity identity;
+    // Half-way through being replaced, or never there: what is known stays.
+    if (outside_ask(OUTSIDE_LASTING, question, identity_now, file, &identity, sizeof(identity)) !=
+        sizeof(identity))
         return;
-    _cleanup_close_ int fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0 || fstat(fd, &info) < 0 || !S_ISREG(info.st_mode))
+    if (memcmp(&identity, &file->seen, sizeof(identity)) == 0)
         return;
-    _cleanup_fclose_ FILE *stream = fdopen(fd, "r");
-    if (!stream)
-        return;
-    fd = -1;
-    file->seen = info;
-    file_load(file, stream);
+    if (file_load(file))
+        file->seen = identity;
+}
+
+void users_learn(struct users *users)
+{
+    file_check(&users->passwd, 0);
+    file_check(&users->group, 0);
 }
 
 static const char *file_name(struct user_file *file, uint32_t id, uint64_t now_ns)
