@@ -47,4 +47,8 @@ void demand_add_read(struct demand *demand, const struct field *field);
 bool demand_reads(const struct demand *demand, const struct field *field);
 // Adds a clue; sets any_clue of the type where there is no room.
 void demand_add_clue(struct demand *demand, const struct demand_clue *clue);
+// Adds all that `other` asks for.
+void demand_add(struct demand *demand, const struct demand *other);
+// Asks for every type of event on any path, and for all that the types' own fields read.
+void demand_add_everything(struct demand *demand);
 void demand_free(struct demand *demand);

@@ -66,6 +66,10 @@ struct source {
     void (*collect)(struct series_writer *writer);
     // Called about once a second; NULL where there is nothing to do.
     void (*tick)(void);
+    // Instead of start() where a recording is replayed: prepares what the fields need beside the record,
+    // without the kernel; only then is tick() called, too. NULL where they need nothing else. What they learn
+    // of the node must go through base/outside.h.
+    void (*replay)(const struct source_env *env);
 };
 
 // Whether the source `syscall` can watch a call of that name ("read", "futex") on this architecture.
@@ -81,4 +85,7 @@ int source_register_all(void);
 // Starts all sources, or has those that run follow another demand; the reports say how it went, in the order
 // of SOURCE_LIST. Never fails as a whole. `env` is the base: id and compat_fd are set here.
 void source_start_all(const struct source_env *env, struct source_report *ret_reports);
+// Before capabilities are given up that are not needed to start sources again.
+void source_keep_startable(void);
 void source_stop_all(void);
+void source_replay_all(const struct source_env *env);

@@ -52,6 +52,40 @@ void demand_add_clue(struct demand *demand, const struct demand_clue *clue)
         demand->any_clue[clue->type] = true;
 }
 
+void demand_add(struct demand *demand, const struct demand *other)
+{
+    for (size_t i = 0; i < EVENT_TYPES_MAX; i++) {
+        demand->wanted[i] = demand->wanted[i] || other->wanted[i];
+        demand->any_clue[i] = demand->any_clue[i] || other->any_clue[i];
+    }
+    demand->failed_opens = demand->failed_opens || other->failed_opens;
+    for (size_t i = 0; i < other->paths_count; i++)
+        demand_add_path(demand, other->paths[i].text, strlen(other->paths[i].text), other->paths[i].prefix);
+    // After the paths: those are kept where there is room, because they are watched by inode, too.
+    demand->any_path = demand->any_path || other->any_path;
+    for (size_t i = 0; i < other->reads_count; i++)
+        demand_add_read(demand, other->reads[i]);
+    demand->reads_all = demand->reads_all || other->reads_all;
+    for (size_t i = 0; i < other->clues_count; i++)
+        demand_add_clue(demand, &other->clues[i]);
+}
+
+static void add_read(const char *group, const struct event_type *type, const struct field *field,
+                     void *context)
+{
+    if (type)
+        demand_add_read(context, field);
+}
+
+void demand_add_everything(struct demand *demand)
+{
+    for (size_t i = 0; i < event_type_count(); i++)
+        demand->wanted[i] = true;
+    demand->any_path = true;
+    demand->failed_opens = true;
+    field_visit(add_read, demand);
+}
+
 void demand_free(struct demand *demand)
 {
     for (size_t i = 0; i < demand->paths_count; i++)

@@ -15,14 +15,20 @@ static struct counter malformed = {
 static int64_t boot_to_epoch_ns;
 static uint64_t events_seen;
 
-void decode_set_clock(void)
+void decode_set_distance(int64_t distance_ns)
+{
+    boot_to_epoch_ns = distance_ns;
+    counter_register(&malformed);
+}
+
+int64_t decode_set_clock(void)
 {
     struct timespec boot, wall;
     clock_gettime(CLOCK_BOOTTIME, &boot);
     clock_gettime(CLOCK_REALTIME, &wall);
-    boot_to_epoch_ns =
-        (wall.tv_sec - boot.tv_sec) * INT64_C(1000000000) + ((int64_t)wall.tv_nsec - (int64_t)boot.tv_nsec);
-    counter_register(&malformed);
+    decode_set_distance((wall.tv_sec - boot.tv_sec) * INT64_C(1000000000) +
+                        ((int64_t)wall.tv_nsec - (int64_t)boot.tv_nsec));
+    return boot_to_epoch_ns;
 }
 
 int decode_record(const struct wire_header *record, size_t size, struct scratch *scratch,

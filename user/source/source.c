@@ -59,6 +59,18 @@ void source_start_all(const struct source_env *base, struct source_report *ret_r
     }
 }
 
+void source_keep_startable(void)
+{
+    hook_keep_attaching();
+}
+
+void source_replay_all(const struct source_env *env)
+{
+    for (size_t i = 0; i < source_count(); i++)
+        if (sources[i]->replay)
+            sources[i]->replay(env);
+}
+
 void source_stop_all(void)
 {
     for (size_t i = 0; i < source_count(); i++)
