@@ -25,6 +25,10 @@ int record_create(const char *path, int *ret_fd)
         return -EINVAL;
     }
     bool exists = !standard && lstat(path, &status) == 0;
+    if (exists && S_ISLNK(status.st_mode)) {
+        log_error("%s is a symbolic link; name the file itself", path);
+        return -ELOOP;
+    }
     if (exists && S_ISREG(status.st_mode)) {
         if (!is_replaceable(path, &status)) {
             log_error("%s exists and is not a recording, so it is left as it is", path);
@@ -39,7 +43,7 @@ int record_create(const char *path, int *ret_fd)
     }
     // A new file is nobody else's; what is no regular file (a pipe) is written as it is.
     int fd = standard ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3)
-             : exists ? open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY)
+             : exists ? open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW)
                       : open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0) {
         log_error("cannot write %s: %s", path, strerror(errno));
