@@ -304,7 +304,7 @@ Test(reload, no_open_is_lost_and_none_seen_twice)
 {
     const char *watched = test_path("watched"), *link = test_path("link"), *rules = test_path("rules.yaml");
     write_file(watched, "x");
-    cr_assert_eq(symlink(watched, link), 0);
+    cr_assert_eq(linkat(AT_FDCWD, watched, AT_FDCWD, link, 0), 0);
     const char *opened = open_rule("opened", watched);
     const char *versions[] = {
         format_text("%s%s", opened, connect_rule),
