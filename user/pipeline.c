@@ -79,7 +79,7 @@ void pipeline_demand(const struct pipeline *pipeline, const struct rule_set *rul
         demand_add_everything(ret_demand);
 }
 
-size_t pipeline_start_sources(struct pipeline *pipeline, const struct demand *demand)
+void pipeline_start_sources(struct pipeline *pipeline, const struct demand *demand)
 {
     struct source_env env = {
         .ring_fd = ring_map_fd(pipeline->ring),
@@ -89,6 +89,10 @@ size_t pipeline_start_sources(struct pipeline *pipeline, const struct demand *de
         .host_root = pipeline->options->host_root,
     };
     source_start_all(&env, pipeline->reports);
+}
+
+size_t pipeline_check_sources(struct pipeline *pipeline)
+{
     size_t up = 0;
     pipeline->ready = true;
     for (size_t i = 0; i < source_count(); i++) {
@@ -181,7 +185,8 @@ static int start(struct pipeline *pipeline)
     }
 
     pipeline_demand(pipeline, pipeline->rules, &pipeline->demand);
-    if (pipeline_start_sources(pipeline, &pipeline->demand) == 0) {
+    pipeline_start_sources(pipeline, &pipeline->demand);
+    if (pipeline_check_sources(pipeline) == 0) {
         // An agent that sees nothing must not look like one that has nothing to report.
         log_error("no source could be started, so nothing would be seen");
         return -ENODEV;

@@ -26,8 +26,10 @@ int pipeline_watch_fd(const struct pipeline *pipeline, int fd);
 // Fills the demand, which must be empty, with what these rules need.
 void pipeline_demand(const struct pipeline *pipeline, const struct rule_set *rules,
                      struct demand *ret_demand);
-// Has all sources follow a demand and says which do not; how many are up.
-size_t pipeline_start_sources(struct pipeline *pipeline, const struct demand *demand);
+// Has all sources follow a demand, and brings the reports up to date.
+void pipeline_start_sources(struct pipeline *pipeline, const struct demand *demand);
+// Says which sources do not what they should; how many are up.
+size_t pipeline_check_sources(struct pipeline *pipeline);
 void pipeline_say_state(const struct pipeline *pipeline, const char *what);
 
 // reload.c. Exports what is known of reloads and watches the rule files. 0 or a negative errno.

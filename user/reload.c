@@ -102,6 +102,7 @@ static int widen(struct pipeline *pipeline, const struct demand *both)
     pipeline_start_sources(pipeline, both);
     if (!lost_a_source(before, pipeline->reports))
         return 0;
+    pipeline_check_sources(pipeline);
     pipeline_start_sources(pipeline, &pipeline->demand);
     return -ENODEV;
 }
@@ -115,21 +116,22 @@ static int exchange(struct pipeline *pipeline, struct rule_set **rules)
     demand_add(&both, &wanted);
     ring_drain(pipeline->ring, DRAINED_MAX);
     int error = widen(pipeline, &both);
-    if (!error) {
-        error = account_set_rules(*rules);
-        if (error) {
-            pipeline_start_sources(pipeline, &pipeline->demand);
-            return error;
-        }
-        pipeline->path.rules = *rules;
-        rule_set_free(&pipeline->rules);
-        pipeline->rules = TAKE_PTR(*rules);
-        pipeline_start_sources(pipeline, &wanted);
-        demand_free(&pipeline->demand);
-        pipeline->demand = wanted;
-        wanted = (struct demand){};
+    if (error)
+        return error;
+    error = account_set_rules(*rules);
+    if (error) {
+        pipeline_start_sources(pipeline, &pipeline->demand);
+        return error;
     }
-    return error;
+    pipeline->path.rules = *rules;
+    rule_set_free(&pipeline->rules);
+    pipeline->rules = TAKE_PTR(*rules);
+    pipeline_start_sources(pipeline, &wanted);
+    pipeline_check_sources(pipeline);
+    demand_free(&pipeline->demand);
+    pipeline->demand = wanted;
+    wanted = (struct demand){};
+    return 0;
 }
 
 void reload_rules(struct pipeline *pipeline, const char *why)
@@ -152,7 +154,8 @@ void reload_rules(struct pipeline *pipeline, const char *why)
         error = exchange(pipeline, &rules);
         privilege_lower();
         if (error)
-            log_error("cannot exchange the rules: %s; those that were loaded stay in use", strerror(-error));
+            log_error("cannot exchange the rules: %s; those that were loaded stay in use",
+                      error == -ENODEV ? "a source that is up would not be" : strerror(-error));
     }
     (error ? &failed : &succeeded)->value++;
     note(!error);
