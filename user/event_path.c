@@ -28,8 +28,10 @@ void event_path_record(const struct wire_header *record, size_t size, void *cont
 {
     struct event_path *path = context;
     struct event event;
-    if (decode_record(record, size, &path->scratch, &event))
+    if (decode_record(record, size, &path->scratch, &event)) {
+        path->malformed++;
         return;
+    }
     path->events++;
     enrich_event(path->enrich, &event);
     account_event(&event);

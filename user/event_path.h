@@ -30,6 +30,7 @@ struct event_path {
     struct scratch scratch;
     char hostname[256];
     uint64_t events, alerts; // handled so far
+    uint64_t malformed;      // records that were no events
     uint64_t unwritten;      // of the alerts
 };
 

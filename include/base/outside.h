@@ -1,6 +1,6 @@
-// What the agent learns of the node beside the kernel's records: files under /proc, names of users, what container
-// runtimes write. Whoever asks does so through here, so that a recording can keep every answer and a replay can
-// give it again, in the place of the node that the replay runs on.
+// What the agent learns of the node beside the kernel's records: files under /proc, names of users, what
+// container runtimes write. Whoever asks does so through here, so that a recording can keep every answer and
+// a replay can give it again, in the place of the node that the replay runs on.
 #pragma once
 
 #include <stdbool.h>
@@ -20,9 +20,9 @@ enum {
 // Asks the node. At most `capacity` bytes; the number, or a negative errno.
 typedef ssize_t (*outside_fn)(void *context, void *ret_data, size_t capacity);
 
-// The answer to a question, which is named so that no other has the name: by asking the node through `now`, or,
-// while a recording is replayed, what was answered then (-ENODATA: it was not asked). Never more than `capacity`
-// and OUTSIDE_ANSWER_MAX. An answer of a recording comes from a file: check it like one.
+// The answer to a question, which is named so that no other has the name: by asking the node through `now`,
+// or, while a recording is replayed, what was answered then (-ENODATA: it was not asked). Never more than
+// `capacity` and OUTSIDE_ANSWER_MAX. An answer of a recording comes from a file: check it like one.
 ssize_t outside_ask(enum outside_life life, const char *question, outside_fn now, void *context,
                     void *ret_data, size_t capacity);
 

@@ -31,7 +31,6 @@ static ssize_t host_name_now(void *context, void *ret_data, size_t capacity)
 
 void outside_host_name(char *ret_name, size_t capacity)
 {
-    ssize_t length =
-        outside_ask(OUTSIDE_LASTING, "host name", host_name_now, NULL, ret_name, capacity - 1);
+    ssize_t length = outside_ask(OUTSIDE_LASTING, "host name", host_name_now, NULL, ret_name, capacity - 1);
     ret_name[length > 0 ? length : 0] = '\0';
 }

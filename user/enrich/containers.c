@@ -96,8 +96,8 @@ void container_unref(const struct container *container)
     entry_free(entry);
 }
 
-// What the runtimes' files tell, as texts with a NUL each; what they do not tell is empty. Of the files no more is
-// kept or recorded: they hold the container's environment, too.
+// What the runtimes' files tell, as texts with a NUL each; what they do not tell is empty. Of the files no
+// more is kept or recorded: they hold the container's environment, too.
 enum { DESCRIPTION_TEXTS = 5, DESCRIPTION_MAX = 4096 };
 
 struct describe_context {

@@ -108,9 +108,9 @@ static bool file_load(struct user_file *file)
     char question[32];
     snprintf(question, sizeof(question), "names of %.16s", file_kind(file));
     struct user_name *names = malloc(NAMES_MAX * sizeof(*names));
-    ssize_t size = names ? outside_ask(OUTSIDE_LASTING, question, names_now, file, names,
-                                       NAMES_MAX * sizeof(*names))
-                         : -ENOMEM;
+    ssize_t size =
+        names ? outside_ask(OUTSIDE_LASTING, question, names_now, file, names, NAMES_MAX * sizeof(*names))
+              : -ENOMEM;
     if (size < 0) {
         free(names);
         return false;

@@ -1,6 +1,7 @@
 #define HASH_NONFATAL_OOM 1
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "base/outside.h"
 #include "base/series.h"
 #include "base/text.h"
@@ -46,6 +47,12 @@ static struct counter left_out = {
     .name = "inferscope_recording_entries_left_out_total",
     .help = "What was too large for the recording: a replay may differ there",
 };
+
+static void leave_out(void)
+{
+    left_out.value++;
+    log_warning("something is too large for the recording and left out; a replay may differ there");
+}
 
 static void write_all(struct record_writer *writer, const void *data, size_t size)
 {
@@ -118,7 +125,7 @@ static char *entry_add(struct record_writer *writer, enum record_kind kind, size
 {
     struct record_entry_head head = {.size = (uint32_t)size, .kind = kind};
     if (size > RECORD_ENTRY_MAX) {
-        left_out.value++;
+        leave_out();
         return NULL;
     }
     if (writer->raw_size + size > (kind == RECORD_ANSWER ? FRAME_LARGEST : FRAME_ENOUGH))
@@ -221,7 +228,7 @@ static void on_answered(void *context, enum outside_life life, const char *quest
     struct record_writer *writer = context;
     size_t question_size = strlen(question);
     if (question_size > OUTSIDE_QUESTION_MAX) {
-        left_out.value++;
+        leave_out();
         return;
     }
     if (life == OUTSIDE_LASTING && is_known(writer, question, data, result))
