@@ -40,7 +40,8 @@ struct demand {
     size_t clues_count;
 };
 
-// Adds a path once. Sets any_path where the list is full or memory is short, so nothing is ever missed.
+// Adds a path once; a prefix only where not any path is asked for. Sets any_path where the list is full or
+// memory is short, so nothing is ever missed.
 void demand_add_path(struct demand *demand, const char *text, size_t length, bool prefix);
 // Adds a field once.
 void demand_add_read(struct demand *demand, const struct field *field);

@@ -38,7 +38,8 @@ static void set_zone(struct replay *replay, int32_t offset_s)
         return;
     replay->has_zone = true;
     replay->utc_offset_s = offset_s;
-    unsigned seconds = (unsigned)(offset_s < 0 ? -offset_s : offset_s) % 86400;
+    // From a file, so it may be any number.
+    unsigned seconds = (offset_s < 0 ? 0u - (unsigned)offset_s : (unsigned)offset_s) % 86400;
     char zone[64];
     // What TZ names is the way from local time to UTC.
     snprintf(zone, sizeof(zone), "<recorded>%c%02u:%02u:%02u", offset_s < 0 ? '+' : '-', seconds / 3600,

@@ -71,6 +71,9 @@ Test(source_file_watch, demands_add_up)
     demand_add(&one, &two);
     cr_expect(one.any_path);
     cr_expect_eq(one.paths_count, 2, "they are watched by inode, too");
+    demand_add_path(&one, "/exact", 6, false);
+    demand_add_path(&one, "/prefix", 7, true);
+    cr_expect_eq(one.paths_count, 3, "whatever the order of the rules");
     demand_free(&one);
     demand_free(&two);
 }

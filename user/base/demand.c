@@ -5,7 +5,8 @@
 
 void demand_add_path(struct demand *demand, const char *text, size_t length, bool prefix)
 {
-    if (demand->any_path)
+    // An exact path is known by its inode, too, whatever other rules ask for.
+    if (demand->any_path && prefix)
         return;
     for (size_t i = 0; i < demand->paths_count; i++) {
         const struct demand_path *path = &demand->paths[i];
