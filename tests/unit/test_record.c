@@ -286,3 +286,36 @@ Test(record, only_a_recording_is_replaced)
     unlink(path);
     rmdir(directory);
 }
+
+// Records that are no events are recorded and known again like all others.
+Test(record, what_sources_learn_from)
+{
+    uint16_t id = 0;
+    while (source_at(id) && !source_at(id)->learn)
+        id++;
+    cr_assert(source_at(id), "no source learns");
+    uint32_t size = (uint32_t)source_at(id)->record_size(0);
+    struct wire_header *learnt = calloc(1, size);
+    *learnt = (struct wire_header){.size = size, .source = id, .time_ns = 5};
+    int fd = memfd_create("recording", MFD_CLOEXEC);
+    struct record_writer *writer = NULL;
+    cr_assert_eq(record_writer_new(fd, &writer), 0);
+    record_writer_event(writer, learnt, size);
+    cr_assert_eq(record_writer_end(writer), 0);
+    record_writer_free(&writer);
+    cr_assert_eq(lseek(fd, 0, SEEK_SET), 0);
+
+    FILE *stream = fdopen(fd, "r");
+    struct record_reader *reader = NULL;
+    struct record_entry entry;
+    cr_assert_eq(record_reader_new(stream, &reader), 0);
+    cr_assert_eq(record_reader_next(reader, &entry), 1, "%s", record_reader_error(reader));
+    cr_expect_eq(entry.kind, RECORD_EVENT);
+    cr_expect_eq(entry.event->source, id);
+    cr_expect_eq(entry.event->type, 0);
+    cr_expect_eq(entry.size, size);
+    cr_expect_eq(record_reader_next(reader, &entry), 0, "%s", record_reader_error(reader));
+    record_reader_free(&reader);
+    fclose(stream);
+    free(learnt);
+}
