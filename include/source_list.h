@@ -2,4 +2,4 @@
 // user/source/<name>.c (which defines `struct source source_<name>`) and tests/integration/test_<name>.c.
 #pragma once
 
-#define SOURCE_LIST(X) X(process) X(file) X(connect) X(syscall)
+#define SOURCE_LIST(X) X(process) X(file) X(connect) X(syscall) X(api)

@@ -39,6 +39,7 @@ enum bpf_map_type {
 };
 
 enum { BPF_ANY = 0, BPF_NOEXIST = 1, BPF_EXIST = 2 };
+enum { BPF_F_NO_PREALLOC = 1 };
 enum { BPF_RB_NO_WAKEUP = 1, BPF_RB_FORCE_WAKEUP = 2 };
 enum { BPF_RB_AVAIL_DATA = 0, BPF_RB_RING_SIZE = 1 };
 
@@ -60,6 +61,20 @@ struct syscall_enter_context {
     __s32 number;
 };
 
+// What user space passes to writev() and sendmsg(): uapi.
+struct user_iovec {
+    __u64 base;
+    __u64 length;
+};
+
+struct user_message {
+    __u64 name;
+    __u32 name_length;
+    __u32 padding;
+    __u64 iovecs;
+    __u64 iovecs_count;
+};
+
 struct syscall_exit_context {
     __u64 common;
     __s32 number;
@@ -73,6 +88,7 @@ struct syscall_exit_context {
 enum bpf_func_id {
     BPF_FUNC_get_current_task_btf = 158, // 5.11
     BPF_FUNC_task_pt_regs = 175,         // 5.15
+    BPF_FUNC_loop = 181,                 // 5.17
 };
 
 // --- Tasks ---
@@ -267,21 +283,31 @@ struct in6_addr {
     } in6_u;
 };
 
+struct net;
+
+typedef struct {
+    struct net *net;
+} possible_net_t;
+
 struct sock_common {
     __be32 skc_daddr;
     __be32 skc_rcv_saddr;
     __be16 skc_dport;
     u16 skc_num;
     unsigned short skc_family;
+    possible_net_t skc_net; // CONFIG_NET_NS
     struct in6_addr skc_v6_daddr;
     struct in6_addr skc_v6_rcv_saddr;
 };
 
 struct sock {
     struct sock_common __sk_common;
+    u16 sk_protocol;
+    int sk_err;
 };
 
 struct socket {
+    struct file *file;
     struct sock *sk;
 };
 

@@ -8,9 +8,12 @@
 // Requests that a client may have sent ahead; more than that and the connection is not followed any more.
 #define EXCHANGE_QUEUE 4
 
+#define EXCHANGE_OVER (1 + WIRE_API_UNFOLLOWED) // lost, but not to be counted
+
 enum exchange_side { EXCHANGE_REQUESTS, EXCHANGE_ANSWERS };
 
 struct exchange_connection {
+    struct wire_api_progress progress;
     struct http_message messages[2]; // by enum exchange_side
     struct wire_api_exchange queue[EXCHANGE_QUEUE];
     // Free-running numbers. Requests move `end`, answers `first`: two threads that read and write at the same
@@ -18,12 +21,12 @@ struct exchange_connection {
     __u32 first;
     __u32 end;
     __u32 latest; // number of the request that is being read
-    __u8 lost;    // no longer followed; a new request may start it again
+    __u8 lost; // 1 + enum wire_api_unfollowed: no longer followed, until a new request comes
     __u8 client_gone;
     __u8 reserved[2];
 };
 
-// The place of the path in the table of routes, 0 where it is not there.
+// The number of the path's route and WIRE_API_ROUTE_INFERENCE where it is one, or 0.
 INLINE __u16 exchange_route(const __u64 *hashes);
 INLINE void exchange_emit(struct exchange_connection *connection, const struct wire_api_exchange *exchange);
 
@@ -87,7 +90,7 @@ INLINE void exchange_requested(struct exchange_connection *connection, __u64 now
     message->happened = 0;
     if (happened & HTTP_BEGUN) {
         if (connection->end - connection->first >= EXCHANGE_QUEUE) {
-            connection->lost = 1;
+            connection->lost = 1 + WIRE_API_PIPELINED;
             return;
         }
         struct wire_api_exchange *begun = exchange_at(connection, connection->end);
@@ -97,13 +100,15 @@ INLINE void exchange_requested(struct exchange_connection *connection, __u64 now
         connection->end += 1;
     }
     if (happened & HTTP_FAILED)
-        connection->lost = 1;
+        connection->lost = 1 + WIRE_API_NOT_HTTP;
     // An answer can end before its request: then there is nothing left to note.
     if (connection->latest - connection->first >= EXCHANGE_QUEUE)
         return;
     struct wire_api_exchange *exchange = exchange_at(connection, connection->latest);
     if (happened & HTTP_PATH) {
-        exchange->route = exchange_route(message->hashes);
+        __u16 route = exchange_route(message->hashes);
+        exchange->route = route & ~WIRE_API_ROUTE_INFERENCE;
+        exchange->flags |= route & WIRE_API_ROUTE_INFERENCE ? WIRE_API_INFERENCE : 0;
         exchange->method = message->method;
     }
     if (happened & HTTP_HEAD)
@@ -133,7 +138,7 @@ INLINE void exchange_answered(struct exchange_connection *connection, __u64 now_
     __u32 number = connection->first;
     message->happened = 0;
     if (happened & HTTP_FAILED || number == connection->end) {
-        connection->lost = 1;
+        connection->lost = 1 + WIRE_API_NOT_HTTP;
         return;
     }
     struct wire_api_exchange *exchange = exchange_at(connection, number);
@@ -176,5 +181,17 @@ INLINE void exchange_closed(struct exchange_connection *connection, __u64 now_ns
         exchange_finish(connection, number, now_ns, complete ? WIRE_API_COMPLETE : how);
         number++;
     }
-    connection->lost = 1;
+    connection->lost = EXCHANGE_OVER;
+}
+
+// After each call's bytes, for who looks from outside.
+INLINE void exchange_note(struct exchange_connection *connection, enum exchange_side side, __u64 now_ns)
+{
+    struct wire_api_progress *progress = &connection->progress;
+    __u32 in_flight = connection->end - connection->first;
+    const struct wire_api_exchange *oldest = exchange_at(connection, connection->first);
+    if (side == EXCHANGE_ANSWERS || in_flight <= 1)
+        progress->silent_since_ns = now_ns;
+    progress->inference = (oldest->flags & WIRE_API_INFERENCE) != 0;
+    progress->in_flight = in_flight;
 }

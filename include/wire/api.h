@@ -40,6 +40,7 @@ enum wire_api_flag {
     WIRE_API_ERROR_EVENT = 1 << 4,   // the stream held an error
     WIRE_API_LONG_MODEL = 1 << 5,    // a model's name was cut
     WIRE_API_MIDDLE_UNSEEN = 1 << 6, // some bytes could not be read, so values can be missing
+    WIRE_API_INFERENCE = 1 << 7,     // to an inference route
 };
 
 // All times are CLOCK_BOOTTIME in ns, 0 where it did not come to that.
@@ -83,3 +84,25 @@ struct wire_api {
     __u8 reserved[3];
 };
 WIRE_SIZE(struct wire_api, 472);
+
+// What the kernel knows of a path: the number of its route, and WIRE_API_ROUTE_INFERENCE where it is one.
+#define WIRE_API_ROUTE_INFERENCE 0x8000
+
+// What a connection is at, at the head of each value in the map of connections.
+struct wire_api_progress {
+    __u64 silent_since_ns; // CLOCK_BOOTTIME; the oldest request came then, or more of its answer was sent
+    __u32 in_flight;       // requests that have no whole answer yet, those to other routes included
+    __u16 server_port;     // host order
+    __u8 inference;        // the oldest request is to an inference route
+    __u8 reserved;
+};
+WIRE_SIZE(struct wire_api_progress, 16);
+
+// Why connections are not followed.
+enum wire_api_unfollowed {
+    WIRE_API_TOO_MANY,  // the table of connections was full
+    WIRE_API_NOT_HTTP,  // a connection was followed until something came that is no HTTP/1.x
+    WIRE_API_PIPELINED, // more requests were sent ahead than there is room for
+    WIRE_API_UNREAD,    // the head of a message could not be read (io_uring)
+    WIRE_API_UNFOLLOWED,
+};

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "bpf/lib/exchange.h"
-#include "source/api_routes.h"
+#include "api.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -21,7 +21,7 @@ static inline __u16 exchange_route(const __u64 *hashes)
     for (size_t i = 0; i < HTTP_HASHES; i++)
         for (size_t number = 1; number <= api_route_count(); number++)
             if (api_route_hash(api_route_at(number)) == hashes[i])
-                return (__u16)number;
+                return (__u16)(number | (api_route_at(number)->operation ? WIRE_API_ROUTE_INFERENCE : 0));
     return 0;
 }
 

@@ -351,7 +351,7 @@ Test(api_http, nothing_is_taken_where_body_values_are_switched_off)
     const struct wire_api_exchange *got = only();
     cr_expect_eq(got->request_model_length, 0);
     cr_expect_eq(got->response_model_length, 0);
-    cr_expect_eq(got->flags, WIRE_API_STREAMED);
+    cr_expect_eq(got->flags, WIRE_API_STREAMED | WIRE_API_INFERENCE);
     cr_expect_eq(got->content_events, 1);
 }
 

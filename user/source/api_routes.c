@@ -1,4 +1,4 @@
-#include "api_routes.h"
+#include "api.h"
 
 #include "base/cleanup.h"
 #include "bpf/lib/http.h"

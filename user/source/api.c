@@ -1,0 +1,249 @@
+#include "source.h"
+
+#include "api.skel.h"
+#include "api_fields.h"
+#include "base/cleanup.h"
+#include "hook.h"
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+static struct api_bpf *skeleton;
+static struct hooks attached;
+
+static size_t record_size(uint16_t type)
+{
+    return sizeof(struct wire_api);
+}
+
+static bool record_valid(const struct wire_header *wire)
+{
+    const struct wire_api *record = (const struct wire_api *)wire;
+    const struct wire_api_exchange *exchange = &record->exchange;
+    return (record->family == 4 || record->family == 6) &&
+           exchange->request_model_length <= WIRE_API_MODEL_MAX &&
+           exchange->response_model_length <= WIRE_API_MODEL_MAX && exchange->end < WIRE_API_ENDS &&
+           memchr(exchange->server, '\0', WIRE_API_SERVER_MAX) &&
+           memchr(exchange->traceparent, '\0', WIRE_API_TRACEPARENT_MAX);
+}
+
+static void stop(void)
+{
+    hook_detach_all(&attached);
+    api_bpf__destroy(skeleton);
+    skeleton = NULL;
+}
+
+// From 6.3 on, tracepoints that only sockets pass; before that all reads and writes have to be looked at.
+static bool has_socket_tracepoints(void)
+{
+    struct btf *btf = btf__load_vmlinux_btf();
+    bool has = btf && btf__find_by_name_kind(btf, "btf_trace_sock_recv_length", BTF_KIND_TYPEDEF) > 0;
+    btf__free(btf);
+    return has;
+}
+
+// Tells the kernel the routes, and by which first two bytes it can pass over most other paths.
+static int set_routes(void)
+{
+    int fd = bpf_map__fd(skeleton->maps.routes);
+    for (size_t number = 1; number <= api_route_count(); number++) {
+        const struct api_route *route = api_route_at(number);
+        uint64_t hash = api_route_hash(route);
+        uint16_t value = (uint16_t)(number | (route->operation ? WIRE_API_ROUTE_INFERENCE : 0));
+        if (bpf_map_update_elem(fd, &hash, &value, BPF_ANY))
+            return -errno;
+        if (!route->operation)
+            continue;
+        // One byte after the slash at least: what comes behind a path is a space or a question mark.
+        static const unsigned char behind[] = " ?";
+        const unsigned char *start = (const unsigned char *)route->pattern + 1;
+        for (size_t i = 0; i < 2; i++) {
+            unsigned bit = start[0] | (unsigned)(start[0] && start[1] ? start[1] : behind[i]) << 8;
+            skeleton->bss->route_starts[bit >> 6] |= UINT64_C(1) << (bit & 63);
+        }
+    }
+    return 0;
+}
+
+#define CALL_HOOK(call)                                                                                  \
+    {                                                                                                    \
+        .name = #call, .program = "api_call_tp", .attach_point = "tracepoint/syscalls/sys_exit_" #call, \
+        .attach = hook_attach_tracepoint, .wanted = !sockets                                            \
+    }
+
+static int start(const struct source_env *env, struct source_report *ret_report)
+{
+    bool infer = env->demand->wanted[event_type_index(&api_types[WIRE_API_INFER])];
+    bool http = env->demand->wanted[event_type_index(&api_types[WIRE_API_HTTP])];
+    if (!infer && !http && !env->inference && !env->everything) {
+        ret_report->needed = false;
+        return 0;
+    }
+    if (libbpf_probe_bpf_helper(BPF_PROG_TYPE_TRACEPOINT, BPF_FUNC_loop, NULL) == 0) {
+        snprintf(ret_report->reason, sizeof(ret_report->reason),
+                 "this kernel's programs cannot loop over a message (bpf_loop): use Linux 5.17 or later");
+        return -EOPNOTSUPP;
+    }
+    bool sockets = has_socket_tracepoints();
+    const struct hook hooks[] = {
+        {.name = "connection gone",
+         .program = "api_destroy_btf",
+         .attach_point = "tp_btf/tcp_destroy_sock",
+         .wanted = true},
+        {.name = "connection closed",
+         .program = "api_state_btf",
+         .attach_point = "tp_btf/inet_sock_set_state",
+         .wanted = true},
+        {.name = "send",
+         .program = "api_send_btf",
+         .attach_point = "tp_btf/sock_send_length",
+         .wanted = sockets},
+        {.name = "receive",
+         .program = "api_receive_btf",
+         .attach_point = "tp_btf/sock_recv_length",
+         .wanted = sockets},
+        CALL_HOOK(write),
+        CALL_HOOK(writev),
+        CALL_HOOK(sendto),
+        CALL_HOOK(sendmsg),
+        CALL_HOOK(read),
+        CALL_HOOK(readv),
+        CALL_HOOK(recvfrom),
+        CALL_HOOK(recvmsg),
+    };
+    // The hooks for older kernels are not even named on newer ones.
+    size_t count = sockets ? 4 : ARRAY_SIZE(hooks);
+
+    skeleton = api_bpf__open();
+    if (!skeleton)
+        return hook_load_failed(-errno, ret_report);
+    skeleton->rodata->source_id = env->id;
+    skeleton->rodata->body_values = !env->no_body_values;
+    skeleton->rodata->wake_always = infer || http;
+    int error = hook_prepare(skeleton->obj, env, hooks, count);
+    if (!error)
+        error = api_bpf__load(skeleton);
+    if (!error)
+        error = set_routes();
+    if (error)
+        hook_load_failed(error, ret_report);
+    else
+        error = hook_attach_all(skeleton->obj, hooks, count, &attached, ret_report);
+    if (error)
+        stop();
+    return error;
+}
+
+// --- What is under way ---
+
+enum { PORTS_MAX = 256 };
+
+// What is under way at one port; the last one stands for all that did not find room.
+struct port {
+    uint16_t number;
+    unsigned in_flight;
+    uint64_t silent_since_ns;
+};
+
+static void ports_add(struct port *ports, size_t *count, const struct wire_api_progress *progress)
+{
+    size_t i = 0;
+    while (i < *count && ports[i].number != progress->server_port)
+        i++;
+    if (i == PORTS_MAX)
+        i--;
+    if (i == *count)
+        ports[(*count)++] =
+            (struct port){.number = progress->server_port, .silent_since_ns = progress->silent_since_ns};
+    ports[i].in_flight += progress->in_flight;
+    if (progress->silent_since_ns < ports[i].silent_since_ns)
+        ports[i].silent_since_ns = progress->silent_since_ns;
+}
+
+static size_t ports_read(struct port *ports)
+{
+    int fd = bpf_map__fd(skeleton->maps.connections);
+    size_t count = 0;
+    uint64_t key, next;
+    _cleanup_free_ struct wire_api_progress *progress = malloc(bpf_map__value_size(skeleton->maps.connections));
+    if (!progress)
+        return 0;
+    // A connection that ends meanwhile makes the walk start again, so it has an end of its own.
+    size_t steps = 4 * bpf_map__max_entries(skeleton->maps.connections);
+    for (const void *from = NULL; steps && !bpf_map_get_next_key(fd, from, &next); steps--) {
+        if (!bpf_map_lookup_elem(fd, &next, progress) && progress->in_flight && progress->inference)
+            ports_add(ports, &count, progress);
+        key = next;
+        from = &key;
+    }
+    return count;
+}
+
+static void collect_ports(struct series_writer *writer)
+{
+    static const struct series_family in_flight = {.name = "inferscope_inference_requests_in_flight",
+                                                   .type = SERIES_GAUGE,
+                                                   .help = "Inference requests that have no whole answer yet"};
+    static const struct series_family silence = {
+        .name = "inferscope_inference_silence_seconds",
+        .type = SERIES_GAUGE,
+        .unit = "seconds",
+        .help = "For how long the request under way has been without an answer, or more of it, that waits "
+                "longest"};
+    struct port ports[PORTS_MAX];
+    size_t count = ports_read(ports);
+    struct timespec now;
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    uint64_t now_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+    for (int pass = 0; pass < 2; pass++) {
+        writer->family(writer, pass == 0 ? &in_flight : &silence);
+        for (size_t i = 0; i < count; i++) {
+            char text[8] = "other";
+            if (i < PORTS_MAX - 1)
+                snprintf(text, sizeof(text), "%u", ports[i].number);
+            struct label label = {"server_port", text};
+            uint64_t since = ports[i].silent_since_ns;
+            double silent = now_ns > since ? (double)(now_ns - since) / 1e9 : 0;
+            writer->number(writer, &label, 1, pass == 0 ? ports[i].in_flight : silent);
+        }
+    }
+}
+
+static void collect(struct series_writer *writer)
+{
+    static const struct series_family family = {
+        .name = "inferscope_inference_connections_unfollowed_total",
+        .type = SERIES_COUNTER,
+        .help = "Connections with inference requests that could not be followed, or not to their end"};
+    static const char *const reasons[WIRE_API_UNFOLLOWED] = {
+        [WIRE_API_TOO_MANY] = "too_many",
+        [WIRE_API_NOT_HTTP] = "not_http",
+        [WIRE_API_PIPELINED] = "pipelined",
+        [WIRE_API_UNREAD] = "unread",
+    };
+    if (!skeleton)
+        return;
+    writer->family(writer, &family);
+    for (size_t i = 0; i < WIRE_API_UNFOLLOWED; i++) {
+        struct label label = {"reason", reasons[i]};
+        writer->number(writer, &label, 1, (double)skeleton->bss->unfollowed[i]);
+    }
+    collect_ports(writer);
+}
+
+const struct source source_api = {
+    .name = "api",
+    .help = "HTTP requests to inference servers: time to first token, tokens, errors (--inference)",
+    .types = api_types,
+    .types_count = WIRE_API_TYPES,
+    .record_size = record_size,
+    .record_valid = record_valid,
+    .start = start,
+    .stop = stop,
+    .collect = collect,
+};
