@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Source `api`: HTTP requests to inference servers, timed where their bytes pass: when a TCP socket has sent or
-// received. The parser (bpf/lib/http.h) keeps names of models and numbers; no other part of a body stays here or leaves.
+// Source `api`: HTTP requests to inference servers, timed where their bytes pass: when a TCP socket has sent
+// or received. The parser (bpf/lib/http.h) keeps names of models and numbers; no other part of a body stays
+// here or leaves.
 #include "bpf/lib/exchange.h"
 #include "bpf/lib/task.h"
 
@@ -352,8 +353,8 @@ INLINE void connection_begin(struct connection *connection, struct sock *sk)
     exchange_begin(&connection->exchange, body_values);
 }
 
-// A socket's memory can be used again; then an entry stayed behind where deleting it failed. (The own port is gone
-// before a socket is closed.)
+// A socket's memory can be used again; then an entry stayed behind where deleting it failed. (The own port is
+// gone before a socket is closed.)
 INLINE bool connection_is(const struct connection *connection, struct sock *sk)
 {
     return connection->client_port == BPF_CORE_READ(sk, __sk_common.skc_dport);

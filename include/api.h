@@ -1,5 +1,5 @@
-// HTTP requests to inference servers, as the source `api` sees them: their records, and the paths by which such
-// servers are known.
+// HTTP requests to inference servers, as the source `api` sees them: their records, and the paths by which
+// such servers are known.
 #pragma once
 
 #include "event.h"
@@ -38,6 +38,6 @@ uint32_t api_output_tokens(const struct wire_api *record);
 // OpenTelemetry's error.type: the status, or how the exchange broke off; "" where it went well.
 const char *api_error_type(const struct wire_api *record, char ret_text[16]);
 const char *api_method_name(uint8_t method);
-// The name in the request or, where it names none, in the answer. Not NUL-terminated; the length is 0 where neither
-// has one.
+// The name in the request or, where it names none, in the answer. Not NUL-terminated; the length is 0 where
+// neither has one.
 const char *api_model(const struct wire_api *record, size_t *ret_length);

@@ -21,7 +21,7 @@ struct exchange_connection {
     __u32 first;
     __u32 end;
     __u32 latest; // number of the request that is being read
-    __u8 lost; // 1 + enum wire_api_unfollowed: no longer followed, until a new request comes
+    __u8 lost;    // 1 + enum wire_api_unfollowed: no longer followed, until a new request comes
     __u8 client_gone;
     __u8 reserved[2];
 };

@@ -2,8 +2,8 @@
 // came out.
 #pragma once
 
-#include "bpf/lib/exchange.h"
 #include "api.h"
+#include "bpf/lib/exchange.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>

@@ -42,14 +42,15 @@ static void expect(const struct expected *expected, const char *how, size_t wher
 {
     cr_assert_eq(finished_count, 1, "%s %s %zu: %zu exchanges", expected->name, how, where, finished_count);
     const struct wire_api_exchange *got = &finished[0];
-    bool same =
-        strcmp(api_route_at(got->route)->pattern, expected->route) == 0 && got->status == expected->status &&
-        got->events == expected->events && got->content_events == expected->contents &&
-        got->input_tokens == expected->input && got->output_tokens == expected->output &&
-        got->flags == (expected->flags | WIRE_API_INFERENCE) && got->method == WIRE_API_POST && got->end == WIRE_API_COMPLETE &&
-        strcmp(got->server, "llama.cpp") == 0 && (got->first_content_ns != 0) == (expected->contents != 0) &&
-        strcmp(wire_model(got->request_model, got->request_model_length), expected->asked) == 0 &&
-        strcmp(wire_model(got->response_model, got->response_model_length), expected->answered) == 0;
+    bool same = strcmp(api_route_at(got->route)->pattern, expected->route) == 0 &&
+                got->status == expected->status && got->events == expected->events &&
+                got->content_events == expected->contents && got->input_tokens == expected->input &&
+                got->output_tokens == expected->output &&
+                got->flags == (expected->flags | WIRE_API_INFERENCE) && got->method == WIRE_API_POST &&
+                got->end == WIRE_API_COMPLETE && strcmp(got->server, "llama.cpp") == 0 &&
+                (got->first_content_ns != 0) == (expected->contents != 0) &&
+                strcmp(wire_model(got->request_model, got->request_model_length), expected->asked) == 0 &&
+                strcmp(wire_model(got->response_model, got->response_model_length), expected->answered) == 0;
     cr_assert(same,
               "%s %s %zu: route %u status %u events %u contents %u input %u output %u flags %x models "
               "\"%s\" \"%s\" server \"%s\"",

@@ -70,8 +70,8 @@ static int set_routes(void)
     return 0;
 }
 
-#define CALL_HOOK(call)                                                                                  \
-    {                                                                                                    \
+#define CALL_HOOK(call)                                                                                 \
+    {                                                                                                   \
         .name = #call, .program = "api_call_tp", .attach_point = "tracepoint/syscalls/sys_exit_" #call, \
         .attach = hook_attach_tracepoint, .wanted = !sockets                                            \
     }
@@ -170,7 +170,8 @@ static size_t ports_read(struct port *ports)
     int fd = bpf_map__fd(skeleton->maps.connections);
     size_t count = 0;
     uint64_t key, next;
-    _cleanup_free_ struct wire_api_progress *progress = malloc(bpf_map__value_size(skeleton->maps.connections));
+    _cleanup_free_ struct wire_api_progress *progress =
+        malloc(bpf_map__value_size(skeleton->maps.connections));
     if (!progress)
         return 0;
     // A connection that ends meanwhile makes the walk start again, so it has an end of its own.
@@ -188,7 +189,8 @@ static void collect_ports(struct series_writer *writer)
 {
     static const struct series_family in_flight = {.name = "inferscope_inference_requests_in_flight",
                                                    .type = SERIES_GAUGE,
-                                                   .help = "Inference requests that have no whole answer yet"};
+                                                   .help =
+                                                       "Inference requests that have no whole answer yet"};
     static const struct series_family silence = {
         .name = "inferscope_inference_silence_seconds",
         .type = SERIES_GAUGE,
