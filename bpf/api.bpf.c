@@ -73,6 +73,14 @@ struct {
     __type(value, struct connection);
 } blank SEC(".maps");
 
+// Never written, too.
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, __u8[WINDOW]);
+} nothing SEC(".maps");
+
 // By hash of the path.
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
@@ -104,6 +112,8 @@ struct feed {
     __u64 now_ns;
     __u32 have; // bytes in the window
     __u32 at;   // of those, the next
+    __u32 most; // that were in the window at a time
+    __u32 reserved;
     __u8 window[WINDOW + SCAN_AHEAD];
 };
 
@@ -178,6 +188,8 @@ INLINE bool feed_more(struct feed *feed, struct http_message *message)
         feed->have = 0;
         if (size > 0 && size <= WINDOW && !bpf_probe_read_user(feed->window, size, (void *)feed->base)) {
             feed->have = size;
+            if (size > feed->most)
+                feed->most = size;
             count = size;
         } else {
             // Nowhere in memory that can be read: of a body only the length matters to go on.
@@ -195,6 +207,16 @@ INLINE bool feed_more(struct feed *feed, struct http_message *message)
     feed->base_left -= count;
     feed->left -= count;
     return true;
+}
+
+// No byte of a prompt stays behind.
+INLINE void feed_wipe(struct feed *feed)
+{
+    __u32 zero = 0;
+    void *zeroes = bpf_map_lookup_elem(&nothing, &zero);
+    __u32 most = feed->most;
+    if (zeroes && most <= WINDOW)
+        bpf_probe_read_kernel(feed->window, most, zeroes);
 }
 
 static long feed_step(__u32 index, struct feeding *feeding)
@@ -254,9 +276,10 @@ INLINE bool moved_find(struct pt_regs *regs, struct moved *ret_moved)
     return false;
 }
 
-// The first eight bytes, zero after their end.
-INLINE __u64 moved_start(const struct moved *moved, __u64 count)
+// The first eight bytes, or those of the first piece, zero after their end.
+INLINE __u64 moved_start(const struct moved *moved, __u64 *in_out_count)
 {
+    __u64 count = *in_out_count;
     __u64 start = 0;
     __u64 base = moved->base;
     if (!base) {
@@ -265,6 +288,7 @@ INLINE __u64 moved_start(const struct moved *moved, __u64 count)
         base = piece.base;
         if (piece.length < count)
             count = piece.length;
+        *in_out_count = count;
     }
     if (count >= 8)
         bpf_probe_read_user(&start, 8, (void *)base);
@@ -394,7 +418,9 @@ INLINE void socket_moved(struct sock *sk, struct pt_regs *regs, __u64 count, __u
     struct moved moved = {};
     bool found = regs && moved_find(regs, &moved);
     if (!connection || connection->exchange.lost) {
-        if (!found || !may_begin(sk, moved_start(&moved, count), count))
+        __u64 seen = count;
+        __u64 start = found ? moved_start(&moved, &seen) : 0;
+        if (!may_begin(sk, start, seen))
             return;
         if (!connection)
             connection = connection_new(sk, key);
@@ -415,13 +441,14 @@ INLINE void socket_moved(struct sock *sk, struct pt_regs *regs, __u64 count, __u
     feed->pieces_left = moved.pieces_count;
     feed->left = count;
     feed->now_ns = bpf_ktime_get_boot_ns();
-    feed->have = feed->at = 0;
+    feed->have = feed->at = feed->most = 0;
     if (side == EXCHANGE_REQUESTS && connection->owner.pid != bpf_get_current_pid_tgid() >> 32)
         header_fill(&connection->owner, (void *)bpf_get_current_task(), 0, 0);
 
     struct feeding feeding = {.connection = connection, .feed = feed, .side = side};
     bpf_loop(STEPS_MAX, feed_step, &feeding, 0);
     exchange_note(&connection->exchange, side, feed->now_ns);
+    feed_wipe(feed);
     feeds_give(slot);
     if (side == EXCHANGE_REQUESTS && connection_needless(connection)) {
         bpf_map_delete_elem(&connections, &key);

@@ -137,6 +137,7 @@ INLINE void http_end(struct http_message *message)
 {
     if (message->format == HTTP_EVENTS || message->format == HTTP_LINES)
         http_event(message);
+    word_clear(&message->json.word); // which may be the beginning of a text
     message->happened |= HTTP_ENDED;
     message->state = HTTP_START;
 }

@@ -150,39 +150,49 @@ struct port {
     uint64_t silent_since_ns;
 };
 
-static void ports_add(struct port *ports, size_t *count, const struct wire_api_progress *progress)
+static struct port *port_of(struct port *ports, size_t *count, uint16_t number)
 {
-    size_t i = 0;
-    while (i < *count && ports[i].number != progress->server_port)
-        i++;
-    if (i == PORTS_MAX)
-        i--;
-    if (i == *count)
-        ports[(*count)++] =
-            (struct port){.number = progress->server_port, .silent_since_ns = progress->silent_since_ns};
-    ports[i].in_flight += progress->in_flight;
-    if (progress->silent_since_ns < ports[i].silent_since_ns)
-        ports[i].silent_since_ns = progress->silent_since_ns;
+    for (size_t i = 0; i < *count; i++)
+        if (ports[i].number == number)
+            return &ports[i];
+    if (*count == PORTS_MAX)
+        return &ports[PORTS_MAX - 1];
+    ports[*count] = (struct port){.number = number, .silent_since_ns = UINT64_MAX};
+    return &ports[(*count)++];
 }
 
-static size_t ports_read(struct port *ports)
+typedef void (*entry_fn)(struct port *ports, size_t *count, const void *key, const void *value);
+
+// Calls `each` for what is in a map with keys of at most 16 bytes.
+static void map_visit(const struct bpf_map *map, entry_fn each, struct port *ports, size_t *count)
 {
-    int fd = bpf_map__fd(skeleton->maps.connections);
-    size_t count = 0;
-    uint64_t key, next;
-    _cleanup_free_ struct wire_api_progress *progress =
-        malloc(bpf_map__value_size(skeleton->maps.connections));
-    if (!progress)
-        return 0;
-    // A connection that ends meanwhile makes the walk start again, so it has an end of its own.
-    size_t steps = 4 * bpf_map__max_entries(skeleton->maps.connections);
-    for (const void *from = NULL; steps && !bpf_map_get_next_key(fd, from, &next); steps--) {
-        if (!bpf_map_lookup_elem(fd, &next, progress) && progress->in_flight && progress->inference)
-            ports_add(ports, &count, progress);
-        key = next;
-        from = &key;
+    uint64_t key[2], next[2];
+    _cleanup_free_ void *value = malloc(bpf_map__value_size(map));
+    // An entry that goes meanwhile makes the walk start again, so it has an end of its own.
+    size_t steps = value ? 4 * bpf_map__max_entries(map) : 0;
+    for (const void *from = NULL; steps && !bpf_map_get_next_key(bpf_map__fd(map), from, next); steps--) {
+        if (!bpf_map_lookup_elem(bpf_map__fd(map), next, value))
+            each(ports, count, next, value);
+        memcpy(key, next, sizeof(key));
+        from = key;
     }
-    return count;
+}
+
+// A server is shown, with 0, while nothing is under way, too.
+static void add_server(struct port *ports, size_t *count, const void *key, const void *value)
+{
+    port_of(ports, count, (uint16_t)((const uint64_t *)key)[1]);
+}
+
+static void add_connection(struct port *ports, size_t *count, const void *key, const void *value)
+{
+    const struct wire_api_progress *progress = value;
+    if (!progress->in_flight || !progress->inference)
+        return;
+    struct port *port = port_of(ports, count, progress->server_port);
+    port->in_flight += progress->in_flight;
+    if (progress->silent_since_ns < port->silent_since_ns)
+        port->silent_since_ns = progress->silent_since_ns;
 }
 
 static void collect_ports(struct series_writer *writer)
@@ -198,7 +208,9 @@ static void collect_ports(struct series_writer *writer)
         .help = "For how long the request under way has been without an answer, or more of it, that waits "
                 "longest"};
     struct port ports[PORTS_MAX];
-    size_t count = ports_read(ports);
+    size_t count = 0;
+    map_visit(skeleton->maps.servers, add_server, ports, &count);
+    map_visit(skeleton->maps.connections, add_connection, ports, &count);
     struct timespec now;
     clock_gettime(CLOCK_BOOTTIME, &now);
     uint64_t now_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;

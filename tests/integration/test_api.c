@@ -1,0 +1,607 @@
+// Source `api`: requests to inference servers, seen from the kernel. Client and server are two sockets of
+// this test, so that it says exactly which bytes pass in which call.
+#include "harness.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <math.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#define RULES                                                                                         \
+    "- rule: infer\n"                                                                                 \
+    "  desc: an inference request\n"                                                                  \
+    "  condition: evt.type = infer\n"                                                                 \
+    "  output: \"%infer.route %infer.method %infer.operation %infer.model %infer.response.model\n"    \
+    "    %infer.status %infer.ttft %infer.duration %infer.tokens.input %infer.tokens.output\n"        \
+    "    %infer.tokens.source %infer.abandoned %infer.stream %infer.error %infer.traceparent\n"       \
+    "    %fd.sip %fd.sport %fd.cip %fd.cport %proc.pid %proc.name\"\n"                                \
+    "  priority: NOTICE\n"                                                                            \
+    "- rule: http\n"                                                                                  \
+    "  desc: another request to such a server\n"                                                      \
+    "  condition: evt.type = http\n"                                                                  \
+    "  output: \"%http.route %http.method %http.status %http.error %fd.sport %fd.cport %proc.pid\"\n" \
+    "  priority: NOTICE\n"
+
+static struct agent *agent;
+static const char *own_pid;
+
+static void start_agent(void)
+{
+    agent = agent_start(RULES, "--inference", NULL);
+}
+
+static void setup(void)
+{
+    test_setup();
+    if (!kernel_at_least(5, 17))
+        cr_skip_test("needs Linux 5.17");
+    own_pid = format_text("%d", getpid());
+}
+
+static void setup_with_agent(void)
+{
+    setup();
+    start_agent();
+}
+
+static void teardown(void)
+{
+    if (agent)
+        agent_stop(TAKE_PTR(agent));
+    test_teardown();
+}
+
+TestSuite(api, .init = setup_with_agent, .fini = teardown);
+TestSuite(api_start, .init = setup, .fini = teardown);
+
+// --- A connection, both ends ours ---
+
+struct pair {
+    int client, server;
+    char sport[8], cport[8];
+};
+
+static uint16_t port_of(int fd)
+{
+    struct sockaddr_in address;
+    socklen_t length = sizeof(address);
+    cr_assert_eq(getsockname(fd, (struct sockaddr *)&address, &length), 0);
+    return ntohs(address.sin_port);
+}
+
+static int listen_here(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    cr_assert_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    cr_assert_eq(listen(fd, 128), 0);
+    return fd;
+}
+
+static struct pair connect_to(int listener)
+{
+    struct sockaddr_in address;
+    socklen_t length = sizeof(address);
+    struct pair pair = {.client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    int one = 1;
+    cr_assert_eq(getsockname(listener, (struct sockaddr *)&address, &length), 0);
+    cr_assert_eq(connect(pair.client, (struct sockaddr *)&address, sizeof(address)), 0);
+    pair.server = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    cr_assert_geq(pair.server, 0);
+    setsockopt(pair.client, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    setsockopt(pair.server, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    snprintf(pair.sport, sizeof(pair.sport), "%u", port_of(listener));
+    snprintf(pair.cport, sizeof(pair.cport), "%u", port_of(pair.client));
+    return pair;
+}
+
+static struct pair open_pair(void)
+{
+    _cleanup_close_ int listener = listen_here();
+    return connect_to(listener);
+}
+
+static void close_pair(struct pair *pair)
+{
+    close(pair->client);
+    close(pair->server);
+}
+
+// Sends all of it from one end, in one write(), and reads all of it at the other end, in one or more read().
+static void pass(int from, int to, const char *data, size_t length)
+{
+    char buffer[65536];
+    cr_assert_eq(write(from, data, length), (ssize_t)length);
+    for (size_t got = 0; got < length;) {
+        ssize_t count = read(to, buffer, sizeof(buffer));
+        cr_assert_gt(count, 0);
+        got += (size_t)count;
+    }
+}
+
+static void ask(const struct pair *pair, const char *text)
+{
+    pass(pair->client, pair->server, text, strlen(text));
+}
+
+static void answer(const struct pair *pair, const char *text)
+{
+    pass(pair->server, pair->client, text, strlen(text));
+}
+
+static const char *request_to(const char *path, const char *headers, const char *body)
+{
+    return format_text("POST %s HTTP/1.1\r\nHost: test\r\n%sContent-Length: %zu\r\n\r\n%s", path, headers,
+                       strlen(body), body);
+}
+
+static const char *json_answer(unsigned status, const char *body)
+{
+    return format_text("HTTP/1.1 %u Said\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+                       status, strlen(body), body);
+}
+
+#define CHAT_BODY "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}],\"model\":\"tiny\",\"stream\":true}"
+#define HEAD                                                                                         \
+    "HTTP/1.1 200 OK\r\nServer: llama.cpp\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: " \
+    "chunked\r\n\r\n"
+#define ROLE \
+    "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":null}}],\"model\":\"tiny-1\"}\n\n"
+#define TOKEN "data: {\"choices\":[{\"delta\":{\"content\":\" word\"}}],\"model\":\"tiny-1\"}\n\n"
+#define LAST "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}],\"model\":\"tiny-1\"}\n\n"
+#define USAGE \
+    "data: "  \
+    "{\"choices\":[],\"model\":\"tiny-1\",\"usage\":{\"prompt_tokens\":24,\"completion_tokens\":3}}\n\n"
+#define DONE "data: [DONE]\n\n"
+
+static const char *chunk(const char *data)
+{
+    return format_text("%zx\r\n%s\r\n", strlen(data), data);
+}
+
+static void expect_stream(const struct pair *pair)
+{
+    agent_wait_alert(agent, "infer", "proc.pid", own_pid, "fd.cport", pair->cport, "fd.sport", pair->sport,
+                     "infer.route", "/v1/chat/completions", "infer.method", "POST", "infer.operation", "chat",
+                     "infer.model", "tiny", "infer.response.model", "tiny-1", "infer.status", "200",
+                     "infer.tokens.input", "24", "infer.tokens.output", "3", "infer.tokens.source", "usage",
+                     "infer.abandoned", "false", "infer.stream", "true", "infer.error", "-", "infer.ttft",
+                     "*", "fd.sip", "127.0.0.1", "fd.cip", "127.0.0.1", NULL);
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static double wait_metric(const char *name, const char *port, double wanted)
+{
+    double value = NAN;
+    for (uint64_t until = now_ns() + DEADLINE_S * UINT64_C(1000000000); now_ns() < until;) {
+        value = agent_metric(agent, name, "server_port", port, NULL);
+        if (value == wanted)
+            return value;
+    }
+    return value;
+}
+
+// --- Tests ---
+
+// What was measured lies between what the test can say from outside: it looks at its clock before and after
+// the calls. The head and an event without text are no token.
+Test(api, a_stream_and_its_times)
+{
+    struct pair pair = open_pair();
+    uint64_t before_request = now_ns();
+    ask(&pair, request_to("/v1/chat/completions", "", CHAT_BODY));
+    uint64_t after_request = now_ns();
+    answer(&pair, HEAD);
+    answer(&pair, chunk(ROLE));
+    uint64_t before_token = now_ns();
+    answer(&pair, chunk(TOKEN));
+    uint64_t after_token = now_ns();
+    answer(&pair, chunk(TOKEN TOKEN));
+    answer(&pair, chunk(LAST));
+    answer(&pair, chunk(USAGE DONE));
+    uint64_t before_end = now_ns();
+    answer(&pair, "0\r\n\r\n");
+    uint64_t after_end = now_ns();
+    expect_stream(&pair);
+    const json_t *alert = agent_wait_alert(agent, "infer", "fd.cport", pair.cport, NULL);
+    uint64_t first = strtoull(alert_field(alert, "infer.ttft"), NULL, 10);
+    uint64_t whole = strtoull(alert_field(alert, "infer.duration"), NULL, 10);
+    cr_expect(first >= before_token - after_request && first <= after_token - before_request, "%ju", first);
+    cr_expect(whole >= before_end - after_request && whole <= after_end - before_request, "%ju", whole);
+    cr_expect_eq(agent_count_alerts(agent, "infer", "fd.cport", pair.cport, NULL), 1,
+                 "both ends are here, and only the server counts");
+    close_pair(&pair);
+}
+
+typedef ssize_t (*move_fn)(int fd, char *data, size_t length);
+
+static size_t in_pieces(struct iovec *pieces, size_t max, char *data, size_t length)
+{
+    // Of 1 to 7 bytes, so that they end anywhere.
+    size_t count = 0;
+    for (size_t at = 0; at < length && count < max; count++) {
+        size_t size = count + 1 == max ? length - at : 1 + count % 7;
+        size = size < length - at ? size : length - at;
+        pieces[count] = (struct iovec){data + at, size};
+        at += size;
+    }
+    return count;
+}
+
+static ssize_t by_writev(int fd, char *data, size_t length)
+{
+    struct iovec pieces[600];
+    return writev(fd, pieces, (int)in_pieces(pieces, ARRAY_SIZE(pieces), data, length));
+}
+
+static ssize_t by_readv(int fd, char *data, size_t length)
+{
+    struct iovec pieces[600];
+    return readv(fd, pieces, (int)in_pieces(pieces, ARRAY_SIZE(pieces), data, length));
+}
+
+static ssize_t by_sendmsg(int fd, char *data, size_t length)
+{
+    struct iovec pieces[600];
+    struct msghdr message = {.msg_iov = pieces,
+                             .msg_iovlen = in_pieces(pieces, ARRAY_SIZE(pieces), data, length)};
+    return sendmsg(fd, &message, MSG_NOSIGNAL);
+}
+
+static ssize_t by_recvmsg(int fd, char *data, size_t length)
+{
+    struct iovec pieces[600];
+    struct msghdr message = {.msg_iov = pieces,
+                             .msg_iovlen = in_pieces(pieces, ARRAY_SIZE(pieces), data, length)};
+    return recvmsg(fd, &message, 0);
+}
+
+static ssize_t by_send(int fd, char *data, size_t length)
+{
+    return send(fd, data, length, 0);
+}
+
+// Looks first, as nginx does; what was only looked at does not count.
+static ssize_t by_recv(int fd, char *data, size_t length)
+{
+    char first[16];
+    return recv(fd, first, sizeof(first), MSG_PEEK) > 0 ? recv(fd, data, length, 0) : -1;
+}
+
+static ssize_t by_read(int fd, char *data, size_t length)
+{
+    return read(fd, data, length);
+}
+
+static ssize_t by_write(int fd, char *data, size_t length)
+{
+    return write(fd, data, length);
+}
+
+Test(api, every_call_and_pieces_of_any_size)
+{
+    static const move_fn receive[] = {by_read, by_readv, by_recv, by_recvmsg};
+    static const move_fn send_by[] = {by_write, by_writev, by_send, by_sendmsg};
+    const char *request = request_to("/v1/chat/completions", "", CHAT_BODY);
+    const char *said =
+        format_text(HEAD "%s%s%s0\r\n\r\n", chunk(ROLE TOKEN), chunk(TOKEN TOKEN), chunk(LAST USAGE DONE));
+    for (size_t i = 0; i < ARRAY_SIZE(receive); i++) {
+        for (size_t piece = 1; piece < 2048; piece *= 5) {
+            struct pair pair = open_pair();
+            char data[4096];
+            cr_assert_eq(write(pair.client, request, strlen(request)), (ssize_t)strlen(request));
+            for (size_t at = 0; at < strlen(request);) {
+                ssize_t count = receive[i](pair.server, data, piece);
+                cr_assert_gt(count, 0);
+                at += (size_t)count;
+            }
+            for (size_t at = 0; at < strlen(said);) {
+                size_t left = strlen(said) - at;
+                size_t size = left < piece ? left : piece;
+                memcpy(data, said + at, size);
+                cr_assert_eq(send_by[i](pair.server, data, size), (ssize_t)size);
+                at += size;
+            }
+            expect_stream(&pair);
+            close_pair(&pair);
+        }
+    }
+}
+
+Test(api, requests_one_after_the_other_and_ahead)
+{
+    struct pair pair = open_pair();
+    for (int i = 1; i <= 3; i++) {
+        ask(&pair, request_to("/v1/completions", "", format_text("{\"model\":\"m%d\"}", i)));
+        answer(&pair, json_answer(200, format_text("{\"usage\":{\"completion_tokens\":%d}}", i)));
+    }
+    ask(&pair, format_text("%s%s", request_to("/v1/completions", "", "{\"model\":\"m4\"}"),
+                           request_to("/v1/embeddings", "", "{\"model\":\"m5\"}")));
+    answer(&pair, format_text("%s%s", json_answer(200, "{\"usage\":{\"completion_tokens\":4}}"),
+                              json_answer(200, "{\"usage\":{\"completion_tokens\":5}}")));
+    for (int i = 1; i <= 5; i++)
+        agent_wait_alert(agent, "infer", "fd.cport", pair.cport, "infer.model", format_text("m%d", i),
+                         "infer.tokens.output", format_text("%d", i), "infer.stream", "false", "infer.ttft",
+                         "-", "infer.operation", i < 5 ? "text_completion" : "embeddings", NULL);
+    cr_expect_eq(agent_count_alerts(agent, "infer", "fd.cport", pair.cport, NULL), 5);
+    close_pair(&pair);
+}
+
+Test(api, errors)
+{
+    struct pair pair = open_pair();
+    const char *trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    ask(&pair, request_to("/v1/chat/completions", format_text("TraceParent: %s\r\n", trace), "{bad"));
+    answer(&pair, json_answer(404, "{\"error\":{\"code\":404}}"));
+    agent_wait_alert(agent, "infer", "fd.cport", pair.cport, "infer.status", "404", "infer.error", "404",
+                     "infer.traceparent", trace, "infer.model", "-", NULL);
+    cr_expect_eq(wait_metric("inferscope_inference_requests_total", pair.sport, 1), 1);
+    cr_expect_eq(agent_metric(agent, "gen_ai_server_request_duration_seconds_count", "server_port",
+                              pair.sport, "error_type", "404", "gen_ai_operation_name", "chat", NULL),
+                 1);
+    close_pair(&pair);
+}
+
+Test(api, a_client_that_goes_away)
+{
+    struct pair pair = open_pair();
+    ask(&pair, request_to("/v1/chat/completions", "", CHAT_BODY));
+    answer(&pair, HEAD);
+    answer(&pair, chunk(ROLE TOKEN));
+    answer(&pair, chunk(TOKEN));
+    close(pair.client);
+    const char *more = chunk(TOKEN);
+    // Until the reset is here, the server goes on.
+    while (send(pair.server, more, strlen(more), MSG_NOSIGNAL) > 0)
+        ;
+    close(pair.server);
+    const json_t *alert =
+        agent_wait_alert(agent, "infer", "fd.cport", pair.cport, "infer.abandoned", "true", "infer.error",
+                         "client_gone", "infer.status", "200", "infer.tokens.source", "events", NULL);
+    cr_expect_geq(atoi(alert_field(alert, "infer.tokens.output")), 2);
+    cr_expect_eq(wait_metric("inferscope_inference_abandoned_requests_total", pair.sport, 1), 1);
+    cr_expect_eq(agent_metric(agent, "inferscope_inference_abandoned_tokens_total", "server_port", pair.sport,
+                              "token_source", "events", NULL),
+                 atoi(alert_field(alert, "infer.tokens.output")));
+}
+
+Test(api, a_server_that_breaks_off)
+{
+    struct pair pair = open_pair();
+    ask(&pair, request_to("/v1/chat/completions", "", CHAT_BODY));
+    answer(&pair, HEAD);
+    answer(&pair, chunk(TOKEN));
+    close(pair.server);
+    close(pair.client);
+    agent_wait_alert(agent, "infer", "fd.cport", pair.cport, "infer.abandoned", "false", "infer.error",
+                     "server_closed", "infer.tokens.output", "1", NULL);
+}
+
+Test(api, an_answer_that_ends_with_the_connection)
+{
+    struct pair pair = open_pair();
+    ask(&pair, request_to("/v1/chat/completions", "", CHAT_BODY));
+    answer(&pair, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n");
+    answer(&pair, ROLE TOKEN);
+    answer(&pair, TOKEN TOKEN USAGE);
+    close(pair.server);
+    close(pair.client);
+    expect_stream(&pair);
+}
+
+// Other routes are timed where inference was asked for, and nowhere else.
+Test(api, other_routes_and_other_servers)
+{
+    _cleanup_close_ int listener = listen_here();
+    struct pair pair = connect_to(listener), other = open_pair();
+    ask(&other, "GET /health HTTP/1.1\r\n\r\n");
+    answer(&other, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    ask(&other, request_to("/v1/chat/unknown", "", "{}"));
+    answer(&other, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+    ask(&pair, request_to("/v1/completions", "", "{\"model\":\"m\"}"));
+    answer(&pair, json_answer(200, "{}"));
+    struct pair second = connect_to(listener);
+    ask(&second, "GET /v1/models HTTP/1.1\r\n\r\n");
+    answer(&second, json_answer(200, "{}"));
+    ask(&second, "DELETE /private/4711 HTTP/1.1\r\n\r\n");
+    answer(&second, json_answer(500, "{}"));
+    agent_wait_alert(agent, "http", "fd.cport", second.cport, "http.route", "/v1/models", "http.method",
+                     "GET", "http.status", "200", "http.error", "-", "proc.pid", own_pid, NULL);
+    agent_wait_alert(agent, "http", "fd.cport", second.cport, "http.route", "-", "http.method", "DELETE",
+                     "http.error", "500", NULL);
+    cr_expect_eq(agent_count_alerts(agent, "http", "fd.sport", other.sport, NULL), 0);
+    cr_expect_eq(agent_count_alerts(agent, "infer", "fd.sport", other.sport, NULL), 0);
+    cr_expect_eq(agent_metric(agent, "http_server_request_duration_seconds_count", "server_port", pair.sport,
+                              "http_route", "other", "http_response_status_class", "5xx", NULL),
+                 1);
+    close_pair(&pair);
+    close_pair(&other);
+    close_pair(&second);
+}
+
+Test(api, under_way_and_silent)
+{
+    struct pair pair = open_pair();
+    ask(&pair, request_to("/v1/chat/completions", "", CHAT_BODY));
+    uint64_t asked = now_ns();
+    cr_expect_eq(
+        agent_metric(agent, "inferscope_inference_requests_in_flight", "server_port", pair.sport, NULL), 1);
+    uint64_t looked = now_ns();
+    double silent =
+        agent_metric(agent, "inferscope_inference_silence_seconds", "server_port", pair.sport, NULL);
+    cr_expect(silent >= (double)(looked - asked) / 1e9, "%f", silent);
+    answer(&pair, json_answer(200, "{}"));
+    cr_expect_eq(
+        agent_metric(agent, "inferscope_inference_requests_in_flight", "server_port", pair.sport, NULL), 0);
+    cr_expect_eq(agent_metric(agent, "inferscope_inference_silence_seconds", "server_port", pair.sport, NULL),
+                 0);
+    close_pair(&pair);
+}
+
+Test(api, what_turns_out_to_be_no_http_is_counted)
+{
+    struct pair pair = open_pair();
+    ask(&pair, request_to("/v1/completions", "", "{}"));
+    answer(&pair, "HTTP/1.1 101 Switching Protocols\r\n\r\n");
+    answer(&pair, "anything");
+    ask(&pair, "anything");
+    cr_expect_eq(
+        agent_metric(agent, "inferscope_inference_connections_unfollowed_total", "reason", "not_http", NULL),
+        1);
+    // A new request is understood again.
+    ask(&pair, request_to("/v1/completions", "", "{\"model\":\"again\"}"));
+    answer(&pair, json_answer(200, "{}"));
+    agent_wait_alert(agent, "infer", "fd.cport", pair.cport, "infer.model", "again", NULL);
+    close_pair(&pair);
+}
+
+Test(api, none_of_ten_thousand_is_lost)
+{
+    enum { CONNECTIONS = 64, REQUESTS = 10000 };
+    static struct pair pairs[CONNECTIONS];
+    _cleanup_close_ int listener = listen_here();
+    const char *request = request_to("/v1/completions", "", "{\"model\":\"many\"}");
+    const char *said = json_answer(200, "{\"usage\":{\"prompt_tokens\":2,\"completion_tokens\":1}}");
+    for (int i = 0; i < CONNECTIONS; i++)
+        pairs[i] = connect_to(listener);
+    for (int i = 0; i < REQUESTS; i++) {
+        ask(&pairs[i % CONNECTIONS], request);
+        answer(&pairs[i % CONNECTIONS], said);
+    }
+    cr_expect_eq(wait_metric("inferscope_inference_requests_total", pairs[0].sport, REQUESTS), REQUESTS);
+    cr_expect_eq(agent_metric(agent, "gen_ai_server_token_usage_sum", "server_port", pairs[0].sport,
+                              "gen_ai_token_type", "input", NULL),
+                 2 * REQUESTS);
+    cr_expect_eq(agent_metric(agent, "gen_ai_server_request_duration_seconds_count", "gen_ai_request_model",
+                              "many", "server_port", pairs[0].sport, NULL),
+                 REQUESTS);
+    cr_expect_eq(agent_metric(agent, "inferscope_records_lost_total", "source", "api", NULL), 0);
+    for (int i = 0; i < CONNECTIONS; i++)
+        close_pair(&pairs[i]);
+}
+
+// The connection is older than the agent.
+Test(api_start, a_connection_from_before)
+{
+    struct pair pair = open_pair();
+    ask(&pair, request_to("/v1/chat/completions", "", CHAT_BODY));
+    answer(&pair, HEAD);
+    start_agent();
+    answer(&pair, chunk(TOKEN));
+    answer(&pair, "0\r\n\r\n");
+    ask(&pair, request_to("/v1/completions", "", "{\"model\":\"second\"}"));
+    answer(&pair, json_answer(200, "{}"));
+    agent_wait_alert(agent, "infer", "fd.cport", pair.cport, "infer.model", "second", NULL);
+    cr_expect_eq(agent_count_alerts(agent, "infer", "fd.cport", pair.cport, NULL), 1);
+    close_pair(&pair);
+}
+
+Test(api_start, a_model_that_is_not_on_the_list)
+{
+    agent =
+        agent_start("- list: allowed\n"
+                    "  items: [good, better]\n"
+                    "- rule: unlisted\n"
+                    "  desc: a model that is not on the list was served\n"
+                    "  condition: evt.type = infer and infer.model exists and not infer.model in (allowed)\n"
+                    "  output: \"%infer.model %fd.cport\"\n"
+                    "  priority: WARNING\n",
+                    NULL);
+    struct pair pair = open_pair();
+    ask(&pair, request_to("/v1/completions", "", "{\"model\":\"good\"}"));
+    answer(&pair, json_answer(200, "{}"));
+    ask(&pair, request_to("/v1/completions", "", "{\"model\":\"bad\"}"));
+    answer(&pair, json_answer(200, "{}"));
+    agent_wait_alert(agent, "unlisted", "fd.cport", pair.cport, "infer.model", "bad", NULL);
+    cr_expect_eq(agent_count_alerts(agent, "unlisted", "fd.cport", pair.cport, NULL), 1);
+    close_pair(&pair);
+}
+
+Test(api_start, own_routes_and_no_values)
+{
+    agent = agent_start(RULES, "--inference-routes", "/tenants/*/v1/chat/completions,/ask",
+                        "--no-body-values", NULL);
+    struct pair pair = open_pair();
+    ask(&pair, request_to("/tenants/seven/v1/chat/completions", "", CHAT_BODY));
+    answer(&pair, HEAD);
+    answer(&pair, chunk(ROLE TOKEN TOKEN USAGE));
+    answer(&pair, "0\r\n\r\n");
+    agent_wait_alert(agent, "infer", "fd.cport", pair.cport, "infer.route", "/tenants/*/v1/chat/completions",
+                     "infer.operation", "chat", "infer.model", "-", "infer.response.model", "-",
+                     "infer.tokens.input", "-", "infer.tokens.output", "2", "infer.tokens.source", "events",
+                     "infer.ttft", "*", NULL);
+    close_pair(&pair);
+}
+
+// --- Nothing of a prompt or an answer ---
+
+static bool memory_has(const char *memory, size_t size, const char *marker)
+{
+    return memmem(memory, size, marker, strlen(marker)) != NULL;
+}
+
+// Looks through all of a process' memory that it can write, as a core dump would have it.
+static bool process_has(pid_t pid, const char *marker)
+{
+    _cleanup_fclose_ FILE *maps = fopen(format_text("/proc/%d/maps", pid), "r");
+    _cleanup_fclose_ FILE *memory = fopen(format_text("/proc/%d/mem", pid), "r");
+    cr_assert(maps && memory);
+    setvbuf(memory, NULL, _IONBF, 0);
+    bool found = false;
+    char line[512];
+    while (fgets(line, sizeof(line), maps)) {
+        unsigned long from, to;
+        char rights[5];
+        cr_assert_eq(sscanf(line, "%lx-%lx %4s", &from, &to, rights), 3);
+        // AddressSanitizer reserves terabytes.
+        if (rights[0] != 'r' || to - from > (256UL << 20))
+            continue;
+        _cleanup_free_ char *copy = malloc(to - from);
+        cr_assert_not_null(copy);
+        if (fseeko(memory, (off_t)from, SEEK_SET))
+            continue;
+        size_t size = fread(copy, 1, to - from, memory);
+        found = found || memory_has(copy, size, marker);
+    }
+    return found;
+}
+
+Test(api, a_prompt_and_its_answer_are_nowhere)
+{
+    // Put together here, so that it is in no memory but the test's.
+    const char *prompt = format_text("%s-%s", "confidential", "prompt");
+    const char *reply = format_text("%s-%s", "confidential", "reply");
+    struct pair pair = open_pair();
+    ask(&pair, request_to("/v1/chat/completions", "",
+                          format_text("{\"messages\":[{\"content\":\"%s\"}],\"prompt\":\"%s\",\"%s\":1,"
+                                      "\"model\":\"to-be-found\"}",
+                                      prompt, prompt, prompt)));
+    answer(&pair, HEAD);
+    answer(&pair, chunk(format_text("data: {\"choices\":[{\"delta\":{\"content\":\"%s\"}}]}\n\n", reply)));
+    answer(&pair, "0\r\n\r\n");
+    agent_wait_alert(agent, "infer", "fd.cport", pair.cport, "infer.model", "to-be-found", NULL);
+    _cleanup_free_ char *page = http_get(agent_port(agent), "/metrics");
+    cr_expect_not(strstr(page, prompt) || strstr(page, reply));
+    cr_expect_not(strstr(agent_stderr(agent), prompt) || strstr(agent_stderr(agent), reply));
+    const json_t *alert = agent_wait_alert(agent, "infer", "fd.cport", pair.cport, NULL);
+    _cleanup_free_ char *text = json_dumps(alert, 0);
+    cr_expect_not(strstr(text, prompt) || strstr(text, reply));
+    cr_expect(process_has(agent_pid(agent), "to-be-found"), "the search itself works");
+    cr_expect_not(process_has(agent_pid(agent), prompt));
+    cr_expect_not(process_has(agent_pid(agent), reply));
+    close_pair(&pair);
+}
