@@ -45,9 +45,11 @@ enum http_format { HTTP_OPAQUE, HTTP_JSON, HTTP_EVENTS, HTTP_LINES };
 
 enum http_event_state { EVENT_NAME, EVENT_DATA, EVENT_IGNORED };
 
-// Of a body of known length that is longer, only these first and last bytes are looked at.
-#define HTTP_HEAD_SCAN 65536
-#define HTTP_TAIL_SCAN 8192
+// Of a body of known length that is longer, only these first and last bytes are looked at; fewer of the first
+// where they held the model's name.
+#define HTTP_HEAD_SCAN 16384
+#define HTTP_HEAD_SCAN_NAMED 2048
+#define HTTP_TAIL_SCAN 4096
 
 #define HTTP_HASHES 3 // of the path as it is, and with its second or third segment taken for any
 #define HTTP_HASH_START 0xcbf29ce484222325ull
@@ -366,10 +368,14 @@ INLINE void http_name_byte(struct http_message *message, __u8 byte)
 {
     if (byte == '\r')
         return;
-    if (byte == ':')
+    byte = lower(byte);
+    // No other letter begins a name that matters.
+    if (message->word.length == 0 && byte != '\n' && byte != 'c' && byte != 't' && byte != 's')
+        message->state = HTTP_IGNORED;
+    else if (byte == ':')
         http_header_begin(message);
     else if (byte != '\n')
-        word_add(&message->word, lower(byte));
+        word_add(&message->word, byte);
     else if (message->word.length == 0)
         http_head_end(message);
     else
@@ -394,8 +400,13 @@ INLINE __u32 http_events_step(struct http_message *message, const __u8 *at, __u3
     case EVENT_DATA:
         return json_step(&message->json, at, left);
     case EVENT_IGNORED:
-        return line_run(at, left);
+        return MARKLESS_RUN(marks_line_end, at, left);
     default:
+        if (word->length == 0 && left >= 8 && (eight_at(at) & 0xffffffffff) == WORD_PART("data:", 0)) {
+            message->event_state = EVENT_DATA;
+            message->event_open = 1;
+            return 5;
+        }
         if (byte == ':') {
             message->event_state = word_is(word, "data") ? EVENT_DATA : EVENT_IGNORED;
             message->event_open |= message->event_state == EVENT_DATA;
@@ -440,7 +451,8 @@ INLINE __u64 http_skippable(const struct http_message *message)
         return 0;
     if (message->format == HTTP_OPAQUE)
         return message->left;
-    if (message->format == HTTP_JSON && state == HTTP_BODY && message->scanned >= HTTP_HEAD_SCAN &&
+    __u32 enough = message->json.model_length ? HTTP_HEAD_SCAN_NAMED : HTTP_HEAD_SCAN;
+    if (message->format == HTTP_JSON && state == HTTP_BODY && message->scanned >= enough &&
         message->left > HTTP_TAIL_SCAN)
         return message->left - HTTP_TAIL_SCAN;
     return 0;
@@ -537,9 +549,10 @@ INLINE __u32 http_step(struct http_message *message, const __u8 *at, __u32 left)
             http_header_byte(message, byte);
         break;
     case HTTP_IGNORED:
-        used = line_run(at, left);
         if (byte == '\n')
             message->state = HTTP_NAME;
+        else
+            used = MARKLESS_RUN(marks_line_end, at, left);
         break;
     case HTTP_BODY:
     case HTTP_CHUNK:

@@ -76,48 +76,79 @@ INLINE void json_resume(struct json *json)
     json->word.length = WORD_MAX + 1;
 }
 
-INLINE __u8 json_key_named(const struct json *json)
+// Any depth where it is not known.
+INLINE bool json_depth_is(const struct json *json, __u8 depth)
+{
+    return json->loose || json->depth == depth;
+}
+
+INLINE __u8 json_key_of_request(const struct json *json)
 {
     const struct word *word = &json->word;
-    __u32 depth = json->depth;
-    if (word_is(word, "model"))
-        return json->model_length == 0 && (json->loose || depth <= 1u + json->answer) ? JSON_KEY_MODEL
-                                                                                      : JSON_KEY_NONE;
-    if (!json->answer)
-        return word_is(word, "stream") && (json->loose || depth == 1) ? JSON_KEY_STREAM : JSON_KEY_NONE;
-    if (word_is(word, "usage") || word_is(word, "meta_info"))
-        return JSON_KEY_USAGE;
-    if (json->usage_depth && depth == json->usage_depth) {
-        if (word_is(word, "prompt_tokens") || word_is(word, "input_tokens"))
-            return JSON_KEY_INPUT;
-        if (word_is(word, "completion_tokens") || word_is(word, "output_tokens"))
-            return JSON_KEY_OUTPUT;
+    if (!json_depth_is(json, 1))
         return JSON_KEY_NONE;
-    }
-    if (depth == 1 || json->loose) {
-        if (word_is(word, "tokens_evaluated") || word_is(word, "prompt_eval_count"))
-            return JSON_KEY_INPUT;
-        if (word_is(word, "tokens_predicted") || word_is(word, "eval_count"))
-            return JSON_KEY_OUTPUT;
-    }
-    if (depth == 1) {
-        if (word_is(word, "type"))
-            return JSON_KEY_TYPE;
-        if (word_is(word, "error"))
-            return JSON_KEY_ERROR;
-        if (word_is(word, "response") || word_is(word, "text_output"))
+    if (word_is(word, "model"))
+        return json->model_length == 0 ? JSON_KEY_MODEL : JSON_KEY_NONE;
+    return word_is(word, "stream") ? JSON_KEY_STREAM : JSON_KEY_NONE;
+}
+
+INLINE __u8 json_key_of_answer(const struct json *json)
+{
+    const struct word *word = &json->word;
+    bool in_usage = json->usage_depth && json->depth == json->usage_depth;
+    switch (word->length) {
+    case 4:
+        if (word_is(word, "text"))
             return JSON_KEY_TEXT;
+        return word_is(word, "type") && json->depth == 1 ? JSON_KEY_TYPE : JSON_KEY_NONE;
+    case 5:
+        if (word_is(word, "delta"))
+            return JSON_KEY_TEXT;
+        if (word_is(word, "usage"))
+            return JSON_KEY_USAGE;
+        if (word_is(word, "error"))
+            return json->depth == 1 ? JSON_KEY_ERROR : JSON_KEY_NONE;
+        return word_is(word, "model") && json->model_length == 0 && (json->loose || json->depth <= 2)
+                   ? JSON_KEY_MODEL
+                   : JSON_KEY_NONE;
+    case 7:
+        return word_is(word, "content") ? JSON_KEY_TEXT : JSON_KEY_NONE;
+    case 8:
+        return word_is(word, "thinking") || (word_is(word, "response") && json->depth == 1) ? JSON_KEY_TEXT
+                                                                                            : JSON_KEY_NONE;
+    case 9:
+        if (word_is(word, "meta_info"))
+            return JSON_KEY_USAGE;
+        return word_is(word, "reasoning") || word_is(word, "arguments") ? JSON_KEY_TEXT : JSON_KEY_NONE;
+    case 10:
+        return word_is(word, "eval_count") && json_depth_is(json, 1) ? JSON_KEY_OUTPUT : JSON_KEY_NONE;
+    case 11:
+        return word_is(word, "text_output") && json->depth == 1 ? JSON_KEY_TEXT : JSON_KEY_NONE;
+    case 12:
+        if (word_is(word, "partial_json"))
+            return JSON_KEY_TEXT;
+        return word_is(word, "input_tokens") && in_usage ? JSON_KEY_INPUT : JSON_KEY_NONE;
+    case 13:
+        if (word_is(word, "prompt_tokens") && in_usage)
+            return JSON_KEY_INPUT;
+        return word_is(word, "output_tokens") && in_usage ? JSON_KEY_OUTPUT : JSON_KEY_NONE;
+    case 16:
+        if (word_is(word, "tokens_evaluated") && json_depth_is(json, 1))
+            return JSON_KEY_INPUT;
+        return word_is(word, "tokens_predicted") && json_depth_is(json, 1) ? JSON_KEY_OUTPUT : JSON_KEY_NONE;
+    case 17:
+        if (word_is(word, "reasoning_content"))
+            return JSON_KEY_TEXT;
+        if (word_is(word, "prompt_eval_count") && json_depth_is(json, 1))
+            return JSON_KEY_INPUT;
+        return word_is(word, "completion_tokens") && in_usage ? JSON_KEY_OUTPUT : JSON_KEY_NONE;
     }
-    if (word_is(word, "content") || word_is(word, "text") || word_is(word, "reasoning_content") ||
-        word_is(word, "reasoning") || word_is(word, "thinking") || word_is(word, "delta") ||
-        word_is(word, "arguments") || word_is(word, "partial_json"))
-        return JSON_KEY_TEXT;
     return JSON_KEY_NONE;
 }
 
 INLINE __u8 json_key_of(const struct json *json)
 {
-    __u8 key = json_key_named(json);
+    __u8 key = json->answer ? json_key_of_answer(json) : json_key_of_request(json);
     return json->values || key >= JSON_KEY_TEXT ? key : JSON_KEY_NONE;
 }
 
@@ -166,14 +197,53 @@ INLINE void json_number_end(struct json *json)
     json->key = JSON_KEY_NONE;
 }
 
-INLINE void json_outside(struct json *json, __u8 byte)
+// A string that ends within the next bytes is taken at once, as most do; so is the beginning of one that is
+// too long for a key. How many bytes, or 0.
+INLINE __u32 json_string_begin(struct json *json, const __u8 *at, __u32 left)
 {
+    struct word *word = &json->word;
+    __u64 first = marks_string_end(at + 1), second = marks_string_end(at + 9),
+          third = marks_string_end(at + 17);
+    if (left < WORD_MAX + 4 || json->key == JSON_KEY_MODEL || json->key == JSON_KEY_TYPE)
+        return 0;
+    if (!(first | second | third)) {
+        word->length = WORD_MAX + 1;
+        json->state = JSON_STRING;
+        return WORD_MAX + 1;
+    }
+    __u32 length = first ? marks_first(first) : second ? 8 + marks_first(second) : 16 + marks_first(third);
+    if (at[1 + length] != '"')
+        return 0;
+    __u64 mask = (1ull << (8 * (length & 7))) - 1;
+    word->parts[0] = length < 8 ? eight_at(at + 1) & mask : eight_at(at + 1);
+    word->parts[1] = length < 8 ? 0 : length < 16 ? eight_at(at + 9) & mask : eight_at(at + 9);
+    word->parts[2] = length < 16 ? 0 : eight_at(at + 17) & mask;
+    word->length = length;
+    if (json->key != JSON_KEY_NONE) {
+        json_string_value(json);
+        json->key = JSON_KEY_NONE;
+    } else if (at[2 + length] == ':') {
+        json->key = json_key_of(json);
+        json->state = JSON_OUTSIDE;
+        return length + 3;
+    }
+    json->state = JSON_CLOSED;
+    return length + 2;
+}
+
+INLINE __u32 json_outside(struct json *json, const __u8 *at, __u32 left)
+{
+    __u8 byte = *at;
+    __u32 used;
     json->state = JSON_OUTSIDE;
     switch (byte) {
-    case '"':
+    case '"': // a key, or the value of json->key
+        used = json_string_begin(json, at, left);
+        if (used)
+            return used;
         word_clear(&json->word);
         json->state = JSON_STRING;
-        return; // the key stays: this is its value
+        return 1;
     case '{':
     case '[':
         if (json->depth < 255)
@@ -183,7 +253,7 @@ INLINE void json_outside(struct json *json, __u8 byte)
         if (json->key == JSON_KEY_ERROR)
             json->found |= JSON_FOUND_ERROR | JSON_FOUND_OTHER;
         json->key = JSON_KEY_NONE;
-        return;
+        return 1;
     case '}':
     case ']':
         if (json->usage_depth == json->depth)
@@ -191,19 +261,33 @@ INLINE void json_outside(struct json *json, __u8 byte)
         if (json->depth > 0)
             json->depth -= 1;
         json->key = JSON_KEY_NONE;
-        return;
+        return 1;
     case ',':
         json->key = JSON_KEY_NONE;
-        return;
-    case 't':
-        if (json->key == JSON_KEY_STREAM)
-            json->found |= JSON_FOUND_STREAM;
-        return;
+        return 1;
     }
+    if (json->key == JSON_KEY_NONE)
+        return MARKLESS_RUN(marks_structure, at, left);
+    if (byte == 't' && json->key == JSON_KEY_STREAM)
+        json->found |= JSON_FOUND_STREAM;
     if (byte >= '0' && byte <= '9' && (json->key == JSON_KEY_INPUT || json->key == JSON_KEY_OUTPUT)) {
         json->number = byte - '0';
         json->state = JSON_NUMBER;
     }
+    return 1;
+}
+
+// After a quote that was taken for a closing one comes what does not follow a string: it opened one instead.
+INLINE void json_turn(struct json *json, __u8 byte)
+{
+    word_clear(&json->word);
+    json->state = JSON_STRING;
+    if (byte == '\\')
+        json->state = JSON_ESCAPE;
+    else if (byte == '"')
+        json->state = JSON_CLOSED;
+    else
+        json_text(json, byte);
 }
 
 // Consumes some of the `left` bytes, at least the first, and says how many.
@@ -224,7 +308,7 @@ INLINE __u32 json_step(struct json *json, const __u8 *at, __u32 left)
             return 1;
         }
         if (json->word.length > WORD_MAX && json->key != JSON_KEY_MODEL && json->key != JSON_KEY_TYPE)
-            return plain_run(at, left);
+            return MARKLESS_RUN(marks_string_end, at, left);
         json_text(json, byte);
         return 1;
     case JSON_ESCAPE:
@@ -241,19 +325,10 @@ INLINE __u32 json_step(struct json *json, const __u8 *at, __u32 left)
         if (byte == ' ' || byte == '\t' || byte == '\r' || byte == '\n')
             return 1;
         if (json->loose && byte != ',' && byte != '}' && byte != ']') {
-            // That quote opened a string instead.
-            word_clear(&json->word);
-            json->state = JSON_STRING;
-            if (byte == '\\')
-                json->state = JSON_ESCAPE;
-            else if (byte == '"')
-                json->state = JSON_CLOSED;
-            else
-                json_text(json, byte);
+            json_turn(json, byte);
             return 1;
         }
-        json_outside(json, byte);
-        return 1;
+        break;
     case JSON_NUMBER:
         if (byte >= '0' && byte <= '9') {
             if (json->number < 0xffffffff)
@@ -261,12 +336,9 @@ INLINE __u32 json_step(struct json *json, const __u8 *at, __u32 left)
             return 1;
         }
         json_number_end(json);
-        json_outside(json, byte);
-        return 1;
-    default:
-        json_outside(json, byte);
-        return 1;
+        break;
     }
+    return json_outside(json, at, left);
 }
 
 // The text that is counted as a token: generated, and not a summary of what was streamed already.

@@ -10,6 +10,7 @@
 #include <linux/types.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 #define INLINE static inline __attribute__((always_inline, unused))
 #endif
 
@@ -68,37 +69,64 @@ INLINE __u64 has_zero(__u64 word)
     return (word - 0x0101010101010101ull) & ~word & 0x8080808080808080ull;
 }
 
+// Eight bytes at any address.
+INLINE __u64 eight_at(const __u8 *at)
+{
+#ifdef __bpf__
+    return *(const __u64 *)at;
+#else
+    __u64 word;
+    memcpy(&word, at, sizeof(word));
+    return word;
+#endif
+}
+
 #define EIGHT(byte) ((byte)*0x0101010101010101ull)
 
-// A quote, a backslash or the end of a line among eight bytes.
-INLINE __u64 ends_plain(const __u8 *at)
+// How many bytes come before the first one that such a sum of has_zero() has found. (Above that one there can
+// be false marks.)
+INLINE __u32 marks_first(__u64 marks)
 {
-    __u64 word = *(const __u64 *)at;
+    // As many ones as bytes lie below the lowest mark, added up in the highest byte.
+    marks >>= 7;
+    return ((((marks - 1) & ~marks) & EIGHT(1)) * EIGHT(1) >> 56) & 7;
+}
+
+// A quote, a backslash or the end of a line among eight bytes.
+INLINE __u64 marks_string_end(const __u8 *at)
+{
+    __u64 word = eight_at(at);
     return has_zero(word ^ EIGHT('"')) | has_zero(word ^ EIGHT('\\')) | has_zero(word ^ EIGHT('\n'));
 }
 
-// How many of the next bytes are surely inside of a JSON string: 32, 8 or 1, of which the caller knows the
-// first.
-INLINE __u32 plain_run(const __u8 *at, __u32 left)
+INLINE __u64 marks_line_end(const __u8 *at)
 {
-    if (left < 8 || ends_plain(at))
-        return 1;
-    if (left < 32 || ends_plain(at + 8) || ends_plain(at + 16) || ends_plain(at + 24))
-        return 8;
-    return 32;
+    return has_zero(eight_at(at) ^ EIGHT('\n'));
 }
 
-INLINE __u64 ends_line(const __u8 *at)
+// A quote, a comma, a bracket or brace of any kind (with Y, y and _, which do no harm) or the end of a line.
+INLINE __u64 marks_structure(const __u8 *at)
 {
-    return has_zero(*(const __u64 *)at ^ EIGHT('\n'));
+    __u64 word = eight_at(at);
+    return has_zero(word ^ EIGHT('"')) | has_zero(word ^ EIGHT(',')) |
+           has_zero((word | EIGHT(0x26)) ^ EIGHT(0x7f)) | has_zero(word ^ EIGHT('\n'));
 }
 
-// The same for the rest of a line.
-INLINE __u32 line_run(const __u8 *at, __u32 left)
-{
-    if (left < 8 || ends_line(at))
-        return 1;
-    if (left < 32 || ends_line(at + 8) || ends_line(at + 16) || ends_line(at + 24))
-        return 8;
-    return 32;
-}
+// How many of the next bytes are surely none of those. The caller knows that the first is not.
+#define MARKLESS_RUN(marks_of, at, left)                                             \
+    ({                                                                               \
+        __u32 run_ = 1;                                                              \
+        if ((left) >= 32) {                                                          \
+            __u64 marks_ = marks_of(at);                                             \
+            if (marks_)                                                              \
+                run_ = marks_first(marks_);                                          \
+            else if (marks_of((at) + 8) | marks_of((at) + 16) | marks_of((at) + 24)) \
+                run_ = 8;                                                            \
+            else                                                                     \
+                run_ = 32;                                                           \
+        } else if ((left) >= 8) {                                                    \
+            __u64 marks_ = marks_of(at);                                             \
+            run_ = marks_ ? marks_first(marks_) : 8;                                 \
+        }                                                                            \
+        run_ ? run_ : 1;                                                             \
+    })
