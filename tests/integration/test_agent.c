@@ -140,8 +140,9 @@ Test(agent, capabilities_are_dropped)
 Test(agent, doctor_finds_every_source_working)
 {
     _cleanup_free_ char *output = NULL;
-    cr_expect_eq(run_captured(&output, agent_path(), "doctor", NULL), 0, "%s", output);
-    cr_expect(strstr(output, "4 of 4 sources work"), "%s", output);
+    bool all = kernel_at_least(5, 17); // before that, not the source `api`, which needs bpf_loop()
+    cr_expect_eq(run_captured(&output, agent_path(), "doctor", NULL), all ? 0 : 1, "%s", output);
+    cr_expect(strstr(output, all ? "5 of 5 sources work" : "4 of 5 sources work"), "%s", output);
 }
 
 Test(agent, lists_are_what_they_say)
