@@ -3,7 +3,7 @@
 // or received. The parser (bpf/lib/http.h) keeps names of models and numbers; no other part of a body stays
 // here or leaves.
 #include "bpf/lib/exchange.h"
-#include "bpf/lib/task.h"
+#include "bpf/lib/moved.h"
 
 #define AF_INET 2
 #define AF_INET6 10
@@ -15,25 +15,6 @@
 #define TCP_CLOSE 7
 #define TCP_CLOSE_WAIT 8
 #define TCP_LAST_ACK 9
-#if defined(__TARGET_ARCH_x86)
-#define NR_READ 0
-#define NR_WRITE 1
-#define NR_READV 19
-#define NR_WRITEV 20
-#define NR_SENDTO 44
-#define NR_RECVFROM 45
-#define NR_SENDMSG 46
-#define NR_RECVMSG 47
-#else
-#define NR_READ 63
-#define NR_WRITE 64
-#define NR_READV 65
-#define NR_WRITEV 66
-#define NR_SENDTO 206
-#define NR_RECVFROM 207
-#define NR_SENDMSG 211
-#define NR_RECVMSG 212
-#endif
 
 #define WINDOW 4096
 #define STEPS_MAX (1 << 23) // of bpf_loop()
@@ -194,9 +175,9 @@ INLINE bool feed_more(struct feed *feed, struct http_message *message)
         } else {
             // Nowhere in memory that can be read: of a body only the length matters to go on.
             message->unseen = 1;
-            skip = message->left;
-            if (message->state != HTTP_BODY && message->state != HTTP_CHUNK)
-                message->happened |= HTTP_FAILED;
+            skip = message->state == HTTP_UNTIL_CLOSE ? count : message->left;
+            if (message->state < HTTP_BODY || message->state > HTTP_UNTIL_CLOSE)
+                message->happened |= HTTP_FAILED | HTTP_UNREAD;
         }
     }
     if (skip) {
@@ -240,62 +221,7 @@ static long feed_step(__u32 index, struct feeding *feeding)
     return connection->exchange.lost != 0;
 }
 
-// --- What a call moved ---
-
-struct moved {
-    __u64 base; // of the bytes; 0: in pieces
-    __u64 pieces;
-    __u64 pieces_count;
-};
-
-// Where in user memory the bytes are that the system call under way moved. False for calls not known.
-INLINE bool moved_find(struct pt_regs *regs, struct moved *ret_moved)
-{
-    struct user_message message;
-    __u64 second = PT_REGS_PARM2_CORE_SYSCALL(regs);
-    switch (registers_syscall(regs)) {
-    case NR_READ:
-    case NR_WRITE:
-    case NR_RECVFROM:
-    case NR_SENDTO:
-        ret_moved->base = second;
-        return true;
-    case NR_READV:
-    case NR_WRITEV:
-        ret_moved->pieces = second;
-        ret_moved->pieces_count = PT_REGS_PARM3_CORE_SYSCALL(regs);
-        return true;
-    case NR_RECVMSG:
-    case NR_SENDMSG:
-        if (bpf_probe_read_user(&message, sizeof(message), (void *)second))
-            return false;
-        ret_moved->pieces = message.iovecs;
-        ret_moved->pieces_count = message.iovecs_count;
-        return true;
-    }
-    return false;
-}
-
-// The first eight bytes, or those of the first piece, zero after their end.
-INLINE __u64 moved_start(const struct moved *moved, __u64 *in_out_count)
-{
-    __u64 count = *in_out_count;
-    __u64 start = 0;
-    __u64 base = moved->base;
-    if (!base) {
-        struct user_iovec piece = {};
-        bpf_probe_read_user(&piece, sizeof(piece), (void *)moved->pieces);
-        base = piece.base;
-        if (piece.length < count)
-            count = piece.length;
-        *in_out_count = count;
-    }
-    if (count >= 8)
-        bpf_probe_read_user(&start, 8, (void *)base);
-    else
-        bpf_probe_read_user(&start, count & 7, (void *)base);
-    return start;
-}
+// --- Which connections to follow ---
 
 #define POST WORD_PART("POST /", 0)
 

@@ -100,7 +100,7 @@ INLINE void exchange_requested(struct exchange_connection *connection, __u64 now
         connection->end += 1;
     }
     if (happened & HTTP_FAILED)
-        connection->lost = 1 + WIRE_API_NOT_HTTP;
+        connection->lost = 1 + (happened & HTTP_UNREAD ? WIRE_API_UNREAD : WIRE_API_NOT_HTTP);
     // An answer can end before its request: then there is nothing left to note.
     if (connection->latest - connection->first >= EXCHANGE_QUEUE)
         return;
@@ -138,7 +138,7 @@ INLINE void exchange_answered(struct exchange_connection *connection, __u64 now_
     __u32 number = connection->first;
     message->happened = 0;
     if (happened & HTTP_FAILED || number == connection->end) {
-        connection->lost = 1 + WIRE_API_NOT_HTTP;
+        connection->lost = 1 + (happened & HTTP_UNREAD ? WIRE_API_UNREAD : WIRE_API_NOT_HTTP);
         return;
     }
     struct wire_api_exchange *exchange = exchange_at(connection, number);

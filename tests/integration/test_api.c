@@ -1,42 +1,14 @@
-// Source `api`: requests to inference servers, seen from the kernel. Client and server are two sockets of
-// this test, so that it says exactly which bytes pass in which call.
-#include "harness.h"
+// Source `api`: requests to inference servers, whatever calls move their bytes.
+#include "api_pair.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
-#include <math.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
-
-#define RULES                                                                                         \
-    "- rule: infer\n"                                                                                 \
-    "  desc: an inference request\n"                                                                  \
-    "  condition: evt.type = infer\n"                                                                 \
-    "  output: \"%infer.route %infer.method %infer.operation %infer.model %infer.response.model\n"    \
-    "    %infer.status %infer.ttft %infer.duration %infer.tokens.input %infer.tokens.output\n"        \
-    "    %infer.tokens.source %infer.abandoned %infer.stream %infer.error %infer.traceparent\n"       \
-    "    %fd.sip %fd.sport %fd.cip %fd.cport %proc.pid %proc.name\"\n"                                \
-    "  priority: NOTICE\n"                                                                            \
-    "- rule: http\n"                                                                                  \
-    "  desc: another request to such a server\n"                                                      \
-    "  condition: evt.type = http\n"                                                                  \
-    "  output: \"%http.route %http.method %http.status %http.error %fd.sport %fd.cport %proc.pid\"\n" \
-    "  priority: NOTICE\n"
 
 static struct agent *agent;
 static const char *own_pid;
-
-static void start_agent(void)
-{
-    agent = agent_start(RULES, "--inference", NULL);
-}
 
 static void setup(void)
 {
@@ -44,12 +16,7 @@ static void setup(void)
     if (!kernel_at_least(5, 17))
         cr_skip_test("needs Linux 5.17");
     own_pid = format_text("%d", getpid());
-}
-
-static void setup_with_agent(void)
-{
-    setup();
-    start_agent();
+    agent = agent_start(API_RULES, "--inference", NULL);
 }
 
 static void teardown(void)
@@ -59,143 +26,7 @@ static void teardown(void)
     test_teardown();
 }
 
-TestSuite(api, .init = setup_with_agent, .fini = teardown);
-TestSuite(api_start, .init = setup, .fini = teardown);
-
-// --- A connection, both ends ours ---
-
-struct pair {
-    int client, server;
-    char sport[8], cport[8];
-};
-
-static uint16_t port_of(int fd)
-{
-    struct sockaddr_in address;
-    socklen_t length = sizeof(address);
-    cr_assert_eq(getsockname(fd, (struct sockaddr *)&address, &length), 0);
-    return ntohs(address.sin_port);
-}
-
-static int listen_here(void)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    cr_assert_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-    cr_assert_eq(listen(fd, 128), 0);
-    return fd;
-}
-
-static struct pair connect_to(int listener)
-{
-    struct sockaddr_in address;
-    socklen_t length = sizeof(address);
-    struct pair pair = {.client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-    int one = 1;
-    cr_assert_eq(getsockname(listener, (struct sockaddr *)&address, &length), 0);
-    cr_assert_eq(connect(pair.client, (struct sockaddr *)&address, sizeof(address)), 0);
-    pair.server = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-    cr_assert_geq(pair.server, 0);
-    setsockopt(pair.client, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    setsockopt(pair.server, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    snprintf(pair.sport, sizeof(pair.sport), "%u", port_of(listener));
-    snprintf(pair.cport, sizeof(pair.cport), "%u", port_of(pair.client));
-    return pair;
-}
-
-static struct pair open_pair(void)
-{
-    _cleanup_close_ int listener = listen_here();
-    return connect_to(listener);
-}
-
-static void close_pair(struct pair *pair)
-{
-    close(pair->client);
-    close(pair->server);
-}
-
-// Sends all of it from one end, in one write(), and reads all of it at the other end, in one or more read().
-static void pass(int from, int to, const char *data, size_t length)
-{
-    char buffer[65536];
-    cr_assert_eq(write(from, data, length), (ssize_t)length);
-    for (size_t got = 0; got < length;) {
-        ssize_t count = read(to, buffer, sizeof(buffer));
-        cr_assert_gt(count, 0);
-        got += (size_t)count;
-    }
-}
-
-static void ask(const struct pair *pair, const char *text)
-{
-    pass(pair->client, pair->server, text, strlen(text));
-}
-
-static void answer(const struct pair *pair, const char *text)
-{
-    pass(pair->server, pair->client, text, strlen(text));
-}
-
-static const char *request_to(const char *path, const char *headers, const char *body)
-{
-    return format_text("POST %s HTTP/1.1\r\nHost: test\r\n%sContent-Length: %zu\r\n\r\n%s", path, headers,
-                       strlen(body), body);
-}
-
-static const char *json_answer(unsigned status, const char *body)
-{
-    return format_text("HTTP/1.1 %u Said\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
-                       status, strlen(body), body);
-}
-
-#define CHAT_BODY "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}],\"model\":\"tiny\",\"stream\":true}"
-#define HEAD                                                                                         \
-    "HTTP/1.1 200 OK\r\nServer: llama.cpp\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: " \
-    "chunked\r\n\r\n"
-#define ROLE \
-    "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":null}}],\"model\":\"tiny-1\"}\n\n"
-#define TOKEN "data: {\"choices\":[{\"delta\":{\"content\":\" word\"}}],\"model\":\"tiny-1\"}\n\n"
-#define LAST "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}],\"model\":\"tiny-1\"}\n\n"
-#define USAGE \
-    "data: "  \
-    "{\"choices\":[],\"model\":\"tiny-1\",\"usage\":{\"prompt_tokens\":24,\"completion_tokens\":3}}\n\n"
-#define DONE "data: [DONE]\n\n"
-
-static const char *chunk(const char *data)
-{
-    return format_text("%zx\r\n%s\r\n", strlen(data), data);
-}
-
-static void expect_stream(const struct pair *pair)
-{
-    agent_wait_alert(agent, "infer", "proc.pid", own_pid, "fd.cport", pair->cport, "fd.sport", pair->sport,
-                     "infer.route", "/v1/chat/completions", "infer.method", "POST", "infer.operation", "chat",
-                     "infer.model", "tiny", "infer.response.model", "tiny-1", "infer.status", "200",
-                     "infer.tokens.input", "24", "infer.tokens.output", "3", "infer.tokens.source", "usage",
-                     "infer.abandoned", "false", "infer.stream", "true", "infer.error", "-", "infer.ttft",
-                     "*", "fd.sip", "127.0.0.1", "fd.cip", "127.0.0.1", NULL);
-}
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_BOOTTIME, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
-static double wait_metric(const char *name, const char *port, double wanted)
-{
-    double value = NAN;
-    for (uint64_t until = now_ns() + DEADLINE_S * UINT64_C(1000000000); now_ns() < until;) {
-        value = agent_metric(agent, name, "server_port", port, NULL);
-        if (value == wanted)
-            return value;
-    }
-    return value;
-}
-
-// --- Tests ---
+TestSuite(api, .init = setup, .fini = teardown);
 
 // What was measured lies between what the test can say from outside: it looks at its clock before and after
 // the calls. The head and an event without text are no token.
@@ -216,7 +47,7 @@ Test(api, a_stream_and_its_times)
     uint64_t before_end = now_ns();
     answer(&pair, "0\r\n\r\n");
     uint64_t after_end = now_ns();
-    expect_stream(&pair);
+    expect_stream(agent, &pair);
     const json_t *alert = agent_wait_alert(agent, "infer", "fd.cport", pair.cport, NULL);
     uint64_t first = strtoull(alert_field(alert, "infer.ttft"), NULL, 10);
     uint64_t whole = strtoull(alert_field(alert, "infer.duration"), NULL, 10);
@@ -316,7 +147,7 @@ Test(api, every_call_and_pieces_of_any_size)
                 cr_assert_eq(send_by[i](pair.server, data, size), (ssize_t)size);
                 at += size;
             }
-            expect_stream(&pair);
+            expect_stream(agent, &pair);
             close_pair(&pair);
         }
     }
@@ -349,7 +180,7 @@ Test(api, errors)
     answer(&pair, json_answer(404, "{\"error\":{\"code\":404}}"));
     agent_wait_alert(agent, "infer", "fd.cport", pair.cport, "infer.status", "404", "infer.error", "404",
                      "infer.traceparent", trace, "infer.model", "-", NULL);
-    cr_expect_eq(wait_metric("inferscope_inference_requests_total", pair.sport, 1), 1);
+    cr_expect_eq(wait_metric(agent, "inferscope_inference_requests_total", pair.sport, 1), 1);
     cr_expect_eq(agent_metric(agent, "gen_ai_server_request_duration_seconds_count", "server_port",
                               pair.sport, "error_type", "404", "gen_ai_operation_name", "chat", NULL),
                  1);
@@ -373,7 +204,7 @@ Test(api, a_client_that_goes_away)
         agent_wait_alert(agent, "infer", "fd.cport", pair.cport, "infer.abandoned", "true", "infer.error",
                          "client_gone", "infer.status", "200", "infer.tokens.source", "events", NULL);
     cr_expect_geq(atoi(alert_field(alert, "infer.tokens.output")), 2);
-    cr_expect_eq(wait_metric("inferscope_inference_abandoned_requests_total", pair.sport, 1), 1);
+    cr_expect_eq(wait_metric(agent, "inferscope_inference_abandoned_requests_total", pair.sport, 1), 1);
     cr_expect_eq(agent_metric(agent, "inferscope_inference_abandoned_tokens_total", "server_port", pair.sport,
                               "token_source", "events", NULL),
                  atoi(alert_field(alert, "infer.tokens.output")));
@@ -400,7 +231,7 @@ Test(api, an_answer_that_ends_with_the_connection)
     answer(&pair, TOKEN TOKEN USAGE);
     close(pair.server);
     close(pair.client);
-    expect_stream(&pair);
+    expect_stream(agent, &pair);
 }
 
 // Other routes are timed where inference was asked for, and nowhere else.
@@ -482,7 +313,8 @@ Test(api, none_of_ten_thousand_is_lost)
         ask(&pairs[i % CONNECTIONS], request);
         answer(&pairs[i % CONNECTIONS], said);
     }
-    cr_expect_eq(wait_metric("inferscope_inference_requests_total", pairs[0].sport, REQUESTS), REQUESTS);
+    cr_expect_eq(wait_metric(agent, "inferscope_inference_requests_total", pairs[0].sport, REQUESTS),
+                 REQUESTS);
     cr_expect_eq(agent_metric(agent, "gen_ai_server_token_usage_sum", "server_port", pairs[0].sport,
                               "gen_ai_token_type", "input", NULL),
                  2 * REQUESTS);
@@ -492,116 +324,4 @@ Test(api, none_of_ten_thousand_is_lost)
     cr_expect_eq(agent_metric(agent, "inferscope_records_lost_total", "source", "api", NULL), 0);
     for (int i = 0; i < CONNECTIONS; i++)
         close_pair(&pairs[i]);
-}
-
-// The connection is older than the agent.
-Test(api_start, a_connection_from_before)
-{
-    struct pair pair = open_pair();
-    ask(&pair, request_to("/v1/chat/completions", "", CHAT_BODY));
-    answer(&pair, HEAD);
-    start_agent();
-    answer(&pair, chunk(TOKEN));
-    answer(&pair, "0\r\n\r\n");
-    ask(&pair, request_to("/v1/completions", "", "{\"model\":\"second\"}"));
-    answer(&pair, json_answer(200, "{}"));
-    agent_wait_alert(agent, "infer", "fd.cport", pair.cport, "infer.model", "second", NULL);
-    cr_expect_eq(agent_count_alerts(agent, "infer", "fd.cport", pair.cport, NULL), 1);
-    close_pair(&pair);
-}
-
-Test(api_start, a_model_that_is_not_on_the_list)
-{
-    agent =
-        agent_start("- list: allowed\n"
-                    "  items: [good, better]\n"
-                    "- rule: unlisted\n"
-                    "  desc: a model that is not on the list was served\n"
-                    "  condition: evt.type = infer and infer.model exists and not infer.model in (allowed)\n"
-                    "  output: \"%infer.model %fd.cport\"\n"
-                    "  priority: WARNING\n",
-                    NULL);
-    struct pair pair = open_pair();
-    ask(&pair, request_to("/v1/completions", "", "{\"model\":\"good\"}"));
-    answer(&pair, json_answer(200, "{}"));
-    ask(&pair, request_to("/v1/completions", "", "{\"model\":\"bad\"}"));
-    answer(&pair, json_answer(200, "{}"));
-    agent_wait_alert(agent, "unlisted", "fd.cport", pair.cport, "infer.model", "bad", NULL);
-    cr_expect_eq(agent_count_alerts(agent, "unlisted", "fd.cport", pair.cport, NULL), 1);
-    close_pair(&pair);
-}
-
-Test(api_start, own_routes_and_no_values)
-{
-    agent = agent_start(RULES, "--inference-routes", "/tenants/*/v1/chat/completions,/ask",
-                        "--no-body-values", NULL);
-    struct pair pair = open_pair();
-    ask(&pair, request_to("/tenants/seven/v1/chat/completions", "", CHAT_BODY));
-    answer(&pair, HEAD);
-    answer(&pair, chunk(ROLE TOKEN TOKEN USAGE));
-    answer(&pair, "0\r\n\r\n");
-    agent_wait_alert(agent, "infer", "fd.cport", pair.cport, "infer.route", "/tenants/*/v1/chat/completions",
-                     "infer.operation", "chat", "infer.model", "-", "infer.response.model", "-",
-                     "infer.tokens.input", "-", "infer.tokens.output", "2", "infer.tokens.source", "events",
-                     "infer.ttft", "*", NULL);
-    close_pair(&pair);
-}
-
-// --- Nothing of a prompt or an answer ---
-
-static bool memory_has(const char *memory, size_t size, const char *marker)
-{
-    return memmem(memory, size, marker, strlen(marker)) != NULL;
-}
-
-// Looks through all of a process' memory that it can write, as a core dump would have it.
-static bool process_has(pid_t pid, const char *marker)
-{
-    _cleanup_fclose_ FILE *maps = fopen(format_text("/proc/%d/maps", pid), "r");
-    _cleanup_fclose_ FILE *memory = fopen(format_text("/proc/%d/mem", pid), "r");
-    cr_assert(maps && memory);
-    setvbuf(memory, NULL, _IONBF, 0);
-    bool found = false;
-    char line[512];
-    while (fgets(line, sizeof(line), maps)) {
-        unsigned long from, to;
-        char rights[5];
-        cr_assert_eq(sscanf(line, "%lx-%lx %4s", &from, &to, rights), 3);
-        // AddressSanitizer reserves terabytes.
-        if (rights[0] != 'r' || to - from > (256UL << 20))
-            continue;
-        _cleanup_free_ char *copy = malloc(to - from);
-        cr_assert_not_null(copy);
-        if (fseeko(memory, (off_t)from, SEEK_SET))
-            continue;
-        size_t size = fread(copy, 1, to - from, memory);
-        found = found || memory_has(copy, size, marker);
-    }
-    return found;
-}
-
-Test(api, a_prompt_and_its_answer_are_nowhere)
-{
-    // Put together here, so that it is in no memory but the test's.
-    const char *prompt = format_text("%s-%s", "confidential", "prompt");
-    const char *reply = format_text("%s-%s", "confidential", "reply");
-    struct pair pair = open_pair();
-    ask(&pair, request_to("/v1/chat/completions", "",
-                          format_text("{\"messages\":[{\"content\":\"%s\"}],\"prompt\":\"%s\",\"%s\":1,"
-                                      "\"model\":\"to-be-found\"}",
-                                      prompt, prompt, prompt)));
-    answer(&pair, HEAD);
-    answer(&pair, chunk(format_text("data: {\"choices\":[{\"delta\":{\"content\":\"%s\"}}]}\n\n", reply)));
-    answer(&pair, "0\r\n\r\n");
-    agent_wait_alert(agent, "infer", "fd.cport", pair.cport, "infer.model", "to-be-found", NULL);
-    _cleanup_free_ char *page = http_get(agent_port(agent), "/metrics");
-    cr_expect_not(strstr(page, prompt) || strstr(page, reply));
-    cr_expect_not(strstr(agent_stderr(agent), prompt) || strstr(agent_stderr(agent), reply));
-    const json_t *alert = agent_wait_alert(agent, "infer", "fd.cport", pair.cport, NULL);
-    _cleanup_free_ char *text = json_dumps(alert, 0);
-    cr_expect_not(strstr(text, prompt) || strstr(text, reply));
-    cr_expect(process_has(agent_pid(agent), "to-be-found"), "the search itself works");
-    cr_expect_not(process_has(agent_pid(agent), prompt));
-    cr_expect_not(process_has(agent_pid(agent), reply));
-    close_pair(&pair);
 }
