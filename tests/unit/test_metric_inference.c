@@ -157,7 +157,7 @@ Test(metric_inference, the_server_is_known_by_its_process_and_pod)
 Test(metric_inference, too_many_models_are_counted_as_other)
 {
     for (int i = 0; i < 1000; i++) {
-        char name[16];
+        char name[24];
         snprintf(name, sizeof(name), "model-%d", i);
         record.exchange.request_model_length = 0;
         set_models(name, "");
