@@ -368,8 +368,11 @@ INLINE void socket_moved(struct sock *sk, struct pt_regs *regs, __u64 count, __u
     feed->left = count;
     feed->now_ns = bpf_ktime_get_boot_ns();
     feed->have = feed->at = feed->most = 0;
-    if (side == EXCHANGE_REQUESTS && connection->owner.pid != bpf_get_current_pid_tgid() >> 32)
+    if (side == EXCHANGE_REQUESTS && connection->owner.pid != bpf_get_current_pid_tgid() >> 32) {
         header_fill(&connection->owner, (void *)bpf_get_current_task(), 0, 0);
+        connection->exchange.progress.pid = connection->owner.pid;
+        connection->exchange.progress.start_time_ns = connection->owner.start_time_ns;
+    }
 
     struct feeding feeding = {.connection = connection, .feed = feed, .side = side};
     bpf_loop(STEPS_MAX, feed_step, &feeding, 0);

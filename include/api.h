@@ -41,3 +41,7 @@ const char *api_method_name(uint8_t method);
 // The name in the request or, where it names none, in the answer. Not NUL-terminated; the length is 0 where
 // neither has one.
 const char *api_model(const struct wire_api *record, size_t *ret_length);
+
+// Calls `visit` for each connection with an inference request under way.
+typedef void (*api_progress_fn)(const struct wire_api_progress *progress, void *context);
+void api_visit_progress(api_progress_fn visit, void *context);

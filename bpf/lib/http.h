@@ -74,8 +74,7 @@ INLINE __u64 http_skippable(const struct http_message *message)
     if (message->format == HTTP_OPAQUE)
         return message->left;
     __u32 enough = message->json.model_length ? HTTP_HEAD_SCAN_NAMED : HTTP_HEAD_SCAN;
-    if (message->format == HTTP_JSON && state == HTTP_BODY && message->scanned >= enough &&
-        message->left > HTTP_TAIL_SCAN)
+    if (message->format == HTTP_JSON && message->scanned >= enough && message->left > HTTP_TAIL_SCAN)
         return message->left - HTTP_TAIL_SCAN;
     return 0;
 }

@@ -91,12 +91,14 @@ WIRE_SIZE(struct wire_api, 472);
 // What a connection is at, at the head of each value in the map of connections.
 struct wire_api_progress {
     __u64 silent_since_ns; // CLOCK_BOOTTIME; the oldest request came then, or more of its answer was sent
-    __u32 in_flight;       // requests that have no whole answer yet, those to other routes included
-    __u16 server_port;     // host order
-    __u8 inference;        // the oldest request is to an inference route
-    __u8 reserved;
+    __u64 start_time_ns;   // that and the next: the process that reads the requests, as in struct wire_header
+    __u32 pid;
+    __u32 in_flight;   // requests that have no whole answer yet, those to other routes included
+    __u16 server_port; // host order
+    __u8 inference;    // the oldest request is to an inference route
+    __u8 reserved[5];
 };
-WIRE_SIZE(struct wire_api_progress, 16);
+WIRE_SIZE(struct wire_api_progress, 32);
 
 // Why connections are not followed.
 enum wire_api_unfollowed {

@@ -143,6 +143,23 @@ Test(api_http, the_model_behind_a_long_prompt)
     }
 }
 
+Test(api_http, the_model_behind_a_long_prompt_in_one_chunk)
+{
+    static char body[100000];
+    memset(body, 'x', sizeof(body));
+    memcpy(body, "{\"prompt\":\"", 11);
+    strcpy(body + sizeof(body) - 100, "\",\"model\":\"good\"}");
+    wire_request("POST /v1/completions HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n");
+    char size[16];
+    snprintf(size, sizeof(size), "%zx\r\n", strlen(body));
+    wire_request(size);
+    wire_request(body);
+    wire_request("\r\n0\r\n\r\n");
+    wire_answer("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    cr_assert_str_eq(wire_model(only()->request_model, only()->request_model_length), "good");
+    cr_assert_lt(connection.messages[0].scanned, HTTP_HEAD_SCAN + HTTP_TAIL_SCAN + 64);
+}
+
 Test(api_http, usage_behind_a_long_answer)
 {
     static char body[200000];

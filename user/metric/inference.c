@@ -6,6 +6,7 @@
 #include "http_requests.h"
 #include "process.h"
 #include "served_by.h"
+#include "under_way.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -188,6 +189,7 @@ void inference_event(const struct event *event)
     const struct wire_api_exchange *exchange = &record->exchange;
     struct key key;
     key_fill(event, record, &key);
+    under_way_learn(record, &key.served_by);
     char text[16];
     const char *error = api_error_type(record, text);
     struct model_series *series = series_of(&key);
@@ -348,6 +350,7 @@ static void collect(struct series_writer *writer, void *context)
         collect_tokens(writer);
         collect_abandoned(writer);
     }
+    under_way_collect(writer);
     http_requests_collect(writer);
 }
 
@@ -369,5 +372,6 @@ void inference_stop(void)
         free(series->outcomes);
         free(series);
     }
+    under_way_stop();
     http_requests_stop();
 }

@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <time.h>
 
 static struct api_bpf *skeleton;
 static struct hooks attached;
@@ -141,90 +140,21 @@ static int start(const struct source_env *env, struct source_report *ret_report)
 
 // --- What is under way ---
 
-enum { PORTS_MAX = 256 };
-
-// What is under way at one port; the last one stands for all that did not find room.
-struct port {
-    uint16_t number;
-    unsigned in_flight;
-    uint64_t silent_since_ns;
-};
-
-static struct port *port_of(struct port *ports, size_t *count, uint16_t number)
+void api_visit_progress(api_progress_fn visit, void *context)
 {
-    for (size_t i = 0; i < *count; i++)
-        if (ports[i].number == number)
-            return &ports[i];
-    if (*count == PORTS_MAX)
-        return &ports[PORTS_MAX - 1];
-    ports[*count] = (struct port){.number = number, .silent_since_ns = UINT64_MAX};
-    return &ports[(*count)++];
-}
-
-typedef void (*entry_fn)(struct port *ports, size_t *count, const void *key, const void *value);
-
-// Calls `each` for what is in a map with keys of at most 16 bytes.
-static void map_visit(const struct bpf_map *map, entry_fn each, struct port *ports, size_t *count)
-{
-    uint64_t key[2], next[2];
-    _cleanup_free_ void *value = malloc(bpf_map__value_size(map));
-    // An entry that goes meanwhile makes the walk start again, so it has an end of its own.
-    size_t steps = value ? 4 * bpf_map__max_entries(map) : 0;
-    for (const void *from = NULL; steps && !bpf_map_get_next_key(bpf_map__fd(map), from, next); steps--) {
-        if (!bpf_map_lookup_elem(bpf_map__fd(map), next, value))
-            each(ports, count, next, value);
-        memcpy(key, next, sizeof(key));
-        from = key;
-    }
-}
-
-// A server is shown, with 0, while nothing is under way, too.
-static void add_server(struct port *ports, size_t *count, const void *key, const void *value)
-{
-    port_of(ports, count, (uint16_t)((const uint64_t *)key)[1]);
-}
-
-static void add_connection(struct port *ports, size_t *count, const void *key, const void *value)
-{
-    const struct wire_api_progress *progress = value;
-    if (!progress->in_flight || !progress->inference)
+    if (!skeleton)
         return;
-    struct port *port = port_of(ports, count, progress->server_port);
-    port->in_flight += progress->in_flight;
-    if (progress->silent_since_ns < port->silent_since_ns)
-        port->silent_since_ns = progress->silent_since_ns;
-}
-
-static void collect_ports(struct series_writer *writer)
-{
-    static const struct series_family in_flight = {.name = "inferscope_inference_requests_in_flight",
-                                                   .type = SERIES_GAUGE,
-                                                   .help =
-                                                       "Inference requests that have no whole answer yet"};
-    static const struct series_family silence = {
-        .name = "inferscope_inference_silence_seconds",
-        .type = SERIES_GAUGE,
-        .unit = "seconds",
-        .help = "For how long the request under way has been without an answer, or more of it, that waits "
-                "longest"};
-    struct port ports[PORTS_MAX];
-    size_t count = 0;
-    map_visit(skeleton->maps.servers, add_server, ports, &count);
-    map_visit(skeleton->maps.connections, add_connection, ports, &count);
-    struct timespec now;
-    clock_gettime(CLOCK_BOOTTIME, &now);
-    uint64_t now_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-    for (int pass = 0; pass < 2; pass++) {
-        writer->family(writer, pass == 0 ? &in_flight : &silence);
-        for (size_t i = 0; i < count; i++) {
-            char text[8] = "other";
-            if (i < PORTS_MAX - 1)
-                snprintf(text, sizeof(text), "%u", ports[i].number);
-            struct label label = {"server_port", text};
-            uint64_t since = ports[i].silent_since_ns;
-            double silent = now_ns > since ? (double)(now_ns - since) / 1e9 : 0;
-            writer->number(writer, &label, 1, pass == 0 ? ports[i].in_flight : silent);
-        }
+    const struct bpf_map *map = skeleton->maps.connections;
+    int fd = bpf_map__fd(map);
+    uint64_t key, next;
+    _cleanup_free_ struct wire_api_progress *progress = malloc(bpf_map__value_size(map));
+    // A connection that goes meanwhile makes the walk start again, so it has an end of its own.
+    size_t steps = progress ? 4 * bpf_map__max_entries(map) : 0;
+    for (const void *from = NULL; steps && !bpf_map_get_next_key(fd, from, &next); steps--) {
+        if (!bpf_map_lookup_elem(fd, &next, progress) && progress->in_flight && progress->inference)
+            visit(progress, context);
+        key = next;
+        from = &key;
     }
 }
 
@@ -247,7 +177,6 @@ static void collect(struct series_writer *writer)
         struct label label = {"reason", reasons[i]};
         writer->number(writer, &label, 1, (double)skeleton->bss->unfollowed[i]);
     }
-    collect_ports(writer);
 }
 
 const struct source source_api = {
