@@ -188,6 +188,9 @@ INLINE void exchange_closed(struct exchange_connection *connection, __u64 now_ns
 INLINE void exchange_note(struct exchange_connection *connection, enum exchange_side side, __u64 now_ns)
 {
     struct wire_api_progress *progress = &connection->progress;
+    // What was under way on a connection that is lost will never be seen to end.
+    if (connection->lost)
+        connection->first = connection->end;
     __u32 in_flight = connection->end - connection->first;
     const struct wire_api_exchange *oldest = exchange_at(connection, connection->first);
     if (side == EXCHANGE_ANSWERS || in_flight <= 1)

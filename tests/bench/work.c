@@ -226,12 +226,14 @@ static int serve_stream(int fd)
 
 static int stream_begin(struct worker *worker)
 {
-    int client, server;
+    int client, server, on = 1;
     int error = connect_begin(worker);
     if (!error)
         error = connect_socket(worker, &client, &server);
     if (error)
         return error;
+    setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    setsockopt(server, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     snprintf(stream_request, sizeof(stream_request),
              "POST /v1/chat/completions HTTP/1.1\r\nHost: bench\r\nContent-Length: %zu\r\n\r\n%s",
              strlen(STREAM_BODY), STREAM_BODY);

@@ -1,6 +1,7 @@
 #include "api_pair.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <math.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -12,10 +13,10 @@
 
 static uint16_t port_of(int fd)
 {
-    struct sockaddr_in address;
+    struct sockaddr_in6 address; // its port is where that of IPv4 is
     socklen_t length = sizeof(address);
     cr_assert_eq(getsockname(fd, (struct sockaddr *)&address, &length), 0);
-    return ntohs(address.sin_port);
+    return ntohs(address.sin6_port);
 }
 
 int listen_here(void)
@@ -27,21 +28,38 @@ int listen_here(void)
     return fd;
 }
 
-struct pair connect_to(int listener)
+static struct pair connect_at(int listener, const struct sockaddr *address, socklen_t length)
 {
-    struct sockaddr_in address;
-    socklen_t length = sizeof(address);
-    struct pair pair = {.client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    struct pair pair = {.client = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0)};
     int one = 1;
-    cr_assert_eq(getsockname(listener, (struct sockaddr *)&address, &length), 0);
-    cr_assert_eq(connect(pair.client, (struct sockaddr *)&address, sizeof(address)), 0);
+    cr_assert_eq(connect(pair.client, address, length), 0, "%s", strerror(errno));
     pair.server = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
     cr_assert_geq(pair.server, 0);
     setsockopt(pair.client, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     setsockopt(pair.server, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    snprintf(pair.sport, sizeof(pair.sport), "%u", port_of(listener));
+    snprintf(pair.sport, sizeof(pair.sport), "%u", port_of(pair.server));
     snprintf(pair.cport, sizeof(pair.cport), "%u", port_of(pair.client));
     return pair;
+}
+
+struct pair connect_to(int listener)
+{
+    struct sockaddr_in address;
+    socklen_t length = sizeof(address);
+    cr_assert_eq(getsockname(listener, (struct sockaddr *)&address, &length), 0);
+    return connect_at(listener, (struct sockaddr *)&address, length);
+}
+
+struct pair open_pair_v6(const char *text)
+{
+    struct sockaddr_in6 address = {.sin6_family = AF_INET6};
+    socklen_t length = sizeof(address);
+    _cleanup_close_ int listener = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (listener < 0 || bind(listener, (struct sockaddr *)&address, length) || listen(listener, 8))
+        cr_skip_test("this kernel has no IPv6");
+    cr_assert_eq(getsockname(listener, (struct sockaddr *)&address, &length), 0);
+    cr_assert_eq(inet_pton(AF_INET6, text, &address.sin6_addr), 1);
+    return connect_at(listener, (struct sockaddr *)&address, length);
 }
 
 struct pair open_pair(void)

@@ -29,6 +29,8 @@ struct pair {
 int listen_here(void);
 struct pair connect_to(int listener);
 struct pair open_pair(void);
+// To a server that listens on all addresses of IPv6; skips the test where there is no such address.
+struct pair open_pair_v6(const char *address);
 void close_pair(struct pair *pair);
 
 // All of the text from one end to the other, in one write() and as many read() as it takes.

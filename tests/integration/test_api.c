@@ -172,6 +172,41 @@ Test(api, requests_one_after_the_other_and_ahead)
     close_pair(&pair);
 }
 
+Test(api, ipv6_and_ipv4_inside_of_it)
+{
+    static const char *const addresses[][2] = {{"::1", "::1"}, {"::ffff:127.0.0.1", "127.0.0.1"}};
+    for (size_t i = 0; i < ARRAY_SIZE(addresses); i++) {
+        struct pair pair = open_pair_v6(addresses[i][0]);
+        ask(&pair, request_to("/v1/completions", "", "{\"model\":\"six\"}"));
+        answer(&pair, json_answer(200, "{}"));
+        agent_wait_alert(agent, "infer", "fd.cport", pair.cport, "fd.sport", pair.sport, "infer.model", "six",
+                         "fd.sip", addresses[i][1], "fd.cip", addresses[i][1], NULL);
+        close_pair(&pair);
+    }
+}
+
+// As OpenAI's Python client writes it: the name of the model behind all of the prompt.
+Test(api, a_long_prompt_before_the_model)
+{
+    enum { SIZE = 300000, PART = 20000 };
+    static char body[SIZE + 1];
+    memset(body, 'x', SIZE);
+    static const char begin[] = "{\"messages\":[{\"content\":\"",
+                      end[] = "\"}],\"model\":\"behind\",\"n\":1}";
+    static const char escaped[] = "\\\"model\\\":\\\"wrong\\\",\\n";
+    memcpy(body, begin, sizeof(begin) - 1);
+    for (size_t i = 100; i < SIZE - 100; i += 80)
+        memcpy(body + i, escaped, sizeof(escaped) - 1);
+    memcpy(body + SIZE - (sizeof(end) - 1), end, sizeof(end) - 1);
+    struct pair pair = open_pair();
+    const char *request = request_to("/v1/chat/completions", "", body);
+    for (size_t at = 0; at < strlen(request); at += PART)
+        ask(&pair, format_text("%.*s", PART, request + at));
+    answer(&pair, json_answer(200, "{}"));
+    agent_wait_alert(agent, "infer", "fd.cport", pair.cport, "infer.model", "behind", NULL);
+    close_pair(&pair);
+}
+
 Test(api, errors)
 {
     struct pair pair = open_pair();
@@ -293,6 +328,9 @@ Test(api, what_turns_out_to_be_no_http_is_counted)
     cr_expect_eq(
         agent_metric(agent, "inferscope_inference_connections_unfollowed_total", "reason", "not_http", NULL),
         1);
+    cr_expect_eq(
+        agent_metric(agent, "inferscope_inference_requests_in_flight", "server_port", pair.sport, NULL) > 0,
+        false);
     // A new request is understood again.
     ask(&pair, request_to("/v1/completions", "", "{\"model\":\"again\"}"));
     answer(&pair, json_answer(200, "{}"));
