@@ -41,7 +41,7 @@ struct connection {
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(map_flags, BPF_F_NO_PREALLOC);
-    __uint(max_entries, 4096);
+    __uint(max_entries, 8192);
     __type(key, __u64); // struct sock *
     __type(value, struct connection);
 } connections SEC(".maps");
@@ -419,7 +419,26 @@ int BPF_PROG(api_send_btf, struct sock *sk, int result, int flags)
     return 0;
 }
 
-// --- Before that: the system calls' return ---
+// --- Before that, where programs may be attached to functions: TCP's own (arguments as from 5.19 on) ---
+
+SEC("fexit/tcp_recvmsg")
+int BPF_PROG(api_receive_fexit, struct sock *sk, void *message, __u64 size, int flags, int *name_length,
+             int result)
+{
+    if (result > 0 && !(flags & MSG_PEEK))
+        socket_moved(sk, moving_registers(), result, EXCHANGE_REQUESTS);
+    return 0;
+}
+
+SEC("fexit/tcp_sendmsg")
+int BPF_PROG(api_send_fexit, struct sock *sk, void *message, __u64 size, int result)
+{
+    if (result > 0)
+        socket_moved(sk, moving_registers(), result, EXCHANGE_ANSWERS);
+    return 0;
+}
+
+// --- Else: the system calls' return ---
 
 SEC("tracepoint/syscalls")
 int api_call_tp(struct syscall_exit_context *context)

@@ -61,20 +61,6 @@ struct syscall_enter_context {
     __s32 number;
 };
 
-// What user space passes to writev() and sendmsg(): uapi.
-struct user_iovec {
-    __u64 base;
-    __u64 length;
-};
-
-struct user_message {
-    __u64 name;
-    __u32 name_length;
-    __u32 padding;
-    __u64 iovecs;
-    __u64 iovecs_count;
-};
-
 struct syscall_exit_context {
     __u64 common;
     __s32 number;

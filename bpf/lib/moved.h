@@ -24,6 +24,20 @@
 #define NR_RECVMSG 212
 #endif
 
+// What user space passes to writev() and sendmsg(): uapi.
+struct user_iovec {
+    __u64 base;
+    __u64 length;
+};
+
+struct user_message {
+    __u64 name;
+    __u32 name_length;
+    __u32 padding;
+    __u64 iovecs;
+    __u64 iovecs_count;
+};
+
 struct moved {
     __u64 base; // of the bytes; 0: in pieces
     __u64 pieces;

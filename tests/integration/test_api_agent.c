@@ -76,6 +76,17 @@ Test(api_agent, own_routes_and_no_values)
     close_pair(&pair);
 }
 
+Test(api_agent, routes_that_are_none)
+{
+    static const char *const wrong[] = {"chat", "/*/chat", "/a/b*", "/a/*/*", "/a,b"};
+    for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+        _cleanup_free_ char *output = NULL;
+        cr_expect_eq(run_captured(&output, agent_path(), "--inference-routes", wrong[i], NULL), 2, "%s",
+                     wrong[i]);
+        cr_expect(strstr(output, "is no path"), "%s", output);
+    }
+}
+
 // --- Nothing of a prompt or an answer ---
 
 static bool memory_has(const char *memory, size_t size, const char *marker)

@@ -37,13 +37,33 @@ static void stop(void)
     skeleton = NULL;
 }
 
-// From 6.3 on, tracepoints that only sockets pass; before that all reads and writes have to be looked at.
-static bool has_socket_tracepoints(void)
+// How it is noticed that a socket has received or sent. The first that this kernel has and allows is taken.
+enum way {
+    WAY_SOCKETS,   // tracepoints that only sockets pass (6.3)
+    WAY_FUNCTIONS, // TCP's functions
+    WAY_CALLS,     // all calls that read and write
+    WAYS,
+};
+
+// The number of a kernel function's parameters, or -1.
+static int parameters_of(const struct btf *btf, const char *function)
+{
+    int id = btf__find_by_name_kind(btf, function, BTF_KIND_FUNC);
+    const struct btf_type *type = id > 0 ? btf__type_by_id(btf, (uint32_t)id) : NULL;
+    type = type ? btf__type_by_id(btf, type->type) : NULL;
+    return type && btf_is_func_proto(type) ? btf_vlen(type) : -1;
+}
+
+static bool way_exists(enum way way)
 {
     struct btf *btf = btf__load_vmlinux_btf();
-    bool has = btf && btf__find_by_name_kind(btf, "btf_trace_sock_recv_length", BTF_KIND_TYPEDEF) > 0;
+    bool exists = way == WAY_CALLS;
+    if (btf && way == WAY_SOCKETS)
+        exists = btf__find_by_name_kind(btf, "btf_trace_sock_recv_length", BTF_KIND_TYPEDEF) > 0;
+    if (btf && way == WAY_FUNCTIONS)
+        exists = parameters_of(btf, "tcp_recvmsg") == 5 && parameters_of(btf, "tcp_sendmsg") == 3;
     btf__free(btf);
-    return has;
+    return exists;
 }
 
 // Tells the kernel the routes, and by which first two bytes it can pass over most other paths.
@@ -72,8 +92,59 @@ static int set_routes(void)
 #define CALL_HOOK(call)                                                                                 \
     {                                                                                                   \
         .name = #call, .program = "api_call_tp", .attach_point = "tracepoint/syscalls/sys_exit_" #call, \
-        .attach = hook_attach_tracepoint, .wanted = !sockets                                            \
+        .attach = hook_attach_tracepoint, .wanted = true                                                \
     }
+
+#define SOCKET_HOOK(what, with, where)                                       \
+    {                                                                        \
+        .name = what, .program = with, .attach_point = where, .wanted = true \
+    }
+
+enum { WAY_HOOKS = 8, END_HOOKS = 2 };
+
+static const struct hook end_hooks[END_HOOKS] = {
+    SOCKET_HOOK("connection gone", "api_destroy_btf", "tp_btf/tcp_destroy_sock"),
+    SOCKET_HOOK("connection closed", "api_state_btf", "tp_btf/inet_sock_set_state"),
+};
+
+// Sending before receiving: a request that is seen has its answer seen, too.
+static const struct hook way_hooks[WAYS][WAY_HOOKS] = {
+    [WAY_SOCKETS] = {SOCKET_HOOK("send", "api_send_btf", "tp_btf/sock_send_length"),
+                     SOCKET_HOOK("receive", "api_receive_btf", "tp_btf/sock_recv_length")},
+    [WAY_FUNCTIONS] = {SOCKET_HOOK("send", "api_send_fexit", "fexit/tcp_sendmsg"),
+                       SOCKET_HOOK("receive", "api_receive_fexit", "fexit/tcp_recvmsg")},
+    [WAY_CALLS] = {CALL_HOOK(write), CALL_HOOK(writev), CALL_HOOK(sendto), CALL_HOOK(sendmsg),
+                   CALL_HOOK(read), CALL_HOOK(readv), CALL_HOOK(recvfrom), CALL_HOOK(recvmsg)},
+};
+
+static int start_by(enum way way, const struct source_env *env, bool wake, struct source_report *ret_report)
+{
+    struct hook hooks[END_HOOKS + WAY_HOOKS];
+    size_t count = 0;
+    for (size_t i = 0; i < END_HOOKS; i++)
+        hooks[count++] = end_hooks[i];
+    for (size_t i = 0; i < WAY_HOOKS && way_hooks[way][i].name; i++)
+        hooks[count++] = way_hooks[way][i];
+
+    skeleton = api_bpf__open();
+    if (!skeleton)
+        return hook_load_failed(-errno, ret_report);
+    skeleton->rodata->source_id = env->id;
+    skeleton->rodata->body_values = !env->no_body_values;
+    skeleton->rodata->wake_always = wake;
+    int error = hook_prepare(skeleton->obj, env, hooks, count);
+    if (!error)
+        error = api_bpf__load(skeleton);
+    if (!error)
+        error = set_routes();
+    if (error)
+        hook_load_failed(error, ret_report);
+    else
+        error = hook_attach_all(skeleton->obj, hooks, count, &attached, ret_report);
+    if (error)
+        stop();
+    return error;
+}
 
 static int start(const struct source_env *env, struct source_report *ret_report)
 {
@@ -88,53 +159,13 @@ static int start(const struct source_env *env, struct source_report *ret_report)
                  "this kernel's programs cannot loop over a message (bpf_loop): use Linux 5.17 or later");
         return -EOPNOTSUPP;
     }
-    bool sockets = has_socket_tracepoints();
-    const struct hook hooks[] = {
-        {.name = "connection gone",
-         .program = "api_destroy_btf",
-         .attach_point = "tp_btf/tcp_destroy_sock",
-         .wanted = true},
-        {.name = "connection closed",
-         .program = "api_state_btf",
-         .attach_point = "tp_btf/inet_sock_set_state",
-         .wanted = true},
-        {.name = "send",
-         .program = "api_send_btf",
-         .attach_point = "tp_btf/sock_send_length",
-         .wanted = sockets},
-        {.name = "receive",
-         .program = "api_receive_btf",
-         .attach_point = "tp_btf/sock_recv_length",
-         .wanted = sockets},
-        CALL_HOOK(write),
-        CALL_HOOK(writev),
-        CALL_HOOK(sendto),
-        CALL_HOOK(sendmsg),
-        CALL_HOOK(read),
-        CALL_HOOK(readv),
-        CALL_HOOK(recvfrom),
-        CALL_HOOK(recvmsg),
-    };
-    // The hooks for older kernels are not even named on newer ones.
-    size_t count = sockets ? 4 : ARRAY_SIZE(hooks);
-
-    skeleton = api_bpf__open();
-    if (!skeleton)
-        return hook_load_failed(-errno, ret_report);
-    skeleton->rodata->source_id = env->id;
-    skeleton->rodata->body_values = !env->no_body_values;
-    skeleton->rodata->wake_always = infer || http;
-    int error = hook_prepare(skeleton->obj, env, hooks, count);
-    if (!error)
-        error = api_bpf__load(skeleton);
-    if (!error)
-        error = set_routes();
-    if (error)
-        hook_load_failed(error, ret_report);
-    else
-        error = hook_attach_all(skeleton->obj, hooks, count, &attached, ret_report);
-    if (error)
-        stop();
+    int error = -EOPNOTSUPP;
+    for (enum way way = 0; error && way < WAYS; way++) {
+        if (!way_exists(way))
+            continue;
+        *ret_report = (struct source_report){.needed = true};
+        error = start_by(way, env, infer || http, ret_report);
+    }
     return error;
 }
 
