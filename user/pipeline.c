@@ -8,6 +8,7 @@
 #include "base/privilege.h"
 #include "decode.h"
 #include "enrich.h"
+#include "inference.h"
 #include "metric.h"
 #include "ring.h"
 #include "sink.h"
@@ -64,6 +65,7 @@ static void on_record(const struct wire_header *record, size_t size, void *conte
         return;
     enrich_event(pipeline->enrich, &event);
     account_event(&event);
+    inference_event(&event);
     size_t matches = 0;
     const struct rule_set *rules = pipeline->options->rules;
     for (event.name = 0; rules && !matches && event.name < event.names; event.name++)
@@ -123,6 +125,8 @@ static int start_sources(struct pipeline *pipeline)
         .lost_fd = ring_lost_fd(pipeline->ring),
         .demand = &pipeline->demand,
         .syscalls = pipeline->options->syscalls,
+        .inference = pipeline->options->inference,
+        .no_body_values = pipeline->options->no_body_values,
         .host_root = pipeline->options->host_root,
     };
     source_start_all(&env, pipeline->reports);
@@ -184,6 +188,8 @@ static int start(struct pipeline *pipeline)
         error = metric_register_self();
     if (!error)
         error = account_start(&view);
+    if (!error)
+        error = inference_start();
     if (error) {
         log_error("cannot start: %s", strerror(-error));
         return error;
@@ -216,6 +222,7 @@ static void stop(struct pipeline *pipeline)
 {
     source_stop_all();
     account_stop();
+    inference_stop();
     metric_server_free(&pipeline->server);
     ring_free(&pipeline->ring);
     enrich_free(&pipeline->enrich);

@@ -10,6 +10,8 @@ struct pipeline_options {
     const struct rule_set *rules; // borrowed; NULL: no rules, metrics only
     enum rule_matching matching;
     char *const *syscalls; // names, NULL-terminated; may be NULL
+    bool inference;        // follow requests to inference servers, also where no rule asks for them
+    bool no_body_values;   // take nothing out of their bodies
     const char *listen;    // NULL: no metrics server
     const char *host_root;
     size_t ring_size; // bytes

@@ -140,9 +140,11 @@ Test(agent, capabilities_are_dropped)
 Test(agent, doctor_finds_every_source_working)
 {
     _cleanup_free_ char *output = NULL;
-    cr_expect_eq(run_captured(&output, agent_path(), "doctor", NULL), 0, "%s", output);
+    // Before that, the source `api` does not, which needs bpf_loop().
+    bool all = kernel_at_least(5, 17);
+    cr_expect_eq(run_captured(&output, agent_path(), "doctor", NULL), all ? 0 : 1, "%s", output);
     cr_expect(strstr(output, "sources work on this kernel"), "%s", output);
-    cr_expect_not(strstr(output, "does not work"), "%s", output);
+    cr_expect(!all == !!strstr(output, "does not work"), "%s", output);
 }
 
 Test(agent, lists_are_what_they_say)
