@@ -3,4 +3,4 @@
 // `compat` stays the last: the others say what it is for.
 #pragma once
 
-#define SOURCE_LIST(X) X(process) X(file) X(connect) X(syscall) X(compat)
+#define SOURCE_LIST(X) X(process) X(file) X(connect) X(syscall) X(inode) X(compat)

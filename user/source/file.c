@@ -120,6 +120,12 @@ static bool get_name(const struct event *event, const struct field_arg *arg, siz
     return value_set_string(ret_value, name_of(event));
 }
 
+static bool get_fs_path_name(const struct event *event, const struct field_arg *arg, size_t nth,
+                             struct value *ret_value)
+{
+    return open_of(event)->call.result >= 0 && value_set_string(ret_value, name_of(event));
+}
+
 static bool get_nameraw(const struct event *event, const struct field_arg *arg, size_t nth,
                         struct value *ret_value)
 {
@@ -203,6 +209,10 @@ static const struct field open_fields[] = {
      .help =
          "The path by which the file was reached; where the call failed, the name exactly as it was given",
      .get = get_nameraw},
+    {.name = "fs.path.name",
+     .type = FIELD_STRING,
+     .help = "What the call was about, as an absolute path: fd.name; missing where the call failed",
+     .get = get_fs_path_name},
     {.name = "fd.directory",
      .type = FIELD_STRING,
      .help = "fd.name without its last part",
