@@ -23,7 +23,7 @@ CLANG ?= $(firstword $(foreach v,21 20 19 18 17 16,$(shell command -v clang-$(v)
 BPFTOOL ?= $(firstword $(shell command -v bpftool 2>/dev/null) $(wildcard /usr/sbin/bpftool))
 
 LIBS := libbpf libelf zlib yaml-0.1 jansson libmicrohttpd libpcre2-8
-CPPFLAGS := -D_GNU_SOURCE -Iinclude -Iuser -I$(OUT)/bpf -I$(OUT)/generated
+CPPFLAGS := -D_GNU_SOURCE -Iinclude -Iuser -I. -I$(OUT)/bpf -I$(OUT)/generated
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wvla -Wno-unused-parameter
 CFLAGS := -std=gnu17 $(WARN) -g -fno-omit-frame-pointer -fstack-protector-strong -MMD -MP
 LDFLAGS := -Wl,-z,relro,-z,now
@@ -46,7 +46,8 @@ GENERATED := $(OUT)/generated/default_rules.c
 AGENT_OBJECTS := $(USER:%.c=$(OBJ)/%.o) $(GENERATED:$(OUT)/%.c=$(OBJ)/%.o)
 STAGE_OBJECTS := $(STAGES:%.c=$(OBJ)/%.o) $(GENERATED:$(OUT)/%.c=$(OBJ)/%.o)
 UNIT := $(wildcard tests/unit/*.c)
-INTEGRATION := $(wildcard tests/integration/*.c)
+REAL_SERVERS := tests/servers/root.c tests/servers/model.c
+INTEGRATION := $(wildcard tests/integration/*.c) $(REAL_SERVERS)
 
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -168,7 +169,7 @@ $(OBJ)/bin/unit: $(UNIT:%.c=$(OBJ)/%.o) $(STAGE_OBJECTS)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS)) -lcriterion
 
-$(OBJ)/bin/integration: $(INTEGRATION:%.c=$(OBJ)/%.o) $(OBJ)/generated/vmlinux_types.o | $(OBJ)/bin/actor
+$(OBJ)/bin/integration: $(INTEGRATION:%.c=$(OBJ)/%.o) $(OBJ)/generated/vmlinux_types.o | $(OBJ)/bin/actor $(OBJ)/bin/plain-server
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs libbpf libelf zlib jansson) -lcriterion -lpthread -lm
 
@@ -177,6 +178,12 @@ $(OBJ)/bin/actor: tests/integration/actor/actor.c
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE $(WARN) -O1 -static $< -o $@
+
+# A server for the same tests, static for the same reason.
+$(OBJ)/bin/plain-server: tests/servers/plain.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE $(WARN) -O2 -static $< -o $@ -lpthread
 
 # The types of vmlinux.h as BTF, for the test that compares them with the running kernel's. Only what a
 # variable has gets into BTF, so there is one of each type.
