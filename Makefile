@@ -77,7 +77,8 @@ test-vm: packages-build packages-test packages-vm ## The integration tests on De
 
 .PHONY: bench
 bench: packages-build packages-test ## What the agent costs, as ratios of runs taken in turns
-	$(Q)$(MAKE) --no-print-directory agent $(OUT)/bench/bench
+	$(Q)$(MAKE) --no-print-directory agent $(OUT)/bench/bench $(OUT)/bench/plain-server
+	$(Q)tests/servers/fetch $(OUT)/servers
 	$(Q)$(OUT)/bench/bench $(OBJ)/agent $(BENCH_ARGS)
 
 .PHONY: docs
@@ -179,8 +180,8 @@ $(OBJ)/bin/actor: tests/integration/actor/actor.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE $(WARN) -O1 -static $< -o $@
 
-# A server for the same tests, static for the same reason.
-$(OBJ)/bin/plain-server: tests/servers/plain.c
+# A server for the same tests, static for the same reason, and for the benchmark.
+$(OBJ)/bin/plain-server $(OUT)/bench/plain-server: tests/servers/plain.c
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE $(WARN) -O2 -static $< -o $@ -lpthread
@@ -195,9 +196,9 @@ $(OUT)/generated/vmlinux_types.c: vmlinux/vmlinux.h deploy/embed
 	$(Q)$(CLANG) $(BPF_CFLAGS) -Wno-pragma-once-outside-header -x c -c $@.in -o $@.o
 	$(Q)deploy/embed vmlinux_types $@.o > $@.tmp && mv $@.tmp $@
 
-$(OUT)/bench/bench: $(wildcard tests/bench/*.c tests/bench/*.h)
+$(OUT)/bench/bench: $(wildcard tests/bench/*.c tests/bench/*.h) $(REAL_SERVERS) tests/servers/root.h
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE $(WARN) -O2 -g $(filter %.c,$^) -o $@ -lm -lpthread
+	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE -I. $(WARN) -O2 -g $(filter %.c,$^) -o $@ -lm -lpthread
 
 -include $(wildcard $(OUT)/bpf/*.d $(OBJ)/user/*.d $(OBJ)/user/*/*.d $(OBJ)/tests/*/*.d)
