@@ -268,6 +268,8 @@ static int measure(void)
     signal(SIGINT, on_signal);
     signal(SIGTERM, on_signal);
     error = measure_costs();
+    if (!error)
+        error = measure_http(&bench);
     if (!error) {
         add_rounds_rest();
         error = measure_self(&bench);

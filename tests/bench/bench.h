@@ -186,3 +186,6 @@ int count_lost(struct bench *bench, double *ret_lost);
 
 // Latency, CPU time, storms and memory, of one agent that lives through all of it.
 int measure_self(struct bench *bench);
+
+// What servers of HTTP pay: as many rounds, with an agent of its own.
+int measure_http(struct bench *bench);

@@ -80,6 +80,8 @@ json_t *agent_wait_alert(struct agent *agent, const char *rule, ...) __attribute
 size_t agent_count_alerts(struct agent *agent, const char *rule, ...) __attribute__((sentinel));
 // Waits until so many alerts of a rule have come.
 void agent_wait_count(struct agent *agent, const char *rule, size_t count);
+// All alerts of a rule until now, in a new array.
+json_t *agent_alerts(struct agent *agent, const char *rule);
 // An output field of an alert as text; "" where it is null. Borrowed until the next call.
 const char *alert_field(const json_t *alert, const char *field);
 
