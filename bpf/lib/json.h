@@ -202,16 +202,24 @@ INLINE void json_number_end(struct json *json)
 INLINE __u32 json_string_begin(struct json *json, const __u8 *at, __u32 left)
 {
     struct word *word = &json->word;
-    __u64 first = marks_string_end(at + 1), second = marks_string_end(at + 9),
-          third = marks_string_end(at + 17);
     if (left < WORD_MAX + 4 || json->key == JSON_KEY_MODEL || json->key == JSON_KEY_TYPE)
         return 0;
-    if (!(first | second | third)) {
+    __u32 length = 0;
+    __u64 marks = marks_string_end(at + 1);
+    if (!marks) {
+        length = 8;
+        marks = marks_string_end(at + 9);
+    }
+    if (!marks) {
+        length = 16;
+        marks = marks_string_end(at + 17);
+    }
+    if (!marks) {
         word->length = WORD_MAX + 1;
         json->state = JSON_STRING;
         return WORD_MAX + 1;
     }
-    __u32 length = first ? marks_first(first) : second ? 8 + marks_first(second) : 16 + marks_first(third);
+    length += marks_first(marks);
     if (at[1 + length] != '"')
         return 0;
     __u64 mask = (1ull << (8 * (length & 7))) - 1;
