@@ -33,9 +33,10 @@ struct connection {
     __u8 client_addr[16];
     __u8 server_addr[16];
     __be16 client_port;
-    __u8 family; // 4 or 6
-    __u8 known;  // the server is in `servers`
-    __u32 reserved;
+    __u8 family;   // 4 or 6
+    __u8 known;    // the server is in `servers`
+    __u8 needless; // it is not, and no inference was asked for
+    __u8 reserved[3];
 };
 
 struct {
@@ -200,6 +201,23 @@ INLINE void feed_wipe(struct feed *feed)
         bpf_probe_read_kernel(feed->window, most, zeroes);
 }
 
+// The path is known: true where nobody wants to know of this server.
+INLINE bool connection_needless(struct connection *connection)
+{
+    struct exchange_connection *exchange = &connection->exchange;
+    struct server server = {.net = connection->net, .port = exchange->progress.server_port};
+    if (connection->known)
+        return false;
+    connection->known = 1;
+    if (exchange_at(exchange, exchange->latest)->flags & WIRE_API_INFERENCE) {
+        __u8 one = 1;
+        bpf_map_update_elem(&servers, &server, &one, BPF_ANY);
+    } else if (!bpf_map_lookup_elem(&servers, &server)) {
+        connection->known = 0;
+    }
+    return !connection->known;
+}
+
 static long feed_step(__u32 index, struct feeding *feeding)
 {
     struct connection *connection = feeding->connection;
@@ -212,13 +230,14 @@ static long feed_step(__u32 index, struct feeding *feeding)
         feed->at = at + http_step(message, &feed->window[at & (WINDOW - 1)], have - at);
     else if (!feed_more(feed, message))
         return 1;
-    if (message->happened) {
-        if (side == EXCHANGE_REQUESTS)
-            exchange_requested(&connection->exchange, feed->now_ns);
-        else
-            exchange_answered(&connection->exchange, feed->now_ns);
-    }
-    return connection->exchange.lost != 0;
+    __u8 happened = message->happened;
+    if (happened && side == EXCHANGE_ANSWERS)
+        exchange_answered(&connection->exchange, feed->now_ns);
+    else if (happened)
+        exchange_requested(&connection->exchange, feed->now_ns);
+    if (happened & HTTP_PATH)
+        connection->needless = connection_needless(connection);
+    return connection->exchange.lost || connection->needless;
 }
 
 // --- Which connections to follow ---
@@ -297,7 +316,7 @@ INLINE void connection_begin(struct connection *connection, struct sock *sk)
     connection->net = (__u64)BPF_CORE_READ(sk, __sk_common.skc_net.net);
     connection->exchange.progress.server_port = BPF_CORE_READ(sk, __sk_common.skc_num);
     connection->client_port = BPF_CORE_READ(sk, __sk_common.skc_dport);
-    connection->known = 0;
+    connection->known = connection->needless = 0;
     connection->owner.pid = 0;
     connection_addresses(connection, sk);
     exchange_begin(&connection->exchange, body_values);
@@ -308,28 +327,6 @@ INLINE void connection_begin(struct connection *connection, struct sock *sk)
 INLINE bool connection_is(const struct connection *connection, struct sock *sk)
 {
     return connection->client_port == BPF_CORE_READ(sk, __sk_common.skc_dport);
-}
-
-// True where it turns out that nobody wants to know of this server.
-INLINE bool connection_needless(struct connection *connection)
-{
-    struct exchange_connection *exchange = &connection->exchange;
-    struct server server = {.net = connection->net, .port = exchange->progress.server_port};
-    if (connection->known)
-        return false;
-    if (exchange->end == exchange->first && !exchange->lost)
-        return false; // not even begun
-    if (exchange_at(exchange, exchange->latest)->flags & WIRE_API_INFERENCE) {
-        __u8 one = 1;
-        bpf_map_update_elem(&servers, &server, &one, BPF_ANY);
-        connection->known = 1;
-        return false;
-    }
-    __u8 state = exchange->messages[EXCHANGE_REQUESTS].state;
-    if (!exchange->lost && (state == HTTP_LINE_1 || state == HTTP_LINE_2))
-        return false;
-    connection->known = bpf_map_lookup_elem(&servers, &server) != NULL;
-    return !connection->known;
 }
 
 INLINE void socket_moved(struct sock *sk, struct pt_regs *regs, __u64 count, __u32 side)
@@ -379,7 +376,7 @@ INLINE void socket_moved(struct sock *sk, struct pt_regs *regs, __u64 count, __u
     exchange_note(&connection->exchange, side, feed->now_ns);
     feed_wipe(feed);
     feeds_give(slot);
-    if (side == EXCHANGE_REQUESTS && connection_needless(connection)) {
+    if (connection->needless || (connection->exchange.lost && !connection->known)) {
         bpf_map_delete_elem(&connections, &key);
         return;
     }

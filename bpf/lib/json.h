@@ -202,16 +202,24 @@ INLINE void json_number_end(struct json *json)
 INLINE __u32 json_string_begin(struct json *json, const __u8 *at, __u32 left)
 {
     struct word *word = &json->word;
-    __u64 first = marks_string_end(at + 1), second = marks_string_end(at + 9),
-          third = marks_string_end(at + 17);
     if (left < WORD_MAX + 4 || json->key == JSON_KEY_MODEL || json->key == JSON_KEY_TYPE)
         return 0;
-    if (!(first | second | third)) {
+    __u32 length = 0;
+    __u64 marks = marks_string_end(at + 1);
+    if (!marks) {
+        length = 8;
+        marks = marks_string_end(at + 9);
+    }
+    if (!marks) {
+        length = 16;
+        marks = marks_string_end(at + 17);
+    }
+    if (!marks) {
         word->length = WORD_MAX + 1;
         json->state = JSON_STRING;
         return WORD_MAX + 1;
     }
-    __u32 length = first ? marks_first(first) : second ? 8 + marks_first(second) : 16 + marks_first(third);
+    length += marks_first(marks);
     if (at[1 + length] != '"')
         return 0;
     __u64 mask = (1ull << (8 * (length & 7))) - 1;
@@ -231,40 +239,48 @@ INLINE __u32 json_string_begin(struct json *json, const __u8 *at, __u32 left)
     return length + 2;
 }
 
+INLINE void json_open(struct json *json, __u8 byte)
+{
+    if (json->depth < 255)
+        json->depth += 1;
+    if (json->key == JSON_KEY_USAGE && byte == '{')
+        json->usage_depth = json->depth;
+    if (json->key == JSON_KEY_ERROR)
+        json->found |= JSON_FOUND_ERROR | JSON_FOUND_OTHER;
+}
+
+INLINE void json_close(struct json *json)
+{
+    if (json->usage_depth == json->depth)
+        json->usage_depth = 0;
+    if (json->depth > 0)
+        json->depth -= 1;
+}
+
 INLINE __u32 json_outside(struct json *json, const __u8 *at, __u32 left)
 {
     __u8 byte = *at;
-    __u32 used;
+    __u32 before = 0;
     json->state = JSON_OUTSIDE;
-    switch (byte) {
-    case '"': // a key, or the value of json->key
-        used = json_string_begin(json, at, left);
+    if (byte == ',' || byte == '{' || byte == '[' || byte == '}' || byte == ']') {
+        if (byte == '{' || byte == '[')
+            json_open(json, byte);
+        else if (byte != ',')
+            json_close(json);
+        json->key = JSON_KEY_NONE;
+        if (left == 1 || at[1] != '"')
+            return 1;
+        // The string that follows, which it mostly is, along with it.
+        before = 1;
+        byte = '"';
+    }
+    if (byte == '"') { // a key, or the value of json->key
+        __u32 used = json_string_begin(json, at + before, left - before);
         if (used)
-            return used;
+            return before + used;
         word_clear(&json->word);
         json->state = JSON_STRING;
-        return 1;
-    case '{':
-    case '[':
-        if (json->depth < 255)
-            json->depth += 1;
-        if (json->key == JSON_KEY_USAGE && byte == '{')
-            json->usage_depth = json->depth;
-        if (json->key == JSON_KEY_ERROR)
-            json->found |= JSON_FOUND_ERROR | JSON_FOUND_OTHER;
-        json->key = JSON_KEY_NONE;
-        return 1;
-    case '}':
-    case ']':
-        if (json->usage_depth == json->depth)
-            json->usage_depth = 0;
-        if (json->depth > 0)
-            json->depth -= 1;
-        json->key = JSON_KEY_NONE;
-        return 1;
-    case ',':
-        json->key = JSON_KEY_NONE;
-        return 1;
+        return before + 1;
     }
     if (json->key == JSON_KEY_NONE)
         return MARKLESS_RUN(marks_structure, at, left);
