@@ -11,6 +11,7 @@
 #define MSG_PEEK 2
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
+#define TCP_ESTABLISHED 1
 #define TCP_FIN_WAIT1 4
 #define TCP_CLOSE 7
 #define TCP_CLOSE_WAIT 8
@@ -332,6 +333,12 @@ INLINE bool connection_is(const struct connection *connection, struct sock *sk)
 INLINE void socket_moved(struct sock *sk, struct pt_regs *regs, __u64 count, __u32 side)
 {
     __u64 key = (__u64)sk;
+    // A server that has shut down its side cannot answer any more: what it still reads, it throws away.
+    // (llama-server does so after each stream, and a client that keeps connections may have sent its next
+    // request by then.)
+    __u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
+    if (side == EXCHANGE_REQUESTS && state != TCP_ESTABLISHED && state != TCP_CLOSE_WAIT)
+        return;
     struct connection *connection = bpf_map_lookup_elem(&connections, &key);
     if (connection && !connection_is(connection, sk))
         connection->exchange.lost = EXCHANGE_OVER;

@@ -22,7 +22,8 @@ enum {
     CONNECTIONS = 8,
     TOKENS = 16,
     ANSWER_MAX = 65536,
-    WARM_UP_NS = 700 * 1000 * 1000, // Node is slower until it has compiled what it runs
+    PATIENCE_NS = 2000 * 1000 * 1000, // for a server to listen
+    WARM_UP_NS = 700 * 1000 * 1000,   // Node is slower until it has compiled what it runs
     SLICES = 40,
     SLICE_NS = 10 * 1000 * 1000,
 };
@@ -73,11 +74,12 @@ static _Noreturn void become(enum kind kind, int log)
     if (!error && kind == LLAMA)
         error = root_write_model("/mnt/tiny.gguf");
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (!error && dup2(log, STDOUT_FILENO) >= 0) {
+    int terminal = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+    if (!error && dup2(log, STDOUT_FILENO) >= 0 && dup2(log, STDERR_FILENO) >= 0) {
         execv(arguments[0], (char *const *)arguments);
         error = -errno;
     }
-    fprintf(stderr, "bench: cannot run %s: %s\n", arguments[0], strerror(-error));
+    dprintf(terminal, "bench: cannot run %s: %s\n", arguments[0], strerror(-error));
     _exit(127);
 }
 
@@ -99,9 +101,11 @@ static int start(struct http *http, enum kind kind)
         return -errno;
     if (http->server == 0)
         become(kind, http->log);
-    while ((http->port = find_port(http->log)) == 0) {
+    for (uint64_t until = now_ns() + PATIENCE_NS; (http->port = find_port(http->log)) == 0;) {
         if (waitpid(http->server, NULL, WNOHANG) != 0)
             return -ECHILD;
+        if (now_ns() > until)
+            return -ETIMEDOUT;
         usleep(5000);
     }
     return 0;

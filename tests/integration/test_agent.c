@@ -169,6 +169,13 @@ Test(agent, documented_events_are_those_it_has)
     cr_expect_str_eq(output, documented, "docs/EVENTS.md is old: make docs");
 }
 
+Test(agent, skipped_programs_are_counted)
+{
+    _cleanup_agent_ struct agent *agent = agent_start(quiet_rule, NULL);
+    cr_expect_geq(agent_metric(agent, "inferscope_programs_skipped_total", "source", "process", NULL), 0);
+    cr_expect_geq(agent_metric(agent, "inferscope_programs_skipped_total", "source", "file", NULL), 0);
+}
+
 // What does not fit is counted, and what is counted and what has come add up to what was done.
 Test(agent, full_ring_loses_nothing_silently)
 {

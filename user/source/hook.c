@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "skipped.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -188,11 +189,16 @@ int hook_update(struct bpf_object *object, const struct hook *hooks, size_t coun
     for (size_t i = 0; i < count && i < SOURCE_HOOKS_MAX; i++)
         if (!hooks[i].wanted)
             detach(attached, &hooks[i], i);
+    attached->object = object;
+    skipped_watch(object);
     return 0;
 }
 
 void hook_detach_all(struct hooks *attached)
 {
+    if (attached->object)
+        skipped_unwatch(attached->object);
+    attached->object = NULL;
     for (size_t i = SOURCE_HOOKS_MAX; i > 0; i--) {
         if (attached->links[i - 1])
             bpf_link__destroy(attached->links[i - 1]);
