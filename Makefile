@@ -32,7 +32,8 @@ CFLAGS += -O2 -D_FORTIFY_SOURCE=2
 else ifeq ($(KIND:-clang=),debug)
 CFLAGS += -O0
 else ifeq ($(KIND),fuzz)
-CFLAGS += -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -DFUZZ_ENGINE
+CFLAGS += -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -DFUZZ_ENGINE \
+          -DFUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
 LDFLAGS += -fsanitize=address,undefined
 else
 CFLAGS += -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined

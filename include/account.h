@@ -17,6 +17,9 @@ struct account_view {
 // 0 or a negative errno.
 int account_start(const struct account_view *view);
 void account_stop(void);
+// Takes other rules, borrowed in the same way; those that stay, by their names, go on counting. 0, or -ENOMEM
+// and nothing has changed.
+int account_set_rules(const struct rule_set *rules);
 
 void account_event(const struct event *event);
 // `delay_ns`: from the event in the kernel until the alert was written.

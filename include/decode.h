@@ -11,6 +11,8 @@
 int decode_record(const struct wire_header *record, size_t size, struct scratch *scratch,
                   struct event *ret_event);
 
-// Learns the distance between CLOCK_BOOTTIME and the wall clock; call it once a second or so, because the
-// wall clock can be set.
-void decode_set_clock(void);
+// Learns the distance from CLOCK_BOOTTIME to the wall clock, in ns; call it once a second or so, because the
+// wall clock can be set. Returns it.
+int64_t decode_set_clock(void);
+// Takes it from a recording.
+void decode_set_distance(int64_t boot_to_epoch_ns);

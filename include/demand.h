@@ -51,7 +51,8 @@ struct demand {
     size_t clues_count;
 };
 
-// Adds a path once. Sets any_path where the list is full or memory is short, so nothing is ever missed.
+// Adds a path once; a prefix only where not any path is asked for. Sets any_path where the list is full or
+// memory is short, so nothing is ever missed.
 void demand_add_path(struct demand *demand, const char *text, size_t length, bool prefix);
 // The same for a type of event that changes files; sets any_changed_path also for a path without an anchor.
 void demand_add_changed_path(struct demand *demand, size_t type, const char *text, size_t length,
@@ -67,4 +68,8 @@ void demand_add_read(struct demand *demand, const struct field *field);
 bool demand_reads(const struct demand *demand, const struct field *field);
 // Adds a clue; sets any_clue of the type where there is no room.
 void demand_add_clue(struct demand *demand, const struct demand_clue *clue);
+// Adds all that `other` asks for.
+void demand_add(struct demand *demand, const struct demand *other);
+// Asks for every type of event on any path, and for all that the types' own fields read, payload excepted.
+void demand_add_everything(struct demand *demand);
 void demand_free(struct demand *demand);

@@ -21,8 +21,8 @@ int enrich_register_fields(void);
 int enrich_new(const struct enrich_options *options, struct enrich **ret_enrich);
 void enrich_free(struct enrich **enrich);
 
-// Learns the processes that exist from /proc. Call it after the sources were attached, so that nothing falls
-// between. The number learnt, or a negative errno.
+// Learns the processes that exist from /proc, and the users' names. Call it after the sources were attached,
+// so that nothing falls between. The number learnt, or a negative errno.
 int enrich_scan(struct enrich *enrich);
 
 // Applies what the event says (fork, exec, exit) and fills process and container of the event.

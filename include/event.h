@@ -69,6 +69,7 @@ struct field {
     const char *unit; // "ns", "bytes", … or NULL
     const char *help;
     field_get_fn get;
+    bool payload; // shows what programs sent or received: learnt only where a rule reads it
 };
 
 // A type of event, as `evt.type` names it.

@@ -4,6 +4,7 @@
 #include "wire/header.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct ring;
 
@@ -17,6 +18,11 @@ void ring_free(struct ring **ring);
 int ring_map_fd(const struct ring *ring);  // for the sources; borrowed
 int ring_lost_fd(const struct ring *ring); // the same
 int ring_epoll_fd(const struct ring *ring);
+
+// How many records of a source were lost for that reason since the ring was made.
+uint64_t ring_lost(const struct ring *ring, size_t source, enum wire_lost reason);
+// The reason as a metric's label has it: "ring_full".
+const char *ring_lost_reason(enum wire_lost reason);
 
 // Hands over at most `limit` records. The number handed over, so that a full batch means: come again.
 int ring_drain(struct ring *ring, size_t limit);

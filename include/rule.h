@@ -108,6 +108,9 @@ struct rule_input {
     const char *path; // NULL: the built-in rules
 };
 
+// Whether a file of that name in such a directory is read.
+bool rule_file_name(const char *name);
+
 // Loads everything or nothing. 0, or -EINVAL when the report has an error, or -ENOMEM. The report is filled
 // either way and the caller frees it.
 int rule_set_load(const struct rule_input *inputs, size_t count, struct rule_report *ret_report,

@@ -12,7 +12,8 @@ enum sink_format { SINK_TEXT, SINK_JSON };
 struct sink_options {
     int fd; // borrowed
     enum sink_format format;
-    bool color; // SINK_TEXT: the priority in colour
+    bool color;   // SINK_TEXT: the priority in colour
+    bool patient; // a reader that stands still is waited for, however long
 };
 
 int sink_new(const struct sink_options *options, struct sink **ret_sink);

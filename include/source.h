@@ -71,6 +71,10 @@ struct source {
     void (*collect)(struct series_writer *writer);
     // Called about once a second; NULL where there is nothing to do.
     void (*tick)(void);
+    // Instead of start() where a recording is replayed: prepares what the fields need beside the record,
+    // without the kernel; only then is tick() called, too. NULL where they need nothing else. What they learn
+    // of the node must go through base/outside.h.
+    void (*replay)(const struct source_env *env);
 };
 
 // Whether the source `syscall` can watch a call of that name ("read", "futex") on this architecture.
@@ -80,10 +84,17 @@ size_t source_count(void);
 // NULL for an index that does not exist.
 const struct source *source_at(size_t index);
 
+// How many types of records a source sends, and their names: those of its events, or "learnt".
+size_t source_record_types(const struct source *source);
+const char *source_record_name(const struct source *source, size_t type);
+
 // Registers every source's event types. 0 or a negative errno.
 int source_register_all(void);
 
 // Starts all sources, or has those that run follow another demand; the reports say how it went, in the order
 // of SOURCE_LIST. Never fails as a whole. `env` is the base: id and compat_fd are set here.
 void source_start_all(const struct source_env *env, struct source_report *ret_reports);
+// Before capabilities are given up that are not needed to start sources again.
+void source_keep_startable(void);
 void source_stop_all(void);
+void source_replay_all(const struct source_env *env);

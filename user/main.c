@@ -12,6 +12,11 @@ static const char help[] =
     "Usage:\n"
     "  agent --rules [FILE|DIR…] [OPTION…]   judge events by these rules; without a file, by the built-in "
     "ones\n"
+    "  agent record FILE [RULES…] [OPTION…]  the same, and write what those rules (the built-in ones) ask "
+    "of\n"
+    "                                        the kernel into a file; '-': standard output, without alerts\n"
+    "  agent replay FILE --rules [RULES…]    judge a recording; needs no root; --json, --color, --priority,\n"
+    "                                        --enable, --disable, --rule-matching\n"
     "  agent check FILE…                     check rule files; needs no root; --json, --syntax-only\n"
     "  agent test FILE…                      run tests of rules on events that are written down; needs no "
     "root\n"
@@ -34,13 +39,16 @@ static const char help[] =
     "  --ring-size MIB            room between the kernel and the agent (default 4)\n"
     "  --host-root DIR            where the node's root is mounted, inside a container (default: /)\n"
     "  --color auto|always|never  colour on a terminal (default auto)\n"
+    "  --no-reload                give up for good what reloading rules needs; else SIGHUP or a change of\n"
+    "                             their files loads them again\n"
+    "  --everything               (record) all types of events on any path, for rules yet to be written\n"
     "  --debug                    say more, on standard error\n";
 
 int main(int argc, char **argv)
 {
     const char *command = argc > 1 ? argv[1] : "";
     bool wants_help = strcmp(command, "help") == 0;
-    for (int i = 1; i < argc && (i == 1 || command[0] == '-'); i++)
+    for (int i = 1; i < argc && (i == 1 || command[0] == '-' || strcmp(command, "record") == 0); i++)
         wants_help = wants_help || strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0;
     if (wants_help) {
         fputs(help, stdout);
@@ -65,6 +73,10 @@ int main(int argc, char **argv)
         return cli_list(argc - 1, argv + 1);
     if (strcmp(command, "doctor") == 0)
         return cli_doctor(argc - 1, argv + 1);
+    if (strcmp(command, "record") == 0)
+        return cli_record(argc - 1, argv + 1);
+    if (strcmp(command, "replay") == 0)
+        return cli_replay(argc - 1, argv + 1);
     if (command[0] == '-')
         return cli_run(argc, argv);
     fprintf(stderr, "agent: there is no command \"%s\"; see: agent --help\n", command);

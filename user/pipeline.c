@@ -1,6 +1,7 @@
 // The order in which an event passes through the agent, in one place:
-//   source → ring → decode → enrich → rule → metric → sink
-#include "pipeline.h"
+//   source → ring → (record) → decode → enrich → rule → metric → sink
+// The part from decode on is event_path.c, which a replay shares.
+#include "pipeline_private.h"
 
 #include "account.h"
 #include "base/cleanup.h"
@@ -10,9 +11,9 @@
 #include "enrich.h"
 #include "inference.h"
 #include "metric.h"
+#include "record.h"
 #include "ring.h"
-#include "sink.h"
-#include "source.h"
+#include "rule_watch.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -22,55 +23,12 @@
 #include <sys/timerfd.h>
 #include <time.h>
 
-enum {
-    BATCH = 1024, // records between two looks at the other descriptors
-    PROCESSES_MAX = 65536,
-    CONTAINERS_MAX = 8192,
-    SOURCES = WIRE_SOURCES_MAX,
-};
-
-struct pipeline {
-    const struct pipeline_options *options;
-    struct ring *ring;
-    struct enrich *enrich;
-    struct metric_server *server;
-    struct sink *sink;
-    struct demand demand;
-    struct source_report reports[SOURCES];
-    struct scratch scratch;
-    char hostname[256];
-    int epoll_fd, signal_fd, timer_fd;
-    bool ready; // every source that is needed is up
-};
-
-// --- One event ---
-
-static void on_match(const struct rule *rule, const struct event *event, void *context)
-{
-    struct pipeline *pipeline = context;
-    struct alert alert = {.rule = rule, .event = event, .hostname = pipeline->hostname};
-    sink_alert(pipeline->sink, &alert);
-
-    struct timespec now;
-    clock_gettime(CLOCK_BOOTTIME, &now);
-    uint64_t now_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-    account_alert(rule, now_ns > event->wire->time_ns ? now_ns - event->wire->time_ns : 0);
-}
-
 static void on_record(const struct wire_header *record, size_t size, void *context)
 {
     struct pipeline *pipeline = context;
-    struct event event;
-    if (decode_record(record, size, &pipeline->scratch, &event))
-        return;
-    enrich_event(pipeline->enrich, &event);
-    account_event(&event);
-    inference_event(&event);
-    size_t matches = 0;
-    const struct rule_set *rules = pipeline->options->rules;
-    for (event.name = 0; rules && !matches && event.name < event.names; event.name++)
-        matches = rule_set_match(rules, &event, pipeline->options->matching, on_match, pipeline);
-    enrich_event_done(pipeline->enrich, &event);
+    if (pipeline->writer)
+        record_writer_event(pipeline->writer, record, size);
+    event_path_record(record, size, &pipeline->path);
 }
 
 // --- Start ---
@@ -80,7 +38,7 @@ static bool is_ready(void *context)
     return ((struct pipeline *)context)->ready;
 }
 
-static int watch(const struct pipeline *pipeline, int fd)
+int pipeline_watch_fd(const struct pipeline *pipeline, int fd)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
     return epoll_ctl(pipeline->epoll_fd, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
@@ -101,7 +59,7 @@ static int start_server(struct pipeline *pipeline)
                   options.address);
     else if (error)
         log_error("cannot listen on %s: %s", options.address, strerror(-error));
-    return error ? error : watch(pipeline, metric_server_epoll_fd(pipeline->server));
+    return error ? error : pipeline_watch_fd(pipeline, metric_server_epoll_fd(pipeline->server));
 }
 
 // A source is up without its optional hooks, but sees less than its rules ask for.
@@ -114,22 +72,30 @@ static void warn_hooks(const struct source *source, const struct source_report *
                         strerror(report->hooks[i].error));
 }
 
-// 0, or -ENODEV where none of the sources that are needed is up: an agent that sees nothing must not look
-// like one that has nothing to report.
-static int start_sources(struct pipeline *pipeline)
+void pipeline_demand(const struct pipeline *pipeline, const struct rule_set *rules, struct demand *ret_demand)
 {
-    if (pipeline->options->rules)
-        rule_set_demand(pipeline->options->rules, &pipeline->demand);
+    if (rules)
+        rule_set_demand(rules, ret_demand);
+    if (pipeline->options->everything)
+        demand_add_everything(ret_demand);
+}
+
+void pipeline_start_sources(struct pipeline *pipeline, const struct demand *demand)
+{
     struct source_env env = {
         .ring_fd = ring_map_fd(pipeline->ring),
         .lost_fd = ring_lost_fd(pipeline->ring),
-        .demand = &pipeline->demand,
+        .demand = demand,
         .syscalls = pipeline->options->syscalls,
         .inference = pipeline->options->inference,
         .no_body_values = pipeline->options->no_body_values,
         .host_root = pipeline->options->host_root,
     };
     source_start_all(&env, pipeline->reports);
+}
+
+size_t pipeline_check_sources(struct pipeline *pipeline)
+{
     size_t up = 0;
     pipeline->ready = true;
     for (size_t i = 0; i < source_count(); i++) {
@@ -141,10 +107,7 @@ static int start_sources(struct pipeline *pipeline)
         log_warning("source %s is down: %s (see: agent doctor)", source_at(i)->name,
                     pipeline->reports[i].reason);
     }
-    if (up)
-        return 0;
-    log_error("no source could be started, so nothing would be seen");
-    return -ENODEV;
+    return up;
 }
 
 // Signals, and a tick a second for what has no event of its own.
@@ -154,6 +117,7 @@ static int start_descriptors(struct pipeline *pipeline)
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGHUP);
     sigprocmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
     struct itimerspec second = {.it_interval.tv_sec = 1, .it_value.tv_sec = 1};
@@ -164,32 +128,52 @@ static int start_descriptors(struct pipeline *pipeline)
     if (pipeline->epoll_fd < 0 || pipeline->signal_fd < 0 || pipeline->timer_fd < 0 ||
         timerfd_settime(pipeline->timer_fd, 0, &second, NULL))
         return -errno;
-    int error = watch(pipeline, pipeline->signal_fd);
-    return error ? error : watch(pipeline, pipeline->timer_fd);
+    int error = pipeline_watch_fd(pipeline, pipeline->signal_fd);
+    return error ? error : pipeline_watch_fd(pipeline, pipeline->timer_fd);
 }
 
-static int start(struct pipeline *pipeline)
+static void read_clock(struct pipeline *pipeline)
+{
+    struct record_tick tick = {.boot_to_epoch_ns = decode_set_clock()};
+    time_t now = time(NULL);
+    struct tm local;
+    if (localtime_r(&now, &local))
+        tick.utc_offset_s = (int32_t)local.tm_gmtoff;
+    if (pipeline->writer)
+        record_writer_tick(pipeline->writer, &tick);
+}
+
+// A replay does the same things in the same order (replay.c): what they ask the node is in the recording.
+static int start_stages(struct pipeline *pipeline)
 {
     const struct pipeline_options *options = pipeline->options;
-    struct sink_options sink = {
-        .fd = STDOUT_FILENO, .format = options->json ? SINK_JSON : SINK_TEXT, .color = options->color};
-    struct enrich_options enrich = {
-        .processes_max = PROCESSES_MAX, .containers_max = CONTAINERS_MAX, .host_root = options->host_root};
-    struct account_view view = {.rules = options->rules, .reports = pipeline->reports};
-
-    gethostname(pipeline->hostname, sizeof(pipeline->hostname) - 1);
-    decode_set_clock();
-    int error = start_descriptors(pipeline);
+    const struct event_path_options path = {.rules = pipeline->rules,
+                                            .matching = options->matching,
+                                            .alerts_fd = options->alerts_fd,
+                                            .json = options->json,
+                                            .color = options->color,
+                                            .host_root = options->host_root};
+    struct account_view view = {.rules = pipeline->rules, .reports = pipeline->reports};
+    int error = options->record_fd >= 0 ? record_writer_new(options->record_fd, &pipeline->writer) : 0;
+    if (error)
+        return error;
+    read_clock(pipeline);
+    error = start_descriptors(pipeline);
     if (!error)
-        error = sink_new(&sink, &pipeline->sink);
-    if (!error)
-        error = enrich_new(&enrich, &pipeline->enrich);
+        error = event_path_start(&pipeline->path, &path);
     if (!error)
         error = metric_register_self();
     if (!error)
         error = account_start(&view);
     if (!error)
         error = inference_start();
+    return error ? error : reload_start(pipeline);
+}
+
+static int start(struct pipeline *pipeline)
+{
+    const struct pipeline_options *options = pipeline->options;
+    int error = start_stages(pipeline);
     if (error) {
         log_error("cannot start: %s", strerror(-error));
         return error;
@@ -199,20 +183,28 @@ static int start(struct pipeline *pipeline)
         return error;
     error = ring_new(options->ring_size, on_record, pipeline, &pipeline->ring);
     if (!error)
-        error = watch(pipeline, ring_epoll_fd(pipeline->ring));
+        error = pipeline_watch_fd(pipeline, ring_epoll_fd(pipeline->ring));
     if (error) {
         log_error("cannot make the ring between kernel and agent: %s", strerror(-error));
         return error;
     }
 
-    error = start_sources(pipeline);
-    if (error)
-        return error;
-    error = privilege_drop();
+    pipeline_demand(pipeline, pipeline->rules, &pipeline->demand);
+    pipeline_start_sources(pipeline, &pipeline->demand);
+    if (pipeline_check_sources(pipeline) == 0) {
+        // An agent that sees nothing must not look like one that has nothing to report.
+        log_error("no source could be started, so nothing would be seen");
+        return -ENODEV;
+    }
+    if (options->plan)
+        source_keep_startable();
+    error = privilege_drop(options->plan != NULL);
     if (error)
         log_warning("cannot drop capabilities: %s", strerror(-error));
     // After the sources, so that no process is born unseen between the two.
-    error = enrich_scan(pipeline->enrich);
+    if (pipeline->writer)
+        record_writer_scan(pipeline->writer);
+    error = enrich_scan(pipeline->path.enrich);
     if (error < 0)
         log_warning("cannot read /proc: %s; processes that run already have no names", strerror(-error));
     return 0;
@@ -223,17 +215,19 @@ static void stop(struct pipeline *pipeline)
     source_stop_all();
     account_stop();
     inference_stop();
+    reload_stop(pipeline);
     metric_server_free(&pipeline->server);
+    record_writer_free(&pipeline->writer);
     ring_free(&pipeline->ring);
-    enrich_free(&pipeline->enrich);
-    sink_free(&pipeline->sink);
+    event_path_stop(&pipeline->path);
+    rule_set_free(&pipeline->rules);
     demand_free(&pipeline->demand);
     cleanup_close(&pipeline->epoll_fd);
     cleanup_close(&pipeline->signal_fd);
     cleanup_close(&pipeline->timer_fd);
 }
 
-static void say_ready(const struct pipeline *pipeline)
+void pipeline_say_state(const struct pipeline *pipeline, const char *what)
 {
     char sources[256] = "";
     size_t used = 0;
@@ -243,27 +237,64 @@ static void say_ready(const struct pipeline *pipeline)
     char metrics[64] = "";
     if (pipeline->server)
         snprintf(metrics, sizeof(metrics), "; metrics on port %u", metric_server_port(pipeline->server));
-    const struct rule_set *rules = pipeline->options->rules;
+    const struct rule_set *rules = pipeline->rules;
     size_t enabled = 0;
     for (size_t i = 0; rules && i < rule_set_count(rules); i++)
         enabled += rule_set_at(rules, i)->enabled;
-    log_info("ready: %zu rules; sources:%s%s", enabled, sources, metrics);
+    log_info("%s: %zu rules; sources:%s%s", what, enabled, sources, metrics);
 }
 
 // --- The loop ---
+
+static void record_losses(struct pipeline *pipeline)
+{
+    for (size_t source = 0; source < source_count(); source++)
+        for (enum wire_lost reason = 0; reason < WIRE_LOST_COUNT; reason++)
+            record_writer_lost(pipeline->writer, source, reason, ring_lost(pipeline->ring, source, reason));
+}
 
 static void on_tick(struct pipeline *pipeline)
 {
     uint64_t expirations;
     if (read(pipeline->timer_fd, &expirations, sizeof(expirations)) < 0)
         return;
-    decode_set_clock();
+    read_clock(pipeline);
     for (size_t i = 0; i < source_count(); i++)
         if (source_at(i)->tick && pipeline->reports[i].up)
             source_at(i)->tick();
+    if (pipeline->writer)
+        record_losses(pipeline);
+    reload_on_change(pipeline, true);
 }
 
-static void loop(struct pipeline *pipeline)
+// True where the agent is to stop. A recorder is like other programs that write a file: SIGHUP ends it.
+static bool on_signal(struct pipeline *pipeline)
+{
+    struct signalfd_siginfo info;
+    bool ends = false;
+    while (read(pipeline->signal_fd, &info, sizeof(info)) == sizeof(info)) {
+        if (info.ssi_signo == SIGHUP && !pipeline->writer)
+            reload_rules(pipeline, "SIGHUP");
+        else
+            ends = true;
+    }
+    return ends;
+}
+
+// What was recorded up to here survives whatever happens to the agent.
+static int flush_recording(struct pipeline *pipeline, bool end)
+{
+    if (!pipeline->writer)
+        return 0;
+    if (end)
+        record_losses(pipeline);
+    int error = end ? record_writer_end(pipeline->writer) : record_writer_flush(pipeline->writer);
+    if (error)
+        log_error("cannot write the recording: %s; it ends here", strerror(-error));
+    return error;
+}
+
+static int loop(struct pipeline *pipeline)
 {
     int timeout_ms = -1;
     bool stopping = false;
@@ -272,21 +303,24 @@ static void loop(struct pipeline *pipeline)
         int count = epoll_wait(pipeline->epoll_fd, events, ARRAY_SIZE(events), timeout_ms);
         if (count < 0 && errno != EINTR) {
             log_error("cannot wait for events: %s", strerror(errno));
-            return;
+            return -errno;
         }
         for (int i = 0; i < count; i++) {
-            if (events[i].data.fd == pipeline->signal_fd && !stopping) {
+            if (events[i].data.fd == pipeline->signal_fd && !stopping && on_signal(pipeline)) {
                 // What is in the ring by now is still judged.
                 stopping = true;
                 source_stop_all();
             }
-            if (events[i].data.fd == pipeline->timer_fd)
+            if (events[i].data.fd == pipeline->timer_fd && !stopping)
                 on_tick(pipeline);
+            if (pipeline->watch && events[i].data.fd == rule_watch_fd(pipeline->watch) && !stopping)
+                reload_on_change(pipeline, false);
         }
         // Records that did not wake us are taken along with whatever did.
-        bool more = ring_drain(pipeline->ring, BATCH) == BATCH;
-        if (stopping && !more)
-            return;
+        bool more = ring_drain(pipeline->ring, PIPELINE_BATCH) == PIPELINE_BATCH;
+        int error = flush_recording(pipeline, stopping && !more);
+        if (error || (stopping && !more))
+            return error;
         timeout_ms = pipeline->server ? metric_server_run(pipeline->server) : -1;
         if (more)
             timeout_ms = 0;
@@ -296,11 +330,12 @@ static void loop(struct pipeline *pipeline)
 int pipeline_run(const struct pipeline_options *options)
 {
     static struct pipeline pipeline;
-    pipeline = (struct pipeline){.options = options, .epoll_fd = -1, .signal_fd = -1, .timer_fd = -1};
+    pipeline = (struct pipeline){
+        .options = options, .rules = options->rules, .epoll_fd = -1, .signal_fd = -1, .timer_fd = -1};
     int error = start(&pipeline);
     if (!error) {
-        say_ready(&pipeline);
-        loop(&pipeline);
+        pipeline_say_state(&pipeline, "ready");
+        error = loop(&pipeline);
     }
     stop(&pipeline);
     return error ? 1 : 0;

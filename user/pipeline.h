@@ -2,12 +2,14 @@
 #pragma once
 
 #include "rule.h"
+#include "rule_plan.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 
 struct pipeline_options {
-    const struct rule_set *rules; // borrowed; NULL: no rules, metrics only
+    struct rule_set *rules;       // taken over; NULL: no rules, metrics only
+    const struct rule_plan *plan; // where the rules are from, so that they can be loaded again; NULL: never
     enum rule_matching matching;
     char *const *syscalls; // names, NULL-terminated; may be NULL
     bool inference;        // follow requests to inference servers, also where no rule asks for them
@@ -15,6 +17,9 @@ struct pipeline_options {
     const char *listen;    // NULL: no metrics server
     const char *host_root;
     size_t ring_size; // bytes
+    int record_fd;    // where the recording is written, borrowed; -1: none is made
+    bool everything;  // asks the kernel for all events, whatever the rules need
+    int alerts_fd;    // borrowed; -1: alerts are not written
     bool json;
     bool color;
 };

@@ -7,5 +7,10 @@
 bool privilege_can_load(void);
 
 // Keeps what reading /proc, container files and maps needs (CAP_BPF, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH) and
-// drops all other capabilities for good. 0 or a negative errno.
-int privilege_drop(void);
+// drops all other capabilities for good; only with `keep_loading` what attaching needs (CAP_PERFMON,
+// CAP_NET_ADMIN) stays permitted, but without effect until privilege_raise(). 0 or a negative errno.
+int privilege_drop(bool keep_loading);
+
+// Between the two, what was kept for attaching has effect. 0 or a negative errno.
+int privilege_raise(void);
+int privilege_lower(void);

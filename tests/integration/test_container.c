@@ -1,80 +1,8 @@
 // A real container, started by runc from a bundle as containerd lays it out: the rules that a user wrote for
 // containers all fire, and know its name and image.
-#include "harness.h"
+#include "container.h"
 
-#include <stdio.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#define BUNDLES "/run/containerd/io.containerd.runtime.v2.task/k8s.io"
-
-static char id[65];
-static const char *bundle;
-
-static void make_directory(const char *path)
-{
-    char copy[512];
-    snprintf(copy, sizeof(copy), "%s", path);
-    for (char *slash = strchr(copy + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        mkdir(copy, 0755);
-        *slash = '/';
-    }
-    mkdir(copy, 0755);
-}
-
-static void setup(void)
-{
-    test_setup();
-    snprintf(id, sizeof(id), "%064x", getpid());
-    bundle = format_text("%s/%s", BUNDLES, id);
-    make_directory(format_text("%s/rootfs/etc/secrets", bundle));
-    make_directory(format_text("%s/rootfs/proc", bundle));
-    write_file(format_text("%s/rootfs/etc/secrets/key", bundle), "secret");
-    static const char *const programs[] = {"python3", "sh", "stranger"};
-    for (size_t i = 0; i < ARRAY_SIZE(programs); i++)
-        copy_file(actor_copy(programs[i]), format_text("%s/rootfs/%s", bundle, programs[i]));
-}
-
-static void teardown(void)
-{
-    if (bundle) {
-        run_program("runc", "--root", test_path("runc"), "delete", "--force", id, NULL);
-        run_program("rm", "-rf", bundle, NULL);
-    }
-    test_teardown();
-}
-
-TestSuite(container, .init = setup, .fini = teardown);
-
-// Runs a container whose first program gets these arguments (JSON strings), until it ends.
-static void run_container(const char *arguments)
-{
-    write_file(
-        format_text("%s/config.json", bundle),
-        format_text(
-            "{\"ociVersion\":\"1.0.2\","
-            "\"process\":{\"user\":{\"uid\":0,\"gid\":0},\"args\":[%s],\"cwd\":\"/\","
-            "\"noNewPrivileges\":true},"
-            "\"root\":{\"path\":\"rootfs\"},\"hostname\":\"box\","
-            "\"mounts\":[{\"destination\":\"/proc\",\"type\":\"proc\",\"source\":\"proc\"}],"
-            "\"annotations\":{"
-            "\"io.kubernetes.cri.container-name\":\"llm-research-lab-7\","
-            "\"io.kubernetes.cri.sandbox-name\":\"lab-pod\","
-            "\"io.kubernetes.cri.sandbox-namespace\":\"research\","
-            "\"io.kubernetes.cri.image-name\":\"registry.example:5000/lab/server:1.2\"},"
-            "\"linux\":{\"cgroupsPath\":\"/kubepods/burstable/pod0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0/%s\","
-            "\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"mount\"},{\"type\":\"network\"},"
-            "{\"type\":\"ipc\"},{\"type\":\"uts\"}]}}",
-            arguments, id));
-    _cleanup_free_ char *output = NULL;
-    int code =
-        run_captured(&output, "runc", "--root", test_path("runc"), "run", "--bundle", bundle, id, NULL);
-    if (code == 127)
-        cr_skip_test("runc is not installed");
-    cr_assert_eq(code, 0, "runc: %d: %s", code, output);
-}
+TestSuite(container, .init = container_setup, .fini = container_teardown);
 
 Test(container, the_users_four_rules_fire)
 {
@@ -82,7 +10,7 @@ Test(container, the_users_four_rules_fire)
     cr_assert(rules);
     _cleanup_agent_ struct agent *agent = agent_start(rules, NULL);
     // Allowed as a program, but not to do these things: a secret, a connection, a shell.
-    run_container("\"/python3\",\"open\",\"/etc/secrets/key\",\"connect\",\"127.0.0.1\",\"4444\","
+    container_run("\"/python3\",\"open\",\"/etc/secrets/key\",\"connect\",\"127.0.0.1\",\"4444\","
                   "\"spawn\",\"/sh\",\"x\"");
     agent_wait_alert(agent, "Sensitive File Access", "fd.name", "/etc/secrets/key", "container.name",
                      "llm-research-lab-7", "user.name", "root", NULL);
@@ -90,9 +18,9 @@ Test(container, the_users_four_rules_fire)
                      "container.name", "llm-research-lab-7", NULL);
     agent_wait_alert(agent, "Shell Spawned in Container", "proc.name", "sh", "proc.pname", "python3",
                      "container.name", "llm-research-lab-7", NULL);
-    run_program("runc", "--root", test_path("runc"), "delete", "--force", id, NULL);
+    container_delete();
 
-    run_container("\"/stranger\",\"x\"");
+    container_run("\"/stranger\",\"x\"");
     agent_wait_alert(agent, "Unauthorized Process in Container", "proc.cmdline", "stranger x",
                      "container.name", "llm-research-lab-7", "container.image.repository",
                      "registry.example:5000/lab/server", NULL);
@@ -111,10 +39,10 @@ Test(container, identity_is_known_to_the_first_event)
                     "    %container.image.tag %k8s.pod.name %k8s.ns.name\"\n"
                     "  priority: NOTICE\n",
                     NULL);
-    run_container("\"/stranger\"");
-    agent_wait_alert(agent, "started", "container.full_id", id, "container.name", "llm-research-lab-7",
-                     "container.type", "containerd", "container.image.tag", "1.2", "k8s.pod.name", "lab-pod",
-                     "k8s.ns.name", "research", NULL);
+    container_run("\"/stranger\"");
+    agent_wait_alert(agent, "started", "container.full_id", container_id(), "container.name",
+                     "llm-research-lab-7", "container.type", "containerd", "container.image.tag", "1.2",
+                     "k8s.pod.name", "lab-pod", "k8s.ns.name", "research", NULL);
 }
 
 // The same program on the node itself is none of these rules' business.

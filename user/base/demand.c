@@ -24,7 +24,10 @@ static bool paths_add(struct demand_path **paths, size_t *count, const char *tex
 
 void demand_add_path(struct demand *demand, const char *text, size_t length, bool prefix)
 {
-    if (!demand->any_path && !paths_add(&demand->paths, &demand->paths_count, text, length, prefix))
+    // An exact path is known by its inode, too, whatever other rules ask for.
+    if (demand->any_path && prefix)
+        return;
+    if (!paths_add(&demand->paths, &demand->paths_count, text, length, prefix))
         demand->any_path = true;
 }
 
@@ -102,6 +105,45 @@ void demand_add_clue(struct demand *demand, const struct demand_clue *clue)
         demand->clues[demand->clues_count++] = *clue;
     else
         demand->any_clue[clue->type] = true;
+}
+
+void demand_add(struct demand *demand, const struct demand *other)
+{
+    for (size_t i = 0; i < EVENT_TYPES_MAX; i++) {
+        demand->wanted[i] = demand->wanted[i] || other->wanted[i];
+        demand->any_clue[i] = demand->any_clue[i] || other->any_clue[i];
+    }
+    demand->failed_opens = demand->failed_opens || other->failed_opens;
+    demand->stream_data = demand->stream_data || other->stream_data;
+    demand->foreign_data = demand->foreign_data || other->foreign_data;
+    demand->repeated_sends = demand->repeated_sends || other->repeated_sends;
+    for (size_t i = 0; i < other->paths_count; i++)
+        demand_add_path(demand, other->paths[i].text, strlen(other->paths[i].text), other->paths[i].prefix);
+    // After the paths: those are kept where there is room, because they are watched by inode, too.
+    demand->any_path = demand->any_path || other->any_path;
+    demand_add_changes(demand, other);
+    for (size_t i = 0; i < other->reads_count; i++)
+        demand_add_read(demand, other->reads[i]);
+    demand->reads_all = demand->reads_all || other->reads_all;
+    for (size_t i = 0; i < other->clues_count; i++)
+        demand_add_clue(demand, &other->clues[i]);
+}
+
+static void add_read(const char *group, const struct event_type *type, const struct field *field,
+                     void *context)
+{
+    if (type && !field->payload)
+        demand_add_read(context, field);
+}
+
+void demand_add_everything(struct demand *demand)
+{
+    for (size_t i = 0; i < event_type_count(); i++)
+        demand->wanted[i] = demand->any_changed_path[i] = demand->failed_changes[i] = true;
+    demand->any_path = true;
+    demand->failed_opens = true;
+    demand->stream_data = demand->foreign_data = demand->repeated_sends = true;
+    field_visit(add_read, demand);
 }
 
 void demand_free(struct demand *demand)

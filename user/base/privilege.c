@@ -29,9 +29,22 @@ bool privilege_can_load(void)
     return (effective & BIT(CAP_SYS_ADMIN)) || (effective & enough) == enough;
 }
 
-int privilege_drop(void)
+static const uint64_t always = BIT(CAP_BPF) | BIT(CAP_SYS_PTRACE) | BIT(CAP_DAC_READ_SEARCH);
+static const uint64_t for_loading = BIT(CAP_PERFMON) | BIT(CAP_NET_ADMIN);
+
+static int capabilities_set(uint64_t effective, uint64_t permitted)
 {
-    const uint64_t keep = BIT(CAP_BPF) | BIT(CAP_SYS_PTRACE) | BIT(CAP_DAC_READ_SEARCH);
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2] = {
+        {.effective = (uint32_t)effective, .permitted = (uint32_t)permitted},
+        {.effective = (uint32_t)(effective >> 32), .permitted = (uint32_t)(permitted >> 32)},
+    };
+    return syscall(SYS_capset, &header, data) ? -errno : 0;
+}
+
+int privilege_drop(bool keep_loading)
+{
+    const uint64_t keep = always | (keep_loading ? for_loading : 0);
     uint64_t effective = 0, permitted = 0;
     int error = capabilities_get(&effective, &permitted);
     if (error)
@@ -42,12 +55,19 @@ int privilege_drop(void)
     for (int capability = 0; capability < 64; capability++)
         if (!(keep & BIT(capability)))
             prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
+    return capabilities_set(permitted & always, permitted & keep);
+}
 
-    uint64_t left = permitted & keep;
-    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct data[2] = {
-        {.effective = (uint32_t)left, .permitted = (uint32_t)left},
-        {.effective = (uint32_t)(left >> 32), .permitted = (uint32_t)(left >> 32)},
-    };
-    return syscall(SYS_capset, &header, data) ? -errno : 0;
+int privilege_raise(void)
+{
+    uint64_t effective = 0, permitted = 0;
+    int error = capabilities_get(&effective, &permitted);
+    return error ? error : capabilities_set(permitted, permitted);
+}
+
+int privilege_lower(void)
+{
+    uint64_t effective = 0, permitted = 0;
+    int error = capabilities_get(&effective, &permitted);
+    return error ? error : capabilities_set(permitted & always, permitted);
 }

@@ -2,13 +2,20 @@
 // command line that makes no sense.
 #pragma once
 
+#include <stdbool.h>
+
 int cli_run(int argc, char **argv);
 int cli_check(int argc, char **argv);
 int cli_test(int argc, char **argv);
 int cli_list(int argc, char **argv);
 int cli_doctor(int argc, char **argv);
+int cli_record(int argc, char **argv);
+int cli_replay(int argc, char **argv);
 
 // Fills the tables of events and fields; every command but help needs them. 0 or 1 after having said why.
 int cli_register_tables(void);
+
+// `--color`: auto, always or never. 0, or -EINVAL after having said why.
+int cli_parse_color(const char *when, bool *ret_color);
 
 enum { CLI_USAGE = 2 };

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 static int add_switch(const char *what, bool enable, struct rule_options *options)
 {
@@ -40,6 +41,16 @@ void rule_choice_check(const struct rule_options *options)
         if (!options->switches[i].matched)
             log_warning("--%s %s: there is no such rule", options->switches[i].enable ? "enable" : "disable",
                         options->switches[i].what);
+}
+
+int rule_choice_matching(const char *text, enum rule_matching *ret_matching)
+{
+    if (strcmp(text, "first") != 0 && strcmp(text, "all") != 0) {
+        log_error("--rule-matching is first or all, not \"%s\"", text);
+        return -EINVAL;
+    }
+    *ret_matching = text[0] == 'a' ? RULE_MATCHING_ALL : RULE_MATCHING_FIRST;
+    return 0;
 }
 
 void rule_choice_free(struct rule_options *options)

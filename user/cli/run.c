@@ -5,6 +5,7 @@
 #include "cli.h"
 #include "enrich.h"
 #include "pipeline.h"
+#include "record.h"
 #include "rule_choice.h"
 #include "source.h"
 #include "wire/syscall.h"
@@ -35,6 +36,8 @@ enum {
     OPT_HOST_ROOT,
     OPT_COLOR,
     OPT_DEBUG,
+    OPT_NO_RELOAD,
+    OPT_EVERYTHING,
 };
 
 static const struct option long_options[] = {
@@ -50,14 +53,18 @@ static const struct option long_options[] = {
     {"host-root", required_argument, NULL, OPT_HOST_ROOT},
     {"color", required_argument, NULL, OPT_COLOR},
     {"debug", no_argument, NULL, OPT_DEBUG},
+    {"no-reload", no_argument, NULL, OPT_NO_RELOAD},
+    {"everything", no_argument, NULL, OPT_EVERYTHING},
     RULE_CHOICE_OPTIONS,
     {},
 };
 
 struct run_options {
     struct pipeline_options pipeline;
-    struct rule_options rules;
+    struct rule_plan plan;
     bool with_rules;
+    bool recording; // `agent record`
+    bool no_reload;
     char *syscalls[WIRE_SYSCALL_CALLS_MAX + 1]; // into the command line
 };
 
@@ -107,7 +114,7 @@ static int parse_routes(const char *list)
     return 0;
 }
 
-static int parse_color(const char *when, bool *ret_color)
+int cli_parse_color(const char *when, bool *ret_color)
 {
     if (strcmp(when, "auto") == 0)
         *ret_color = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
@@ -158,85 +165,114 @@ static int parse_option(int option, struct run_options *options)
         pipeline->no_body_values = true;
         return 0;
     case OPT_RULE_MATCHING:
-        if (strcmp(optarg, "first") != 0 && strcmp(optarg, "all") != 0) {
-            log_error("--rule-matching is first or all, not \"%s\"", optarg);
-            return -EINVAL;
-        }
-        pipeline->matching = optarg[0] == 'a' ? RULE_MATCHING_ALL : RULE_MATCHING_FIRST;
-        return 0;
+        return rule_choice_matching(optarg, &pipeline->matching);
     case OPT_RING_SIZE:
         return parse_ring_size(optarg, &pipeline->ring_size);
     case OPT_HOST_ROOT:
         pipeline->host_root = strcmp(optarg, "/") == 0 ? "" : optarg;
         return 0;
     case OPT_COLOR:
-        return parse_color(optarg, &pipeline->color);
+        return cli_parse_color(optarg, &pipeline->color);
     case OPT_DEBUG:
         log_set_level(LOG_LEVEL_DEBUG);
         return 0;
+    case OPT_NO_RELOAD:
+        options->no_reload = true;
+        return 0;
+    case OPT_EVERYTHING:
+        if (options->recording) {
+            pipeline->everything = true;
+            return 0;
+        }
+        log_error("--everything is for recording: agent record FILE --everything");
+        return -EINVAL;
     default:
         break;
     }
-    int error = rule_choice_option(option, optarg, &options->rules);
+    int error = rule_choice_option(option, optarg, &options->plan.options);
     if (error == -ENOENT)
         fprintf(stderr, "agent: see: agent --help\n");
     return error;
 }
 
-// The rule files are what is left of the command line; none means the built-in rules.
-static int load_rules(const struct rule_options *options, char **paths, int count, struct rule_set **ret_set)
-{
-    _cleanup_free_ struct rule_input *inputs = calloc((size_t)count + 1, sizeof(*inputs));
-    if (!inputs)
-        return -ENOMEM;
-    for (int i = 0; i < count; i++)
-        inputs[i].path = paths[i];
-    struct rule_report report = {};
-    int error = rule_set_load_with(options, inputs, count ? (size_t)count : 1, &report, ret_set);
-    rule_report_print(&report, stderr, isatty(STDERR_FILENO));
-    if (error)
-        log_error("the rules have %zu errors; nothing was started", report.errors);
-    else
-        rule_choice_check(options);
-    rule_report_free(&report);
-    return error;
-}
-
 static void run_options_free(struct run_options *options)
 {
-    rule_choice_free(&options->rules);
+    rule_plan_free(&options->plan);
+}
+
+// 0 or an exit code.
+static int parse_options(int argc, char **argv, struct run_options *options)
+{
+    options->pipeline = (struct pipeline_options){
+        .listen = options->recording ? NULL : "127.0.0.1:9560",
+        .host_root = "",
+        .ring_size = 4 << 20,
+        .record_fd = -1,
+        .alerts_fd = STDOUT_FILENO,
+    };
+    options->plan.options = (struct rule_options)RULE_OPTIONS_INIT;
+    cli_parse_color("auto", &options->pipeline.color);
+    int option;
+    while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1)
+        if (parse_option(option, options))
+            return CLI_USAGE;
+    return 0;
+}
+
+// The rule files are what is left of the command line. Loads them, sees to it that the kernel can be watched,
+// and does so, recording into a file where one is named.
+static int run(struct run_options *options, const char *what, char **paths, int count, const char *recording)
+{
+    struct rule_set *rules _cleanup_(rule_set_free) = NULL;
+    if (options->with_rules && (rule_plan_set(&options->plan, paths, (size_t)count) ||
+                                rule_plan_load(&options->plan, "nothing was started", &rules)))
+        return 1;
+    rule_choice_check(&options->plan.options);
+    if (!privilege_can_load()) {
+        log_error(
+            "watching the kernel needs root (or CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN): try sudo agent %s",
+            what);
+        return 1;
+    }
+    _cleanup_close_ int record_fd = -1;
+    if (recording && record_create(recording, &record_fd))
+        return 1;
+    options->pipeline.record_fd = record_fd;
+    if (recording && strcmp(recording, "-") == 0)
+        options->pipeline.alerts_fd = -1;
+    if (options->with_rules && !options->no_reload && !recording)
+        options->pipeline.plan = &options->plan;
+    options->pipeline.rules = TAKE_PTR(rules);
+    return pipeline_run(&options->pipeline);
 }
 
 int cli_run(int argc, char **argv)
 {
-    struct run_options options _cleanup_(run_options_free) = {
-        .pipeline = {.listen = "127.0.0.1:9560", .host_root = "", .ring_size = 4 << 20},
-        .rules = RULE_OPTIONS_INIT,
-    };
-    parse_color("auto", &options.pipeline.color);
-    int option;
-    while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1)
-        if (parse_option(option, &options))
-            return CLI_USAGE;
+    struct run_options options _cleanup_(run_options_free) = {};
+    int code = parse_options(argc, argv, &options);
+    if (code)
+        return code;
     bool metrics = options.pipeline.syscalls || options.pipeline.inference;
     if (!options.with_rules && (optind < argc || !metrics)) {
         log_error("nothing to do: say --rules, --inference or --syscall-latency; see: agent --help");
         return CLI_USAGE;
     }
+    const char *what = options.with_rules           ? "--rules"
+                       : options.pipeline.inference ? "--inference"
+                                                    : "--syscall-latency …";
+    return run(&options, what, argv + optind, argc - optind, NULL);
+}
 
-    struct rule_set *rules = NULL;
-    if (options.with_rules && load_rules(&options.rules, argv + optind, argc - optind, &rules))
-        return 1;
-    options.pipeline.rules = rules;
-    int code = 1;
-    if (!privilege_can_load())
-        log_error(
-            "watching the kernel needs root (or CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN): try sudo agent %s",
-            options.with_rules           ? "--rules"
-            : options.pipeline.inference ? "--inference"
-                                         : "--syscall-latency …");
-    else
-        code = pipeline_run(&options.pipeline);
-    rule_set_free(&rules);
-    return code;
+int cli_record(int argc, char **argv)
+{
+    struct run_options options _cleanup_(run_options_free) = {.recording = true};
+    int code = parse_options(argc, argv, &options);
+    if (code)
+        return code;
+    if (optind == argc) {
+        log_error("where is the recording to go? agent record FILE [RULES…]; see: agent --help");
+        return CLI_USAGE;
+    }
+    options.with_rules = true;
+    return run(&options, "record …", argv + optind + 1, argc - optind - 1, argv[optind]);
 }

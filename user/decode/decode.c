@@ -15,14 +15,20 @@ static struct counter malformed = {
 static int64_t boot_to_epoch_ns;
 static uint64_t events_seen;
 
-void decode_set_clock(void)
+void decode_set_distance(int64_t distance_ns)
+{
+    boot_to_epoch_ns = distance_ns;
+    counter_register(&malformed);
+}
+
+int64_t decode_set_clock(void)
 {
     struct timespec boot, wall;
     clock_gettime(CLOCK_BOOTTIME, &boot);
     clock_gettime(CLOCK_REALTIME, &wall);
-    boot_to_epoch_ns =
-        (wall.tv_sec - boot.tv_sec) * INT64_C(1000000000) + ((int64_t)wall.tv_nsec - (int64_t)boot.tv_nsec);
-    counter_register(&malformed);
+    decode_set_distance((wall.tv_sec - boot.tv_sec) * INT64_C(1000000000) +
+                        ((int64_t)wall.tv_nsec - (int64_t)boot.tv_nsec));
+    return boot_to_epoch_ns;
 }
 
 int decode_record(const struct wire_header *record, size_t size, struct scratch *scratch,
@@ -31,7 +37,7 @@ int decode_record(const struct wire_header *record, size_t size, struct scratch 
     const struct source *source = NULL;
     if (size >= sizeof(*record) && record->size <= size && record->size >= sizeof(*record))
         source = source_at(record->source);
-    size_t types = source && source->learn ? 1 : source ? source->types_count : 0;
+    size_t types = source ? source_record_types(source) : 0;
     if (!source || record->type >= types || record->size < source->record_size(record->type) ||
         (source->record_valid && !source->record_valid(record))) {
         malformed.value++;

@@ -216,6 +216,14 @@ static const struct {
     {"podman", podman_read},
 };
 
+const char *container_runtime(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(readers); i++)
+        if (strcmp(readers[i].runtime, name) == 0)
+            return readers[i].runtime;
+    return NULL;
+}
+
 bool container_files_read(const char *host_root, struct container *container)
 {
     if (!container_id_valid(container->id, strlen(container->id)))

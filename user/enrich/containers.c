@@ -3,8 +3,11 @@
 #include "containers.h"
 
 #include "base/log.h"
+#include "base/outside.h"
 #include "base/series.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
@@ -93,6 +96,67 @@ void container_unref(const struct container *container)
     entry_free(entry);
 }
 
+// What the runtimes' files tell, as texts with a NUL each; what they do not tell is empty. Of the files no
+// more is kept or recorded: they hold the container's environment, too.
+enum { DESCRIPTION_TEXTS = 5, DESCRIPTION_MAX = 4096 };
+
+struct describe_context {
+    const char *host_root;
+    struct container *container;
+};
+
+static ssize_t describe_now(void *context, void *ret_data, size_t capacity)
+{
+    const struct describe_context *describe = context;
+    struct container found = {.runtime = describe->container->runtime};
+    memcpy(found.id, describe->container->id, sizeof(found.id));
+    ssize_t result = -ENOENT;
+    if (container_files_read(describe->host_root, &found)) {
+        const char *texts[DESCRIPTION_TEXTS] = {found.runtime, found.name, found.image, found.pod_name,
+                                                found.pod_namespace};
+        char *to = ret_data;
+        result = 0;
+        for (size_t i = 0; i < DESCRIPTION_TEXTS && result >= 0; i++) {
+            size_t size = strlen(texts[i] ? texts[i] : "") + 1;
+            if (size > capacity - (size_t)result) {
+                result = -ENOBUFS;
+                break;
+            }
+            memcpy(to + result, texts[i] ? texts[i] : "", size);
+            result += (ssize_t)size;
+        }
+    }
+    free(found.name);
+    free(found.image);
+    free(found.pod_name);
+    free(found.pod_namespace);
+    return result;
+}
+
+static bool container_describe(const char *host_root, struct container *container)
+{
+    char question[sizeof(container->id) + 16], texts[DESCRIPTION_MAX + 1];
+    snprintf(question, sizeof(question), "container %s", container->id);
+    struct describe_context context = {.host_root = host_root, .container = container};
+    ssize_t size = outside_ask(OUTSIDE_ONCE, question, describe_now, &context, texts, DESCRIPTION_MAX);
+    if (size < 0)
+        return false;
+    texts[size] = '\0';
+    const char *parts[DESCRIPTION_TEXTS];
+    size_t at = 0;
+    for (size_t i = 0; i < DESCRIPTION_TEXTS; i++) {
+        parts[i] = texts + at;
+        at += at < (size_t)size ? strlen(parts[i]) + 1 : 0;
+    }
+    const char *runtime = container_runtime(parts[0]);
+    container->runtime = runtime ? runtime : container->runtime;
+    container->name = parts[1][0] ? strdup(parts[1]) : NULL;
+    container->image = parts[2][0] ? strdup(parts[2]) : NULL;
+    container->pod_name = parts[3][0] ? strdup(parts[3]) : NULL;
+    container->pod_namespace = parts[4][0] ? strdup(parts[4]) : NULL;
+    return true;
+}
+
 static void entry_describe(struct containers *containers, struct container_entry *entry, uint64_t now_ns)
 {
     if (entry->described || entry->attempts >= ATTEMPTS_MAX)
@@ -102,7 +166,7 @@ static void entry_describe(struct containers *containers, struct container_entry
         return;
     entry->attempts++;
     entry->tried_ns = now_ns;
-    entry->described = container_files_read(containers->host_root, &entry->container);
+    entry->described = container_describe(containers->host_root, &entry->container);
     if (entry->described)
         container_split_image(&entry->container);
     else if (entry->attempts == ATTEMPTS_MAX)

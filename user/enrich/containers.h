@@ -31,5 +31,7 @@ void container_files_init(void);
 // Reads what the runtimes' files tell of container->id and fills name, image, pod_name and pod_namespace, and
 // the runtime where the files are another's. False where no file was found.
 bool container_files_read(const char *host_root, struct container *container);
+// That name of a runtime, in static storage, or NULL where there is no such runtime.
+const char *container_runtime(const char *name);
 // "host:5000/a/b:tag@sha256:…" into "host:5000/a/b" and "tag"; either stays NULL where there is none.
 void container_split_image(struct container *container);

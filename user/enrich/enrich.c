@@ -1,4 +1,5 @@
 #include "base/cleanup.h"
+#include "base/outside.h"
 #include "base/series.h"
 #include "enrich_private.h"
 #include "wire/process.h"
@@ -35,18 +36,25 @@ static void collect(struct series_writer *writer, void *context)
     writer->number(writer, NULL, 0, (double)containers_count(active->containers));
 }
 
+static ssize_t node_name_now(void *context, void *ret_data, size_t capacity)
+{
+    const struct enrich *enrich = context;
+    char path[4096];
+    snprintf(path, sizeof(path), "%s/etc/hostname", enrich->host_root);
+    _cleanup_fclose_ FILE *file = enrich->host_root[0] ? fopen(path, "re") : NULL;
+    if (!file || !fgets(ret_data, (int)capacity, file))
+        return -ENOENT;
+    return (ssize_t)strcspn(ret_data, " \t\n");
+}
+
 // The node's name; in a container of its own the agent's host name is the pod's.
 static void hostname_read(struct enrich *enrich)
 {
-    if (enrich->host_root[0] != '\0') {
-        char path[4096];
-        snprintf(path, sizeof(path), "%s/etc/hostname", enrich->host_root);
-        _cleanup_fclose_ FILE *file = fopen(path, "re");
-        if (file && fgets(enrich->hostname, sizeof(enrich->hostname), file))
-            enrich->hostname[strcspn(enrich->hostname, " \t\n")] = '\0';
-    }
+    ssize_t length = outside_ask(OUTSIDE_LASTING, "node name", node_name_now, enrich, enrich->hostname,
+                                 sizeof(enrich->hostname) - 1);
+    enrich->hostname[length > 0 ? length : 0] = '\0';
     if (enrich->hostname[0] == '\0')
-        gethostname(enrich->hostname, sizeof(enrich->hostname) - 1);
+        outside_host_name(enrich->hostname, sizeof(enrich->hostname));
 }
 
 static const struct event_type *own_type(const char *name)

@@ -87,6 +87,7 @@ static void scan_visit(const struct proc_info *info, void *context)
 
 int enrich_scan(struct enrich *enrich)
 {
+    users_learn(&enrich->users);
     int count = proc_scan(enrich->proc_root, enrich->proc, scan_visit, enrich);
     if (count < 0)
         return count;
@@ -138,29 +139,49 @@ void enrich_env_truncated(void)
     env_truncated.value++;
 }
 
-// The process's directory in /proc, if it is still that process's; else a negative errno.
-static int open_proc(struct enrich *enrich, const struct process_entry *entry)
+// Opens the process's directory in /proc, if it is still that process's. 0 or a negative errno.
+static int open_proc(struct enrich *enrich, const struct process_entry *entry, struct proc_dir *ret_dir)
 {
     uint64_t start_time_ns;
-    _cleanup_close_ int dir = -1;
+    struct proc_dir dir _cleanup_proc_dir_ = PROC_DIR_NONE;
     if (entry->process.exited)
         return -ESRCH;
-    dir = proc_open(enrich->proc_root, entry->process.pid, &start_time_ns);
-    if (dir >= 0 && entry->process.start_time_ns != 0 &&
+    int err = proc_open(enrich->proc_root, entry->process.pid, &dir, &start_time_ns);
+    if (err < 0)
+        return err;
+    if (entry->process.start_time_ns != 0 &&
         !process_table_same_tick(&enrich->table, start_time_ns, entry->process.start_time_ns))
         return -ESRCH;
-    return TAKE_FD(dir);
+    *ret_dir = dir;
+    dir.fd = -1;
+    return 0;
 }
 
-static void ask_env(struct process_entry *entry, int dir)
+static void ask_env(struct process_entry *entry, const struct proc_dir *dir)
 {
-    char env[PROC_ENV_MAX];
-    bool truncated;
-    ssize_t size = proc_read_env(dir, env, sizeof(env), &truncated);
+    char env[PROC_ENV_MAX + 1]; // one more tells whether that was all
+    ssize_t size = proc_read_env(dir, env, sizeof(env));
     if (size < 0)
         return;
-    process_entry_set_env(entry, env, (size_t)size);
+    bool truncated = size > PROC_ENV_MAX;
+    process_entry_set_env(entry, env, truncated ? PROC_ENV_MAX : (size_t)size);
     env_truncated.value += truncated;
+}
+
+static void ask_ids(struct process *process, const struct proc_dir *dir)
+{
+    struct process_ids ids;
+    if (proc_read_ids(dir, "status", &ids) == 0)
+        process->ids = ids;
+}
+
+static void ask_exe(struct process *process, const struct proc_dir *dir)
+{
+    struct process_exe exe;
+    if (proc_read_exe(dir, &exe))
+        return;
+    exe.flags = PROCESS_EXE_INODE | (process->exe.flags & PROCESS_EXE_MEMFD);
+    process->exe = exe;
 }
 
 void enrich_ask_proc(struct enrich *enrich, struct process_entry *entry, enum process_ask what)
@@ -172,19 +193,15 @@ void enrich_ask_proc(struct enrich *enrich, struct process_entry *entry, enum pr
     if (known || entry->asked & what)
         return;
     entry->asked |= what;
-    _cleanup_close_ int dir = open_proc(enrich, entry);
-    if (dir < 0)
+    struct proc_dir dir _cleanup_proc_dir_ = PROC_DIR_NONE;
+    if (open_proc(enrich, entry, &dir))
         return;
-    struct process_ids ids;
-    struct process_exe exe;
-    if (what == ASK_IDS && proc_read_ids(dir, "status", &ids) == 0)
-        process->ids = ids;
-    if (what == ASK_EXE && proc_read_exe(dir, &exe) == 0) {
-        exe.flags = PROCESS_EXE_INODE | (process->exe.flags & PROCESS_EXE_MEMFD);
-        process->exe = exe;
-    }
-    if (what == ASK_ENV)
-        ask_env(entry, dir);
+    if (what == ASK_IDS)
+        ask_ids(process, &dir);
+    else if (what == ASK_EXE)
+        ask_exe(process, &dir);
+    else
+        ask_env(entry, &dir);
 }
 
 pid_t enrich_vtid(struct enrich *enrich, const struct event *event)
@@ -196,11 +213,12 @@ pid_t enrich_vtid(struct enrich *enrich, const struct event *event)
     // In our own namespace both count alike, and the first thread's number is the process's everywhere.
     if (tid == entry->process.pid || (known->vpid && known->vpid == entry->process.pid))
         return tid == entry->process.pid ? known->vpid : tid;
-    _cleanup_close_ int dir = open_proc(enrich, entry);
+    struct proc_dir dir _cleanup_proc_dir_ = PROC_DIR_NONE;
     char status[48];
     snprintf(status, sizeof(status), "task/%d/status", tid);
     struct process_ids ids;
-    return dir >= 0 && proc_read_ids(dir, status, &ids) == 0 ? ids.vpid : 0;
+    bool found = open_proc(enrich, entry, &dir) == 0 && proc_read_ids(&dir, status, &ids) == 0;
+    return found ? ids.vpid : 0;
 }
 
 const struct blob *enrich_cwd(struct enrich *enrich, const struct event *event)
@@ -211,9 +229,11 @@ const struct blob *enrich_cwd(struct enrich *enrich, const struct event *event)
     if (told || entry->cwd_num == event->num)
         return entry->cwd;
     entry->cwd_num = event->num;
-    _cleanup_close_ int dir = open_proc(enrich, entry);
+    struct proc_dir dir _cleanup_proc_dir_ = PROC_DIR_NONE;
     char path[4096];
-    ssize_t size = dir < 0 ? dir : proc_read_cwd(dir, path, sizeof(path));
+    ssize_t size = open_proc(enrich, entry, &dir);
+    if (size == 0)
+        size = proc_read_cwd(&dir, path, sizeof(path));
     if (size > 0)
         process_entry_set_cwd(entry, path, (size_t)size);
     return entry->cwd;

@@ -1,6 +1,7 @@
 #include "proc_scan.h"
 
 #include "base/cleanup.h"
+#include "base/outside.h"
 #include "process.h"
 
 #include <ctype.h>
@@ -13,17 +14,25 @@
 
 #define PF_KTHREAD 0x00200000
 
-static int file_open(int dir, const char *name)
+void proc_close(struct proc_dir *dir)
 {
-    int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    return fd < 0 ? -errno : fd;
+    cleanup_close(&dir->fd);
 }
 
-static ssize_t fd_read(int fd, char *ret_data, size_t capacity)
+struct proc_file {
+    const struct proc_dir *dir;
+    const char *name;
+};
+
+static ssize_t file_read_now(void *context, void *ret_data, size_t capacity)
 {
+    const struct proc_file *file = context;
+    _cleanup_close_ int fd = openat(file->dir->fd, file->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return -errno;
     size_t used = 0;
     while (used < capacity) {
-        ssize_t got = read(fd, ret_data + used, capacity - used);
+        ssize_t got = read(fd, (char *)ret_data + used, capacity - used);
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
@@ -35,15 +44,31 @@ static ssize_t fd_read(int fd, char *ret_data, size_t capacity)
     return (ssize_t)used;
 }
 
-// As much of a file as fits. The bytes, or a negative errno.
-static ssize_t file_read(int dir, const char *name, char *ret_data, size_t capacity)
+static ssize_t link_read_now(void *context, void *ret_data, size_t capacity)
 {
-    _cleanup_close_ int fd = file_open(dir, name);
-    return fd < 0 ? fd : fd_read(fd, ret_data, capacity);
+    const struct proc_file *file = context;
+    ssize_t length = readlinkat(file->dir->fd, file->name, ret_data, capacity);
+    return length < 0 ? -errno : length;
+}
+
+// `what` names the question, for one file may be asked more than one.
+static ssize_t dir_ask(const struct proc_dir *dir, const char *name, const char *what, outside_fn now,
+                       void *ret_data, size_t capacity)
+{
+    char question[sizeof(dir->path) + 64];
+    snprintf(question, sizeof(question), "%s/%s", dir->path, what);
+    struct proc_file file = {.dir = dir, .name = name};
+    return outside_ask(OUTSIDE_ONCE, question, now, &file, ret_data, capacity);
+}
+
+// As much of a file as fits. The bytes, or a negative errno.
+static ssize_t file_read(const struct proc_dir *dir, const char *name, char *ret_data, size_t capacity)
+{
+    return dir_ask(dir, name, name, file_read_now, ret_data, capacity);
 }
 
 // The same as a string.
-static ssize_t file_read_text(int dir, const char *name, char *ret_text, size_t capacity)
+static ssize_t file_read_text(const struct proc_dir *dir, const char *name, char *ret_text, size_t capacity)
 {
     ssize_t length = file_read(dir, name, ret_text, capacity - 1);
     if (length >= 0)
@@ -122,33 +147,52 @@ static int status_parse(const char *text, struct proc_info *info)
 }
 
 // A link to a file. The kernel's own paths, in the records, have no mark on those that were deleted.
-static ssize_t link_read(int dir, const char *name, char *ret_path, size_t capacity)
+static ssize_t link_read(const struct proc_dir *dir, const char *name, char *ret_path, size_t capacity)
 {
     static const char deleted[] = " (deleted)";
-    ssize_t length = readlinkat(dir, name, ret_path, capacity);
+    ssize_t length = dir_ask(dir, name, name, link_read_now, ret_path, capacity);
     if (length <= 0)
-        return length < 0 ? -errno : -ENOENT;
+        return length < 0 ? length : -ENOENT;
     size_t mark = sizeof(deleted) - 1;
     if ((size_t)length > mark && memcmp(ret_path + length - mark, deleted, mark) == 0)
         length -= (ssize_t)mark;
     return length;
 }
 
-int proc_read_exe(int dir, struct process_exe *ret_exe)
+struct exe_inode {
+    uint64_t ino, links, ctime_ns, mtime_ns;
+};
+
+static ssize_t exe_inode_now(void *context, void *ret_data, size_t capacity)
 {
+    const struct proc_file *file = context;
     struct stat status;
-    if (fstatat(dir, "exe", &status, 0))
+    if (fstatat(file->dir->fd, file->name, &status, 0))
         return -errno;
-    *ret_exe = (struct process_exe){
-        .flags = PROCESS_EXE_INODE | (status.st_nlink == 0 ? PROCESS_EXE_MEMFD : 0),
+    struct exe_inode inode = {
         .ino = status.st_ino,
+        .links = status.st_nlink,
         .ctime_ns = (uint64_t)status.st_ctim.tv_sec * 1000000000 + (uint64_t)status.st_ctim.tv_nsec,
         .mtime_ns = (uint64_t)status.st_mtim.tv_sec * 1000000000 + (uint64_t)status.st_mtim.tv_nsec,
     };
+    memcpy(ret_data, &inode, sizeof(inode));
+    return sizeof(inode);
+}
+
+int proc_read_exe(const struct proc_dir *dir, struct process_exe *ret_exe)
+{
+    struct exe_inode inode;
+    ssize_t size = dir_ask(dir, "exe", "exe inode", exe_inode_now, &inode, sizeof(inode));
+    if (size != sizeof(inode))
+        return size < 0 ? (int)size : -EPROTO;
+    *ret_exe = (struct process_exe){.flags = PROCESS_EXE_INODE | (inode.links == 0 ? PROCESS_EXE_MEMFD : 0),
+                                    .ino = inode.ino,
+                                    .ctime_ns = inode.ctime_ns,
+                                    .mtime_ns = inode.mtime_ns};
     return 0;
 }
 
-static void exe_read(int dir, struct proc_info *info)
+static void exe_read(const struct proc_dir *dir, struct proc_info *info)
 {
     static const char memory[] = "/memfd:";
     ssize_t length = link_read(dir, "exe", info->exepath, sizeof(info->exepath) - 1);
@@ -164,7 +208,7 @@ static void exe_read(int dir, struct proc_info *info)
         memmove(info->exepath, info->exepath + 1, --info->exepath_size);
 }
 
-static void args_read(int dir, struct proc_info *info)
+static void args_read(const struct proc_dir *dir, struct proc_info *info)
 {
     ssize_t size = file_read(dir, "cmdline", info->args, sizeof(info->args));
     if (size <= 0)
@@ -176,29 +220,35 @@ static void args_read(int dir, struct proc_info *info)
         info->args_size--;
 }
 
-static int dir_open(const char *root, pid_t pid)
+static ssize_t dir_open_now(void *context, void *ret_data, size_t capacity)
 {
-    char path[4096];
-    int length = snprintf(path, sizeof(path), "%s/%d", root, pid);
-    if (length < 0 || (size_t)length >= sizeof(path))
+    struct proc_dir *dir = context;
+    dir->fd = open(dir->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return dir->fd < 0 ? -errno : 0;
+}
+
+static int dir_open(const char *root, pid_t pid, struct proc_dir *ret_dir)
+{
+    int length = snprintf(ret_dir->path, sizeof(ret_dir->path), "%s/%d", root, pid);
+    if (length < 0 || (size_t)length >= sizeof(ret_dir->path))
         return -ENAMETOOLONG;
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return fd < 0 ? -errno : fd;
+    return (int)outside_ask(OUTSIDE_ONCE, ret_dir->path, dir_open_now, ret_dir, NULL, 0);
 }
 
 int proc_read(const char *root, pid_t pid, struct proc_info *info)
 {
-    // All is read below one descriptor, which stays with this process whoever gets its pid next.
-    _cleanup_close_ int dir = dir_open(root, pid);
-    if (dir < 0)
-        return dir;
+    struct proc_dir opened _cleanup_proc_dir_ = PROC_DIR_NONE;
+    const struct proc_dir *dir = &opened;
+    int err = dir_open(root, pid, &opened);
+    if (err < 0)
+        return err;
 
     info->pid = pid;
     info->exepath_size = info->args_size = info->cgroup_size = 0;
     info->exe = (struct process_exe){};
     char text[4096];
     ssize_t length = file_read_text(dir, "stat", text, sizeof(text));
-    int err = length < 0 ? (int)length : stat_parse(text, info);
+    err = length < 0 ? (int)length : stat_parse(text, info);
     if (err < 0)
         return err;
     length = file_read_text(dir, "status", text, sizeof(text));
@@ -219,22 +269,25 @@ int proc_read(const char *root, pid_t pid, struct proc_info *info)
     return 0;
 }
 
-int proc_open(const char *root, pid_t pid, uint64_t *ret_start_time_ns)
+int proc_open(const char *root, pid_t pid, struct proc_dir *ret_dir, uint64_t *ret_start_time_ns)
 {
-    _cleanup_close_ int dir = dir_open(root, pid);
-    if (dir < 0)
-        return dir;
+    struct proc_dir dir _cleanup_proc_dir_ = PROC_DIR_NONE;
+    int err = dir_open(root, pid, &dir);
+    if (err < 0)
+        return err;
     struct proc_info info;
     char text[1024];
-    ssize_t length = file_read_text(dir, "stat", text, sizeof(text));
-    int err = length < 0 ? (int)length : stat_parse(text, &info);
+    ssize_t length = file_read_text(&dir, "stat", text, sizeof(text));
+    err = length < 0 ? (int)length : stat_parse(text, &info);
     if (err < 0)
         return err;
     *ret_start_time_ns = info.start_time_ns;
-    return TAKE_FD(dir);
+    *ret_dir = dir;
+    dir.fd = -1;
+    return 0;
 }
 
-int proc_read_ids(int dir, const char *status, struct process_ids *ret_ids)
+int proc_read_ids(const struct proc_dir *dir, const char *status, struct process_ids *ret_ids)
 {
     char text[4096];
     ssize_t length = file_read_text(dir, status, text, sizeof(text));
@@ -244,26 +297,21 @@ int proc_read_ids(int dir, const char *status, struct process_ids *ret_ids)
     return 0;
 }
 
-ssize_t proc_read_env(int dir, char *ret_env, size_t capacity, bool *ret_truncated)
+ssize_t proc_read_env(const struct proc_dir *dir, char *ret_env, size_t capacity)
 {
-    _cleanup_close_ int fd = file_open(dir, "environ");
-    if (fd < 0)
-        return fd;
-    ssize_t size = fd_read(fd, ret_env, capacity);
-    char more;
-    *ret_truncated = size == (ssize_t)capacity && read(fd, &more, 1) == 1;
-    return size;
+    return file_read(dir, "environ", ret_env, capacity);
 }
 
-ssize_t proc_read_cwd(int dir, char *ret_path, size_t capacity)
+ssize_t proc_read_cwd(const struct proc_dir *dir, char *ret_path, size_t capacity)
 {
     return link_read(dir, "cwd", ret_path, capacity);
 }
 
 ssize_t proc_read_cgroup(const char *root, pid_t pid, char *ret_text, size_t capacity)
 {
-    _cleanup_close_ int dir = dir_open(root, pid);
-    return dir < 0 ? dir : file_read(dir, "cgroup", ret_text, capacity);
+    struct proc_dir dir _cleanup_proc_dir_ = PROC_DIR_NONE;
+    int err = dir_open(root, pid, &dir);
+    return err < 0 ? err : file_read(&dir, "cgroup", ret_text, capacity);
 }
 
 static void cleanup_closedir(DIR **dir)
@@ -272,22 +320,39 @@ static void cleanup_closedir(DIR **dir)
         closedir(*dir);
 }
 
-int proc_scan(const char *root, struct proc_info *info, proc_visit_fn visit, void *context)
+// The pids below a root, as many as fit; no kernel has more than 4 million (PID_MAX_LIMIT).
+static ssize_t pids_now(void *context, void *ret_data, size_t capacity)
 {
-    _cleanup_(cleanup_closedir) DIR *dir = opendir(root);
+    _cleanup_(cleanup_closedir) DIR *dir = opendir(context);
     if (!dir)
         return -errno;
-    int count = 0;
+    int32_t *pids = ret_data;
+    size_t count = 0;
     const struct dirent *entry;
-    while ((entry = readdir(dir))) {
+    while ((count + 1) * sizeof(*pids) <= capacity && (entry = readdir(dir))) {
         if (!isdigit((unsigned char)entry->d_name[0]))
             continue;
         char *end;
         long pid = strtol(entry->d_name, &end, 10);
-        if (*end != '\0' || pid <= 0 || pid > INT32_MAX)
-            continue;
+        if (*end == '\0' && pid > 0 && pid <= INT32_MAX)
+            pids[count++] = (int32_t)pid;
+    }
+    return (ssize_t)(count * sizeof(*pids));
+}
+
+int proc_scan(const char *root, struct proc_info *info, proc_visit_fn visit, void *context)
+{
+    enum { PIDS_MAX = OUTSIDE_ANSWER_MAX / sizeof(int32_t) };
+    _cleanup_free_ int32_t *pids = malloc(PIDS_MAX * sizeof(*pids));
+    if (!pids)
+        return -ENOMEM;
+    ssize_t size = outside_ask(OUTSIDE_ONCE, root, pids_now, (void *)root, pids, PIDS_MAX * sizeof(*pids));
+    if (size < 0)
+        return (int)size;
+    int count = 0;
+    for (size_t i = 0; i < (size_t)size / sizeof(*pids); i++) {
         // One that cannot be read has gone in the meantime.
-        if (proc_read(root, (pid_t)pid, info) < 0)
+        if (pids[i] <= 0 || proc_read(root, pids[i], info) < 0)
             continue;
         visit(info, context);
         count++;

@@ -42,13 +42,25 @@ int proc_scan(const char *root, struct proc_info *info, proc_visit_fn visit, voi
 // What is read only where a rule asks, of a process that is there and started then; each below one
 // descriptor, which stays with that process whoever gets its pid next.
 
-// Opens /proc/PID and reads when it started. The descriptor, or a negative errno.
-int proc_open(const char *root, pid_t pid, uint64_t *ret_start_time_ns);
+struct proc_dir {
+    int fd; // -1 also while a recording is replayed
+    char path[4096];
+};
+#define PROC_DIR_NONE \
+    {                 \
+        .fd = -1      \
+    }
+
+// Opens /proc/PID and reads when it started. 0 or a negative errno.
+int proc_open(const char *root, pid_t pid, struct proc_dir *ret_dir, uint64_t *ret_start_time_ns);
+void proc_close(struct proc_dir *dir);
+#define _cleanup_proc_dir_ __attribute__((cleanup(proc_close)))
+
 // The numbers of the process, or of one of its threads ("task/TID/status").
-int proc_read_ids(int dir, const char *status, struct process_ids *ret_ids);
+int proc_read_ids(const struct proc_dir *dir, const char *status, struct process_ids *ret_ids);
 // PROCESS_EXE_MEMFD stands for a file without links, which one that was deleted is too.
-int proc_read_exe(int dir, struct process_exe *ret_exe);
-// As much as `capacity` takes; `ret_truncated` tells whether there was more. The bytes or a negative errno.
-ssize_t proc_read_env(int dir, char *ret_env, size_t capacity, bool *ret_truncated);
+int proc_read_exe(const struct proc_dir *dir, struct process_exe *ret_exe);
+// As much as `capacity` takes. The bytes or a negative errno.
+ssize_t proc_read_env(const struct proc_dir *dir, char *ret_env, size_t capacity);
 // Not NUL-terminated. The bytes or a negative errno.
-ssize_t proc_read_cwd(int dir, char *ret_path, size_t capacity);
+ssize_t proc_read_cwd(const struct proc_dir *dir, char *ret_path, size_t capacity);

@@ -1,12 +1,14 @@
 #include "users.h"
 
 #include "base/cleanup.h"
+#include "base/outside.h"
 #include "base/series.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define CHECK_AFTER_NS 1000000000ULL
 enum { NAMES_MAX = 65536, TEXTS_MAX = 4 << 20 };
@@ -91,6 +93,55 @@ static int name_order(const void *left, const void *right)
     return a->line < b->line ? -1 : a->line > b->line;
 }
 
+// Copies a line without the fields that nobody reads, so that no more of the file is kept or recorded. The
+// bytes, or 0 where it does not fit.
+static size_t line_reduce(const char *line, bool passwd, char *to, size_t capacity)
+{
+    static const char kept_of_passwd[] = "1010011", kept_of_group[] = "101";
+    size_t used = 0;
+    for (const char *kept = passwd ? kept_of_passwd : kept_of_group; *kept; kept++) {
+        size_t length = strcspn(line, ":\n"), taken = *kept == '1' ? length : 0;
+        if (capacity - used < taken + 1)
+            return 0;
+        memcpy(to + used, line, taken);
+        used += taken;
+        line += length;
+        to[used++] = *line == ':' && kept[1] ? ':' : '\n';
+        if (to[used - 1] == '\n')
+            break;
+        line++;
+    }
+    return used;
+}
+
+// The file, as far as it matters here.
+static ssize_t lines_now(void *context, void *ret_data, size_t capacity)
+{
+    const struct user_file *file = context;
+    _cleanup_close_ int fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct stat info;
+    if (fd < 0 || fstat(fd, &info) < 0)
+        return -errno;
+    if (!S_ISREG(info.st_mode))
+        return -EINVAL;
+    _cleanup_fclose_ FILE *stream = fdopen(fd, "r");
+    if (!stream)
+        return -errno;
+    fd = -1;
+
+    size_t used = 0;
+    bool continued = false;
+    char line[1024]; // what is read comes first; a group's members may go on for long
+    while (fgets(line, sizeof(line), stream)) {
+        bool rest = continued;
+        continued = strchr(line, '\n') == NULL;
+        size_t size = rest ? 0 : line_reduce(line, file->texts.max, (char *)ret_data + used, capacity - used);
+        dropped.value += !rest && size == 0;
+        used += size;
+    }
+    return (ssize_t)used;
+}
+
 static bool name_add(struct user_file *file, size_t *capacity, const struct user_name *name)
 {
     if (file->count == *capacity) {
@@ -105,7 +156,7 @@ static bool name_add(struct user_file *file, size_t *capacity, const struct user
     return true;
 }
 
-static void file_load(struct user_file *file, FILE *stream)
+static void lines_parse(struct user_file *file, char *lines)
 {
     free(file->names);
     file->names = NULL;
@@ -114,15 +165,11 @@ static void file_load(struct user_file *file, FILE *stream)
 
     size_t capacity = 0;
     uint32_t line_number = 0;
-    bool continued = false;
-    char line[1024]; // what is read comes first; a group's members may go on for long
-    while (fgets(line, sizeof(line), stream)) {
-        bool rest = continued;
-        continued = strchr(line, '\n') == NULL;
+    for (char *line, *next = lines; (line = strsep(&next, "\n"));) {
         struct user_name name = {};
-        const char *id = rest ? NULL : strchr(line, ':');
+        const char *id = strchr(line, ':');
         id = id ? strchr(id + 1, ':') : NULL;
-        if (rest || !line_parse(line, &name))
+        if (!line_parse(line, &name))
             continue;
         if (file->texts.max)
             line_parse_rest(id + 1, &file->texts, &name);
@@ -134,11 +181,40 @@ static void file_load(struct user_file *file, FILE *stream)
         qsort(file->names, file->count, sizeof(*file->names), name_order);
 }
 
-static bool same_file(const struct stat *left, const struct stat *right)
+// "passwd" or "group".
+static const char *file_kind(const struct user_file *file)
 {
-    return left->st_dev == right->st_dev && left->st_ino == right->st_ino &&
-           left->st_size == right->st_size && left->st_mtim.tv_sec == right->st_mtim.tv_sec &&
-           left->st_mtim.tv_nsec == right->st_mtim.tv_nsec;
+    return strrchr(file->path, '/') + 1;
+}
+
+static bool file_load(struct user_file *file)
+{
+    char question[32];
+    snprintf(question, sizeof(question), "lines of %.16s", file_kind(file));
+    _cleanup_free_ char *lines = malloc(OUTSIDE_ANSWER_MAX + 1);
+    ssize_t size =
+        lines ? outside_ask(OUTSIDE_LASTING, question, lines_now, file, lines, OUTSIDE_ANSWER_MAX) : -ENOMEM;
+    if (size < 0)
+        return false;
+    lines[size] = '\0';
+    lines_parse(file, lines);
+    return true;
+}
+
+static ssize_t identity_now(void *context, void *ret_data, size_t capacity)
+{
+    const struct user_file *file = context;
+    struct stat info;
+    if (stat(file->path, &info) < 0)
+        return -errno;
+    struct user_file_identity identity = {
+        .dev = info.st_dev,
+        .ino = info.st_ino,
+        .size = (uint64_t)info.st_size,
+        .mtime_ns = (uint64_t)info.st_mtim.tv_sec * 1000000000 + (uint64_t)info.st_mtim.tv_nsec,
+    };
+    memcpy(ret_data, &identity, sizeof(identity));
+    return sizeof(identity);
 }
 
 static void file_check(struct user_file *file, uint64_t now_ns)
@@ -147,20 +223,23 @@ static void file_check(struct user_file *file, uint64_t now_ns)
         return;
     file->checked_ns = now_ns ? now_ns : 1;
 
-    struct stat info = {0};
-    if (stat(file->path, &info) < 0)
-        return; // Half-way through being replaced, or never there: what is known stays.
-    if (same_file(&info, &file->seen))
+    char question[32];
+    snprintf(question, sizeof(question), "identity of %.16s", file_kind(file));
+    struct user_file_identity identity;
+    // Half-way through being replaced, or never there: what is known stays.
+    if (outside_ask(OUTSIDE_LASTING, question, identity_now, file, &identity, sizeof(identity)) !=
+        sizeof(identity))
         return;
-    _cleanup_close_ int fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0 || fstat(fd, &info) < 0 || !S_ISREG(info.st_mode))
+    if (memcmp(&identity, &file->seen, sizeof(identity)) == 0)
         return;
-    _cleanup_fclose_ FILE *stream = fdopen(fd, "r");
-    if (!stream)
-        return;
-    fd = -1;
-    file->seen = info;
-    file_load(file, stream);
+    if (file_load(file))
+        file->seen = identity;
+}
+
+void users_learn(struct users *users)
+{
+    file_check(&users->passwd, 0);
+    file_check(&users->group, 0);
 }
 
 static const struct user_name *file_find(struct user_file *file, uint32_t id, uint64_t now_ns)

@@ -6,7 +6,6 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/stat.h>
 
 struct user_name {
     uint32_t id;
@@ -16,13 +15,18 @@ struct user_name {
     char name[64];
 };
 
+// By what a changed file is known.
+struct user_file_identity {
+    uint64_t dev, ino, size, mtime_ns;
+};
+
 // One such file as it was last read.
 struct user_file {
     char path[4096];
     struct user_name *names; // sorted by id
     size_t count;
-    struct text texts; // home directories and shells, with their NULs, behind a first empty one
-    struct stat seen;  // of the file that `names` is from; all zero where there was none
+    struct text texts;              // home directories and shells, with their NULs, behind a first empty one
+    struct user_file_identity seen; // of the file that `names` is from; all zero where there was none
     uint64_t checked_ns;
 };
 
@@ -33,6 +37,9 @@ struct users {
 
 void users_init(struct users *users, const char *host_root);
 void users_free(struct users *users);
+
+// Reads both files now.
+void users_learn(struct users *users);
 
 // NULL where the id has no name. Looks at most once a second, by `now_ns`, whether the file has changed; a
 // name stays valid until a call with a later time.

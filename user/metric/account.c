@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const double delay_bounds[] = {0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01,
                                       0.025,  0.05,    0.1,    0.25,  0.5,    1,     2.5};
@@ -102,16 +103,41 @@ static void collect(struct series_writer *writer, void *context)
     collect_sources(writer);
 }
 
+static const struct rule *rule_named(const struct rule_set *rules, const char *name, size_t near)
+{
+    // Most sets are loaded again with few changes, so the rule is near where it was.
+    size_t count = rules ? rule_set_count(rules) : 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct rule *rule = rule_set_at(rules, (near + i) % count);
+        if (strcmp(rule->name, name) == 0)
+            return rule;
+    }
+    return NULL;
+}
+
+int account_set_rules(const struct rule_set *rules)
+{
+    size_t count = rule_set_count(rules);
+    uint64_t *fresh = calloc(count + 1, sizeof(*fresh));
+    if (!fresh)
+        return -ENOMEM;
+    for (size_t i = 0; alerts && i < count; i++) {
+        const struct rule *before = rule_named(view.rules, rule_set_at(rules, i)->name, i);
+        fresh[i] = before ? alerts[before->index] : 0;
+    }
+    free(alerts);
+    alerts = fresh;
+    view.rules = rules;
+    return 0;
+}
+
 int account_start(const struct account_view *wanted)
 {
     static bool registered;
     view = *wanted;
-    if (view.rules) {
-        alerts = calloc(rule_set_count(view.rules) + 1, sizeof(*alerts));
-        if (!alerts)
-            return -ENOMEM;
-    }
-    int error = registered ? 0 : series_register(collect, NULL);
+    int error = view.rules ? account_set_rules(view.rules) : 0;
+    if (!error && !registered)
+        error = series_register(collect, NULL);
     registered = registered || !error;
     return error;
 }

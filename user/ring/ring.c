@@ -35,6 +35,24 @@ static int on_sample(void *context, void *data, size_t size)
     return --ring->left ? 0 : -EAGAIN;
 }
 
+const char *ring_lost_reason(enum wire_lost reason)
+{
+    return lost_reasons[reason];
+}
+
+uint64_t ring_lost(const struct ring *ring, size_t source, enum wire_lost reason)
+{
+    int cpus = libbpf_num_possible_cpus();
+    _cleanup_free_ uint64_t *values = cpus > 0 ? calloc((size_t)cpus, sizeof(*values)) : NULL;
+    uint32_t key = (uint32_t)source * WIRE_LOST_COUNT + reason;
+    uint64_t total = 0;
+    if (!values || bpf_map_lookup_elem(ring->lost_fd, &key, values))
+        return 0;
+    for (int cpu = 0; cpu < cpus; cpu++)
+        total += values[cpu];
+    return total;
+}
+
 static void lost_collect(struct series_writer *writer, void *context)
 {
     const struct ring *ring = context;
@@ -44,21 +62,10 @@ static void lost_collect(struct series_writer *writer, void *context)
         .help = "Records that the kernel side had to drop, by source and reason",
     };
     writer->family(writer, &family);
-
-    int cpus = libbpf_num_possible_cpus();
-    _cleanup_free_ uint64_t *values = cpus > 0 ? calloc((size_t)cpus, sizeof(*values)) : NULL;
-    if (!values)
-        return;
     for (size_t source = 0; source < source_count(); source++) {
-        for (uint32_t reason = 0; reason < WIRE_LOST_COUNT; reason++) {
-            uint32_t key = (uint32_t)source * WIRE_LOST_COUNT + reason;
-            if (bpf_map_lookup_elem(ring->lost_fd, &key, values))
-                continue;
-            uint64_t total = 0;
-            for (int cpu = 0; cpu < cpus; cpu++)
-                total += values[cpu];
+        for (enum wire_lost reason = 0; reason < WIRE_LOST_COUNT; reason++) {
             struct label labels[] = {{"source", source_at(source)->name}, {"reason", lost_reasons[reason]}};
-            writer->number(writer, labels, ARRAY_SIZE(labels), (double)total);
+            writer->number(writer, labels, ARRAY_SIZE(labels), (double)ring_lost(ring, source, reason));
         }
     }
 

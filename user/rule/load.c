@@ -101,10 +101,15 @@ static bool load_file(struct loader *loader, const char *path)
     return load_text(loader, path, data, length);
 }
 
+bool rule_file_name(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    return name[0] != '.' && dot && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0);
+}
+
 static int is_rule_file(const struct dirent *entry)
 {
-    const char *dot = strrchr(entry->d_name, '.');
-    return entry->d_name[0] != '.' && dot && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0);
+    return rule_file_name(entry->d_name);
 }
 
 static int compare_names(const struct dirent **left, const struct dirent **right)

@@ -31,25 +31,7 @@ const struct rule *rule_set_at(const struct rule_set *set, size_t index)
 
 void rule_set_demand(const struct rule_set *set, struct demand *ret_demand)
 {
-    for (size_t i = 0; i < EVENT_TYPES_MAX; i++)
-        ret_demand->wanted[i] = ret_demand->wanted[i] || set->demand.wanted[i];
-    ret_demand->failed_opens = ret_demand->failed_opens || set->demand.failed_opens;
-    ret_demand->stream_data = ret_demand->stream_data || set->demand.stream_data;
-    ret_demand->foreign_data = ret_demand->foreign_data || set->demand.foreign_data;
-    ret_demand->repeated_sends = ret_demand->repeated_sends || set->demand.repeated_sends;
-    for (size_t i = 0; i < set->demand.paths_count; i++) {
-        const struct demand_path *path = &set->demand.paths[i];
-        demand_add_path(ret_demand, path->text, strlen(path->text), path->prefix);
-    }
-    ret_demand->any_path = ret_demand->any_path || set->demand.any_path;
-    demand_add_changes(ret_demand, &set->demand);
-    for (size_t i = 0; i < set->demand.reads_count; i++)
-        demand_add_read(ret_demand, set->demand.reads[i]);
-    for (size_t i = 0; i < set->demand.clues_count; i++)
-        demand_add_clue(ret_demand, &set->demand.clues[i]);
-    for (size_t i = 0; i < EVENT_TYPES_MAX; i++)
-        ret_demand->any_clue[i] = ret_demand->any_clue[i] || set->demand.any_clue[i];
-    ret_demand->reads_all = ret_demand->reads_all || set->demand.reads_all;
+    demand_add(ret_demand, &set->demand);
 }
 
 // A value that is long is made anew for each comparison.

@@ -14,6 +14,7 @@ struct sink {
     int fd;
     enum sink_format format;
     bool color;
+    bool patient;
     struct text line;
     bool stalled;   // the reader stood still the last time
     size_t written; // of the line; the rest of a line that was begun goes out before the next one
@@ -36,6 +37,7 @@ int sink_new(const struct sink_options *options, struct sink **ret_sink)
     sink->fd = options->fd;
     sink->format = options->format;
     sink->color = options->color;
+    sink->patient = options->patient;
     sink->line = (struct text)TEXT_INIT(LINE_MAX_BYTES);
     counter_register(&lost);
     *ret_sink = sink;
@@ -47,7 +49,7 @@ int sink_new(const struct sink_options *options, struct sink **ret_sink)
 static bool is_writable(struct sink *sink)
 {
     struct pollfd poll_fd = {.fd = sink->fd, .events = POLLOUT};
-    int ready = poll(&poll_fd, 1, sink->stalled ? 0 : PATIENCE_MS);
+    int ready = poll(&poll_fd, 1, sink->patient ? -1 : sink->stalled ? 0 : PATIENCE_MS);
     sink->stalled = ready == 0;
     return ready != 0;
 }

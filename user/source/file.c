@@ -350,6 +350,18 @@ static int start(const struct source_env *env, struct source_report *ret_report)
     return error;
 }
 
+// A recorded open of a watched inode goes by the watched name, too.
+static void replay(const struct source_env *env)
+{
+    caller_path_register();
+    for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+        if (env->demand->wanted[event_type_index(&types[i])]) {
+            file_watch_replay(env->demand, env->host_root);
+            return;
+        }
+    }
+}
+
 const struct source source_file = {
     .name = "file",
     .help = "Files: opens by any system call or io_uring, with the real path",
@@ -361,4 +373,5 @@ const struct source source_file = {
     .start = start,
     .stop = stop,
     .tick = file_watch_tick,
+    .replay = replay,
 };

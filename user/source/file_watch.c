@@ -1,8 +1,10 @@
 #include "file_watch.h"
 
+#include "base/outside.h"
 #include "base/series.h"
 #include "filter_set.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -41,15 +43,19 @@ bool file_watch_start(const struct demand *demand, const char *host_root,
                       const struct file_watch_sets *kernel_sets)
 {
     counter_register(&left_out);
-    file_watch_stop();
+    while (watched_count)
+        free(watched[--watched_count].path);
     sets = *kernel_sets;
     root = host_root;
     struct filter_path_sets fresh = {};
     bool bounded = !demand->any_path;
     for (size_t i = 0; bounded && i < demand->paths_count; i++)
         bounded = filter_set_path(&fresh, &demand->paths[i]);
-    filter_set_replace(sets.leaf, fresh.leaf);
-    filter_set_replace(sets.directory, fresh.directory);
+    // Where all paths count, the caller says so after this; until then the old sets hold.
+    if (bounded) {
+        filter_set_replace(sets.leaf, fresh.leaf);
+        filter_set_replace(sets.directory, fresh.directory);
+    }
     for (size_t i = 0; i < demand->paths_count; i++)
         if (!demand->paths[i].prefix)
             watch_inode(&demand->paths[i]);
@@ -57,11 +63,39 @@ bool file_watch_start(const struct demand *demand, const char *host_root,
     return bounded;
 }
 
+void file_watch_replay(const struct demand *demand, const char *host_root)
+{
+    static __u64 leaf[PATH_FILTER_WORDS], directory[PATH_FILTER_WORDS], inode[PATH_FILTER_WORDS];
+    const struct file_watch_sets nobodys = {leaf, directory, inode};
+    file_watch_start(demand, host_root, &nobodys);
+}
+
 void file_watch_stop(void)
 {
-    while (watched_count)
-        free(watched[--watched_count].path);
     sets = (struct file_watch_sets){};
+}
+
+struct found_inode {
+    uint64_t ino;
+    uint64_t dev;
+};
+
+static ssize_t inode_now(void *context, void *ret_data, size_t capacity)
+{
+    char path[PATH_MAX];
+    struct statx status;
+    if (snprintf(path, sizeof(path), "%s%s", root, (const char *)context) >= (int)sizeof(path))
+        return -ENAMETOOLONG;
+    // From what is known already: a server of files that hangs must not stop the agent. A link in the last
+    // place is followed, since rules name /etc/resolv.conf; a device is everybody's.
+    if (statx(AT_FDCWD, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_INO | STATX_TYPE, &status))
+        return -errno;
+    if (!S_ISREG(status.stx_mode))
+        return -EINVAL;
+    struct found_inode found = {.ino = status.stx_ino,
+                                .dev = status.stx_dev_major << 20 | status.stx_dev_minor};
+    memcpy(ret_data, &found, sizeof(found));
+    return sizeof(found);
 }
 
 void file_watch_tick(void)
@@ -70,18 +104,16 @@ void file_watch_tick(void)
         return;
     __u64 fresh[PATH_FILTER_WORDS] = {};
     for (size_t i = 0; i < watched_count; i++) {
-        char path[PATH_MAX];
-        struct statx status;
+        char question[OUTSIDE_QUESTION_MAX];
+        struct found_inode found;
         watched[i].ino = 0;
-        // From what is known already: a server of files that hangs must not stop the agent. A link in the
-        // last place is followed, since rules name /etc/resolv.conf; a device is everybody's.
-        if (snprintf(path, sizeof(path), "%s%s", root, watched[i].path) >= (int)sizeof(path) ||
-            statx(AT_FDCWD, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_INO | STATX_TYPE, &status) ||
-            !S_ISREG(status.stx_mode))
+        snprintf(question, sizeof(question), "inode of %s", watched[i].path);
+        if (outside_ask(OUTSIDE_LASTING, question, inode_now, watched[i].path, &found, sizeof(found)) !=
+            sizeof(found))
             continue;
-        watched[i].dev = status.stx_dev_major << 20 | status.stx_dev_minor;
-        watched[i].ino = status.stx_ino;
-        filter_set_add(fresh, path_filter_hash(status.stx_ino, 0, 0));
+        watched[i].dev = (uint32_t)found.dev;
+        watched[i].ino = found.ino;
+        filter_set_add(fresh, path_filter_hash(found.ino, 0, 0));
     }
     filter_set_replace(sets.inode, fresh);
 }

@@ -17,6 +17,9 @@ struct file_watch_sets {
 // Fills the sets, in place of what was in them; `host_root` is where the node's files lie, "" for /. False
 // where some rule can match any path, so that nothing may be dropped.
 bool file_watch_start(const struct demand *demand, const char *host_root, const struct file_watch_sets *sets);
+// The same without a kernel, for a recording.
+void file_watch_replay(const struct demand *demand, const char *host_root);
+// The kernel's sets are no more. Names are still told, for the records that are in the ring by now.
 void file_watch_stop(void);
 
 // Looks again which inodes the exact paths have: files are replaced by renaming.

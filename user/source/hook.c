@@ -218,19 +218,33 @@ static int mount_detached(const char *type)
     return fd < 0 ? -errno : fd;
 }
 
+// Mounted once and kept: a process that has given up CAP_SYS_ADMIN could not do so again.
+static int kept_tracefs = -1, kept_cgroups = -1;
+
+static int mount_kept(const char *type, int *kept)
+{
+    if (*kept < 0)
+        *kept = mount_detached(type);
+    return *kept < 0 ? TAKE_FD(*kept) : fcntl(*kept, F_DUPFD_CLOEXEC, 0);
+}
+
+static int tracefs_open(void)
+{
+    _cleanup_close_ int fd = open("/sys/kernel/tracing", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0 && faccessat(fd, "events", F_OK, 0) == 0)
+        return TAKE_FD(fd);
+    return mount_kept("tracefs", &kept_tracefs);
+}
+
 // The number by which perf_event_open() knows a tracepoint, "category/event", or a negative errno.
 static int tracepoint_id(const char *name)
 {
     char path[128];
     snprintf(path, sizeof(path), "events/%s/id", name);
-    _cleanup_close_ int tracefs = open("/sys/kernel/tracing", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    _cleanup_close_ int own = -1;
-    if (tracefs < 0 || faccessat(tracefs, "events", F_OK, 0)) {
-        own = mount_detached("tracefs");
-        if (own < 0)
-            return own;
-    }
-    _cleanup_close_ int fd = openat(own >= 0 ? own : tracefs, path, O_RDONLY | O_CLOEXEC);
+    _cleanup_close_ int tracefs = tracefs_open();
+    if (tracefs < 0)
+        return tracefs;
+    _cleanup_close_ int fd = openat(tracefs, path, O_RDONLY | O_CLOEXEC);
     char text[16] = "";
     if (fd < 0)
         return -errno;
@@ -271,7 +285,13 @@ static int cgroup_root_open(void)
         endmntent(mounts);
     if (fd >= 0)
         return fd;
-    return mount_detached("cgroup2");
+    return mount_kept("cgroup2", &kept_cgroups);
+}
+
+void hook_keep_attaching(void)
+{
+    _cleanup_close_ int tracefs = tracefs_open();
+    _cleanup_close_ int cgroups = cgroup_root_open();
 }
 
 int hook_attach_cgroup(struct bpf_program *program, const struct hook *hook, struct bpf_link **ret_link)

@@ -50,6 +50,9 @@ int hook_load_failed(int error, struct source_report *ret_report);
 // How many 32-bit calls sources watch by now.
 size_t hook_compat_count(void);
 
+// Sees to it that the next two can be called when all but CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN is given up.
+void hook_keep_attaching(void);
+
 // To "tracepoint/category/event", whether or not tracefs is mounted.
 int hook_attach_tracepoint(struct bpf_program *program, const struct hook *hook, struct bpf_link **ret_link);
 // To the root of the cgroup v2 hierarchy, mounted or not.

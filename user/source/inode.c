@@ -185,8 +185,12 @@ static void set_filter(const struct demand *demand)
         any_path |= (uint32_t)(demand->any_changed_path[index] || !bounded) << type;
         failed |= (uint32_t)demand->failed_changes[index] << type;
     }
-    filter_set_replace(skeleton->bss->filter_leaf, fresh.leaf);
-    filter_set_replace(skeleton->bss->filter_directory, fresh.directory);
+    // Before the sets change, so that what is wanted before and after is not missed meanwhile.
+    skeleton->bss->inode_any_path |= any_path;
+    if (bounded) {
+        filter_set_replace(skeleton->bss->filter_leaf, fresh.leaf);
+        filter_set_replace(skeleton->bss->filter_directory, fresh.directory);
+    }
     skeleton->data->wake_types =
         filter_set_all_clues(demand, types, ARRAY_SIZE(types), skeleton->bss->wake_names, NULL);
     skeleton->bss->inode_failed = failed;

@@ -61,8 +61,7 @@ static bool data_wanted(const struct demand *demand)
 {
     for (size_t i = 0; i < WIRE_SOCKET_TYPES; i++)
         for (size_t k = 0; k < socket_types[i].fields_count; k++)
-            if (socket_field_is_data(&socket_types[i].fields[k]) &&
-                demand_reads(demand, &socket_types[i].fields[k]))
+            if (socket_types[i].fields[k].payload && demand_reads(demand, &socket_types[i].fields[k]))
                 return true;
     return false;
 }

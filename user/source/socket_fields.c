@@ -204,11 +204,6 @@ static bool get_buflen(const struct event *event, const struct field_arg *arg, s
     return has_result(event) && result >= 0 && value_set_int(ret_value, result);
 }
 
-bool socket_field_is_data(const struct field *field)
-{
-    return field->get == get_buffer;
-}
-
 // --- The tables ---
 
 // clang-format off
@@ -230,7 +225,8 @@ bool socket_field_is_data(const struct field *field)
 #define DATA_FIELDS                                                                                  \
     TUPLE_FIELD,                                                                                     \
     FIELD("evt.arg.flags", FIELD_STRING, "Flags: MSG_DONTWAIT|MSG_NOSIGNAL", get_data_flags),        \
-    FIELD("evt.buffer", FIELD_STRING, "The first 80 bytes that were sent or received", get_buffer),  \
+    {.name = "evt.buffer", .type = FIELD_STRING, .payload = true,                                    \
+     .help = "The first 80 bytes that were sent or received", .get = get_buffer},                    \
     {.name = "evt.buflen", .type = FIELD_INT, .unit = "bytes",                                       \
      .help = "How much was sent or received; missing where the call failed", .get = get_buflen}
 

@@ -27,6 +27,16 @@ const struct source *source_at(size_t index)
     return index < source_count() ? sources[index] : NULL;
 }
 
+size_t source_record_types(const struct source *source)
+{
+    return source->learn ? 1 : source->types_count;
+}
+
+const char *source_record_name(const struct source *source, size_t type)
+{
+    return source->learn ? "learnt" : source->types[type].name;
+}
+
 int source_register_all(void)
 {
     for (size_t i = 0; i < source_count(); i++) {
@@ -58,6 +68,18 @@ void source_start_all(const struct source_env *base, struct source_report *ret_r
         ret_reports[i] = (struct source_report){.needed = true};
         ret_reports[i].up = sources[i]->start(&env, &ret_reports[i]) == 0 && ret_reports[i].needed;
     }
+}
+
+void source_keep_startable(void)
+{
+    hook_keep_attaching();
+}
+
+void source_replay_all(const struct source_env *env)
+{
+    for (size_t i = 0; i < source_count(); i++)
+        if (sources[i]->replay)
+            sources[i]->replay(env);
 }
 
 void source_stop_all(void)

@@ -1,0 +1,382 @@
+// What happened is recorded, and gives the same alerts again to somebody who is not root.
+#include "container.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+TestSuite(record, .init = container_setup, .fini = container_teardown);
+
+enum { ARGUMENTS_MAX = 24 };
+
+static const char *program; // where ordinary users can run it, too
+
+static void start_in_child(char **arguments, int out, int err)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (dup2(out, STDOUT_FILENO) < 0 || dup2(err, STDERR_FILENO) < 0)
+        _exit(126);
+    execv(arguments[0], arguments);
+    _exit(127);
+}
+
+static void take_options(va_list rest, char **arguments, size_t count)
+{
+    for (char *option; count + 1 < ARGUMENTS_MAX && (option = va_arg(rest, char *));)
+        arguments[count++] = option;
+    arguments[count] = NULL;
+}
+
+struct recorder {
+    pid_t pid;
+    const char *alerts; // a file
+    int err;
+};
+
+// `agent record FILE RULES OPTION…`; its standard output goes into the file `alerts`.
+static struct recorder record_start(const char *file, const char *rules, ...)
+{
+    struct recorder recorder = {.alerts = test_path("live")};
+    char *arguments[ARGUMENTS_MAX] = {(char *)agent_path(), (char *)"record", (char *)file, (char *)rules};
+    va_list rest;
+    va_start(rest, rules);
+    take_options(rest, arguments, 4);
+    va_end(rest);
+    int out = open(recorder.alerts, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), err[2];
+    cr_assert_eq(pipe2(err, O_CLOEXEC), 0);
+    recorder.pid = fork();
+    cr_assert_geq(recorder.pid, 0);
+    if (recorder.pid == 0)
+        start_in_child(arguments, out, err[1]);
+    close(out);
+    close(err[1]);
+    recorder.err = err[0];
+    char words[4096] = "";
+    for (size_t used = 0; !strstr(words, "agent: ready: ");) {
+        ssize_t count = read(err[0], words + used, sizeof(words) - 1 - used);
+        cr_assert_gt(count, 0, "the recorder said: %s", words);
+        used += (size_t)count;
+    }
+    return recorder;
+}
+
+static void record_stop(struct recorder *recorder, int signal_number)
+{
+    kill(recorder->pid, signal_number);
+    kill(recorder->pid, SIGCONT);
+    int code = wait_for_exit(recorder->pid);
+    cr_expect_eq(code, signal_number == SIGKILL ? 128 + SIGKILL : 0, "the recorder ended with %d", code);
+    close(recorder->err);
+}
+
+// What the recorder has written so far; owned.
+static char *record_alerts(const struct recorder *recorder)
+{
+    char *text = read_whole_file(recorder->alerts);
+    cr_assert(text);
+    return text;
+}
+
+static void wait_for_alert(const struct recorder *recorder, const char *words)
+{
+    time_t deadline = time(NULL) + DEADLINE_S;
+    for (bool found = false; !found;) {
+        _cleanup_free_ char *text = record_alerts(recorder);
+        found = strstr(text, words);
+        cr_assert(found || time(NULL) < deadline, "no %s in: %s", words, text);
+    }
+}
+
+// `agent replay FILE --rules RULES OPTION…` by nobody, in another time zone. Its standard output and error,
+// owned.
+static int replay(char **ret_alerts, char **ret_words, const char *file, const char *rules, ...)
+{
+    if (!program) {
+        program = test_path("agent");
+        copy_file(agent_path(), program);
+    }
+    char *arguments[ARGUMENTS_MAX] = {(char *)program, (char *)"replay", (char *)file, (char *)"--rules",
+                                      (char *)rules};
+    va_list rest;
+    va_start(rest, rules);
+    take_options(rest, arguments, 5);
+    va_end(rest);
+    const char *alerts = test_path("replayed"), *words = test_path("words");
+    int out = open(alerts, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int err = open(words, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    cr_assert_eq(chown(file, 65534, 65534), 0);
+    pid_t pid = fork();
+    cr_assert_geq(pid, 0);
+    if (pid == 0) {
+        setenv("TZ", "UTC+7", 1);
+        if (setgroups(0, NULL) || setgid(65534) || setuid(65534))
+            _exit(99);
+        start_in_child(arguments, out, err);
+    }
+    close(out);
+    close(err);
+    int code = wait_for_exit(pid);
+    *ret_alerts = read_whole_file(alerts);
+    *ret_words = read_whole_file(words);
+    cr_assert(*ret_alerts && *ret_words);
+    return code;
+}
+
+static void expect_same(struct recorder *recorder, const char *file, const char *rules, const char *option)
+{
+    _cleanup_free_ char *live = record_alerts(recorder), *again = NULL, *words = NULL;
+    int code = replay(&again, &words, file, rules, option, NULL);
+    cr_expect_eq(code, 0, "%s", words);
+    cr_expect_gt(strlen(live), 0);
+    cr_expect_str_eq(again, live);
+    cr_expect_not(strstr(words, "missing"), "%s", words);
+}
+
+static void open_once(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    cr_assert_geq(fd, 0, "%s", path);
+    close(fd);
+}
+
+// Rules that ask for what comes from every corner: the record, /proc, passwd, container files, clocks, names.
+static const char *wide_rules(void)
+{
+    const char *path = test_path("wide.yaml");
+    write_file(
+        path, format_text(
+                  "- macro: shown\n"
+                  "  condition: evt.num exists\n"
+                  "- rule: opened\n"
+                  "  desc: d\n"
+                  "  condition: evt.type in (open, openat) and fd.name startswith %s/watched\n"
+                  "  output: \"%%evt.num %%evt.time %%evt.hostname %%fd.name %%fd.ino %%proc.cmdline\n"
+                  "    %%proc.exepath %%proc.pname %%proc.aname[2] %%proc.pid.ts %%proc.duration %%proc.tty\n"
+                  "    %%user.name %%user.loginname %%group.name %%container.name %%evt.rawres\"\n"
+                  "  priority: NOTICE\n"
+                  "- rule: exact\n"
+                  "  desc: d\n"
+                  "  condition: evt.type in (open, openat) and fd.name in (%s/exact, /secrets/key)\n"
+                  "  output: \"%%evt.num %%fd.name %%proc.name %%container.id %%container.image\"\n"
+                  "  priority: WARNING\n"
+                  "- rule: started\n"
+                  "  desc: d\n"
+                  "  condition: evt.type = execve and proc.name in (stranger, python3, sh)\n"
+                  "  output: \"%%evt.num %%proc.cmdline %%proc.aname %%container.full_id %%container.name\n"
+                  "    %%container.image.repository %%container.type %%k8s.pod.name %%k8s.ns.name\"\n"
+                  "  priority: ERROR\n"
+                  "- rule: connected\n"
+                  "  desc: d\n"
+                  "  condition: evt.type = connect and fd.sport in (4848, 4444)\n"
+                  "  output: \"%%evt.num %%fd.sip %%proc.name %%user.name %%evt.res\"\n"
+                  "  priority: CRITICAL\n",
+                  test_dir(), test_dir()));
+    return path;
+}
+
+static void make_things_happen(struct recorder *recorder, int waiting)
+{
+    const char *watched = test_path("watched"), *exact = test_path("exact");
+    const char *link = test_path("another name");
+    write_file(watched, "x");
+    write_file(exact, "x");
+    cr_assert_eq(linkat(AT_FDCWD, exact, AT_FDCWD, link, 0), 0);
+    open_once(watched);
+    run_program(actor_copy("stranger"), "open", watched, "connect", "127.0.0.1", "4848", NULL);
+    run_program(actor_copy("python3"), "spawn", actor_copy("sh"), "x", NULL);
+    // One that was there before the recorder.
+    cr_assert_eq(write(waiting, "x", 1), 1);
+    // The file has an inode that is watched when the next tick has seen it.
+    time_t deadline = time(NULL) + DEADLINE_S;
+    for (bool found = false; !found && time(NULL) < deadline;) {
+        open_once(link);
+        _cleanup_free_ char *text = record_alerts(recorder);
+        found = strstr(text, "\"rule\":\"exact\"") || strstr(text, "Warning ");
+    }
+    // What is in the ring at the end is judged, too.
+    kill(recorder->pid, SIGSTOP);
+    for (int i = 0; i < 50; i++)
+        open_once(i % 2 ? watched : link);
+}
+
+static void record_and_replay(const char *option)
+{
+    const char *file = test_path("recording"), *rules = wide_rules();
+    int waiting;
+    pid_t pid = start_waiting(&waiting, actor_copy("before"), "wait", "open", test_path("watched"), NULL);
+    struct recorder recorder = record_start(file, rules, option, NULL);
+    make_things_happen(&recorder, waiting);
+    close(waiting);
+    record_stop(&recorder, SIGTERM);
+    wait_for_exit(pid);
+    struct stat status;
+    cr_assert_eq(stat(file, &status), 0);
+    cr_expect_eq(status.st_mode & 0777, 0600);
+    expect_same(&recorder, file, rules, option);
+    _cleanup_free_ char *live = record_alerts(&recorder);
+    cr_expect(strstr(live, "/exact"));
+    cr_expect(strstr(live, "before"));
+}
+
+Test(record, json_alerts_come_again_byte_for_byte)
+{
+    record_and_replay("--json");
+}
+
+Test(record, text_alerts_come_again_byte_for_byte)
+{
+    record_and_replay("--rule-matching=all");
+}
+
+Test(record, containers_come_again)
+{
+    const char *file = test_path("recording"), *rules = wide_rules();
+    struct recorder recorder = record_start(file, rules, "--json", NULL);
+    container_run(
+        "\"/python3\",\"open\",\"/etc/secrets/key\",\"connect\",\"127.0.0.1\",\"4444\",\"spawn\",\"/sh\","
+        "\"x\"");
+    record_stop(&recorder, SIGTERM);
+    _cleanup_free_ char *live = record_alerts(&recorder);
+    cr_expect(strstr(live, "llm-research-lab-7"), "%s", live);
+    container_delete();
+    run_program("rm", "-rf",
+                format_text("/run/containerd/io.containerd.runtime.v2.task/k8s.io/%s", container_id()), NULL);
+    expect_same(&recorder, file, rules, "--json");
+}
+
+// Names of users are those of their time, where the names change meanwhile, too.
+Test(record, user_names_come_again)
+{
+    const char *root = test_path("root"), *file = test_path("recording"), *rules = wide_rules();
+    const char *passwd = format_text("%s/etc/passwd", root), *watched = test_path("watched");
+    mkdir(root, 0755);
+    mkdir(format_text("%s/etc", root), 0755);
+    write_file(passwd, "first:x:0:0:secret words::\n");
+    write_file(watched, "x");
+    struct recorder recorder = record_start(file, rules, "--json", "--host-root", root, NULL);
+    open_once(watched);
+    wait_for_alert(&recorder, "\"user.name\":\"first\"");
+    write_file(passwd, "second:x:0:0:secret words::\n");
+    time_t deadline = time(NULL) + DEADLINE_S;
+    for (bool found = false; !found && time(NULL) < deadline;) {
+        open_once(watched);
+        _cleanup_free_ char *text = record_alerts(&recorder);
+        found = strstr(text, "\"user.name\":\"second\"");
+    }
+    record_stop(&recorder, SIGINT);
+    unlink(passwd);
+    expect_same(&recorder, file, rules, "--json");
+}
+
+Test(record, other_rules_see_what_was_recorded_and_say_what_was_not)
+{
+    const char *file = test_path("recording"), *rules = wide_rules(), *other = test_path("other.yaml");
+    const char *watched = test_path("watched");
+    write_file(watched, "x");
+    struct recorder recorder = record_start(file, rules, NULL);
+    run_program(actor_copy("stranger"), "open", watched, NULL);
+    record_stop(&recorder, SIGHUP);
+    write_file(
+        other,
+        format_text("- rule: by name\n"
+                    "  desc: d\n"
+                    "  condition: evt.type in (open, openat) and proc.name = stranger and user.name = root\n"
+                    "    and fd.name = %s\n"
+                    "  output: \"%%proc.cmdline\"\n"
+                    "  priority: NOTICE\n",
+                    watched));
+    _cleanup_free_ char *alerts = NULL, *words = NULL;
+    cr_expect_eq(replay(&alerts, &words, file, other, NULL), 0);
+    cr_expect(strstr(alerts, format_text("Notice stranger open %s\n", watched)), "%s", alerts);
+    cr_expect(strstr(words, "ask 1 things about the node that were not asked while recording"), "%s", words);
+}
+
+Test(record, everything_is_for_rules_yet_to_be_written)
+{
+    const char *file = test_path("recording"), *rules = test_path("quiet.yaml"),
+               *watched = test_path("watched");
+    write_file(watched, "x");
+    write_file(rules, "- rule: quiet\n  desc: d\n  condition: evt.type = execve and proc.name = nothing\n"
+                      "  output: x\n  priority: NOTICE\n");
+    struct recorder recorder = record_start(file, rules, "--everything", "--ring-size", "64", NULL);
+    run_program(actor_copy("stranger"), "open", watched, "connect", "127.0.0.1", "4848", NULL);
+    record_stop(&recorder, SIGTERM);
+    _cleanup_free_ char *live = record_alerts(&recorder), *alerts = NULL, *words = NULL;
+    cr_expect_str_eq(live, "");
+    cr_expect_eq(replay(&alerts, &words, file, wide_rules(), NULL), 0, "%s", words);
+    cr_expect(strstr(alerts, "/watched"), "%s", alerts);
+    cr_expect(strstr(alerts, "127.0.0.1"), "%s", alerts);
+}
+
+Test(record, a_killed_recorder_leaves_what_was_before)
+{
+    const char *file = test_path("recording"), *rules = wide_rules(), *watched = test_path("watched");
+    write_file(watched, "x");
+    struct recorder recorder = record_start(file, rules, NULL);
+    run_program(actor_copy("stranger"), "open", watched, NULL);
+    wait_for_alert(&recorder, "stranger open");
+    // What comes after it shows that this was written.
+    run_program(actor_copy("python3"), "x", NULL);
+    wait_for_alert(&recorder, "python3 x");
+    record_stop(&recorder, SIGKILL);
+    _cleanup_free_ char *alerts = NULL, *words = NULL;
+    cr_expect_eq(replay(&alerts, &words, file, rules, NULL), 1);
+    cr_expect(strstr(alerts, "stranger open"), "%s", alerts);
+    cr_expect(strstr(words, "the recording has no end mark"), "%s", words);
+    _cleanup_free_ char *live = record_alerts(&recorder);
+    cr_expect_eq(strncmp(alerts, live, strlen(alerts)), 0, "what is replayed is what was");
+}
+
+Test(record, a_damaged_recording_is_replayed_up_to_there)
+{
+    const char *file = test_path("recording"), *rules = wide_rules(), *watched = test_path("watched");
+    write_file(watched, "x");
+    struct recorder recorder = record_start(file, rules, NULL);
+    run_program(actor_copy("stranger"), "open", watched, NULL);
+    wait_for_alert(&recorder, "stranger open");
+    record_stop(&recorder, SIGTERM);
+    struct stat status;
+    cr_assert_eq(stat(file, &status), 0);
+    cr_assert_eq(truncate(file, status.st_size - 1), 0);
+    _cleanup_free_ char *alerts = NULL, *words = NULL;
+    cr_expect_eq(replay(&alerts, &words, file, rules, NULL), 1);
+    cr_expect(strstr(alerts, "stranger open"), "%s", alerts);
+    cr_expect(strstr(words, format_text("%s: offset ", file)), "%s", words);
+    cr_expect(strstr(words, "ends in the middle of a block"), "%s", words);
+}
+
+Test(record, losses_are_told_again)
+{
+    const char *file = test_path("recording"), *rules = wide_rules(), *watched = test_path("watched");
+    write_file(watched, "x");
+    struct recorder recorder = record_start(file, rules, "--ring-size", "1", NULL);
+    kill(recorder.pid, SIGSTOP);
+    for (int i = 0; i < 50000; i++)
+        open_once(watched);
+    record_stop(&recorder, SIGTERM);
+    _cleanup_free_ char *live = record_alerts(&recorder), *alerts = NULL, *words = NULL;
+    cr_expect_eq(replay(&alerts, &words, file, rules, NULL), 0);
+    cr_expect_str_eq(alerts, live);
+    cr_expect(strstr(words, "records of the source file were lost while recording (ring_full)"), "%s", words);
+}
+
+Test(record, into_a_pipe)
+{
+    const char *file = test_path("live"), *rules = wide_rules(), *watched = test_path("watched");
+    write_file(watched, "x");
+    struct recorder recorder = record_start("-", rules, NULL);
+    run_program(actor_copy("stranger"), "open", watched, NULL);
+    record_stop(&recorder, SIGTERM);
+    _cleanup_free_ char *alerts = NULL, *words = NULL;
+    cr_expect_eq(replay(&alerts, &words, file, rules, NULL), 0, "%s", words);
+    cr_expect(strstr(alerts, "stranger open"), "%s", alerts);
+}

@@ -1,0 +1,355 @@
+// Other rules while the agent runs: by a signal, and by what editors and Kubernetes do to rule files.
+#include "harness.h"
+
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+TestSuite(reload, TEST_SUITE);
+
+#define CAPABILITIES_ALWAYS (1ull << 2 | 1ull << 19 | 1ull << 39) // DAC_READ_SEARCH, SYS_PTRACE, BPF
+#define CAPABILITIES_LATER (1ull << 12 | 1ull << 38)              // NET_ADMIN, PERFMON
+
+static const char *open_rule(const char *name, const char *path)
+{
+    return format_text("- rule: %s\n"
+                       "  desc: the file was opened\n"
+                       "  condition: evt.type in (open, openat) and fd.name = %s\n"
+                       "  output: \"%%fd.name\"\n"
+                       "  priority: NOTICE\n",
+                       name, path);
+}
+
+static const char connect_rule[] = "- rule: connected\n"
+                                   "  desc: a connection to a port of ours\n"
+                                   "  condition: evt.type = connect and fd.sport = 4747\n"
+                                   "  output: \"%fd.sip\"\n"
+                                   "  priority: NOTICE\n";
+
+// As editors do: a new file in the place of the old one.
+static void replace_file(const char *path, const char *text)
+{
+    const char *fresh = format_text("%s.new", path);
+    write_file(fresh, text);
+    cr_assert_eq(rename(fresh, path), 0);
+}
+
+static double reloads(struct agent *agent, const char *result)
+{
+    return agent_metric(agent, "inferscope_rule_reloads_total", "result", result, NULL);
+}
+
+static void wait_reloads(struct agent *agent, const char *result, double count)
+{
+    time_t deadline = time(NULL) + DEADLINE_S;
+    while (reloads(agent, result) < count && time(NULL) < deadline)
+        ;
+    cr_assert_eq(reloads(agent, result), count, "%s: %.0f instead of %.0f; it said: %s", result,
+                 reloads(agent, result), count, agent_stderr(agent));
+}
+
+static double rule_count(struct agent *agent)
+{
+    return agent_metric(agent, "inferscope_rules", NULL);
+}
+
+static void open_once(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    cr_assert_geq(fd, 0, "%s", path);
+    close(fd);
+}
+
+static unsigned long long capabilities(struct agent *agent, const char *which)
+{
+    _cleanup_free_ char *status = read_whole_file(format_text("/proc/%d/status", agent_pid(agent)));
+    const char *line = status ? strstr(status, which) : NULL;
+    cr_assert(line);
+    return strtoull(line + strlen(which), NULL, 16);
+}
+
+Test(reload, a_new_rule_brings_its_source_and_its_end_takes_it_down)
+{
+    const char *watched = test_path("watched"), *rules = test_path("rules.yaml");
+    const char *first = open_rule("opened", watched);
+    write_file(watched, "x");
+    write_file(rules, first);
+    _cleanup_agent_ struct agent *agent = agent_start(NULL, "--rules", rules, NULL);
+    const char *up = "inferscope_source_up";
+    cr_expect(isnan(agent_metric(agent, up, "source", "connect", NULL)));
+    open_once(watched);
+    agent_wait_count(agent, "opened", 1);
+
+    replace_file(rules, format_text("%s%s", first, connect_rule));
+    wait_reloads(agent, "ok", 1);
+    cr_expect_eq(agent_metric(agent, up, "source", "connect", NULL), 1);
+    cr_expect_eq(rule_count(agent), 2);
+    run_program(actor_copy("caller"), "connect", "127.0.0.1", "4747", NULL);
+    agent_wait_alert(agent, "connected", "fd.sip", "127.0.0.1", NULL);
+    open_once(watched);
+    agent_wait_count(agent, "opened", 2);
+    cr_expect_eq(agent_metric(agent, "inferscope_alerts_total", "rule", "opened", NULL), 2,
+                 "a rule that stays goes on counting");
+    cr_expect_eq(capabilities(agent, "CapEff:\t"), CAPABILITIES_ALWAYS, "raised only while reloading");
+
+    replace_file(rules, first);
+    wait_reloads(agent, "ok", 2);
+    cr_expect(isnan(agent_metric(agent, up, "source", "connect", NULL)));
+    cr_expect(isnan(agent_metric(agent, "inferscope_alerts_total", "rule", "connected", NULL)));
+    cr_expect_eq(agent_metric(agent, "inferscope_alerts_total", "rule", "opened", NULL), 2);
+    run_program(actor_copy("caller"), "connect", "127.0.0.1", "4747", NULL);
+    open_once(watched);
+    agent_wait_count(agent, "opened", 3);
+    cr_expect_eq(agent_count_alerts(agent, "connected", NULL), 1);
+    cr_expect_eq(reloads(agent, "failed"), 0);
+}
+
+Test(reload, a_broken_file_keeps_the_old_rules)
+{
+    const char *watched = test_path("watched"), *rules = test_path("rules.yaml");
+    const char *good = open_rule("opened", watched);
+    write_file(watched, "x");
+    write_file(rules, good);
+    _cleanup_agent_ struct agent *agent = agent_start(NULL, "--rules", rules, NULL);
+    cr_expect_eq(agent_metric(agent, "inferscope_rules_last_reload_successful", NULL), 1);
+    double loaded = agent_metric(agent, "inferscope_rules_last_reload_success_timestamp_seconds", NULL);
+    cr_expect_gt(loaded, 1e9);
+
+    replace_file(rules, "- rule: x\n  desc: d\n  condition: proc.nam = x\n  output: x\n  priority: NOTICE\n");
+    wait_reloads(agent, "failed", 1);
+    cr_expect(strstr(agent_stderr(agent), "rules.yaml:3:14: error: unknown field \"proc.nam\""), "%s",
+              agent_stderr(agent));
+    cr_expect(strstr(agent_stderr(agent), "stay in use"), "%s", agent_stderr(agent));
+    cr_expect_eq(agent_metric(agent, "inferscope_rules_last_reload_successful", NULL), 0);
+    cr_expect_eq(agent_metric(agent, "inferscope_rules_last_reload_success_timestamp_seconds", NULL), loaded);
+    open_once(watched);
+    agent_wait_count(agent, "opened", 1);
+
+    // One that is not there is not even tried.
+    cr_assert_eq(unlink(rules), 0);
+    open_once(watched);
+    agent_wait_count(agent, "opened", 2);
+    replace_file(rules, open_rule("again", watched));
+    wait_reloads(agent, "ok", 1);
+    open_once(watched);
+    agent_wait_count(agent, "again", 1);
+    cr_expect_eq(reloads(agent, "failed"), 1);
+    cr_expect_eq(agent_metric(agent, "inferscope_rules_last_reload_successful", NULL), 1);
+    cr_expect_gt(agent_metric(agent, "inferscope_rules_last_reload_success_timestamp_seconds", NULL), loaded);
+}
+
+Test(reload, by_a_signal_though_nothing_has_changed)
+{
+    const char *watched = test_path("watched"), *rules = test_path("rules.yaml");
+    write_file(watched, "x");
+    write_file(rules, open_rule("opened", watched));
+    _cleanup_agent_ struct agent *agent = agent_start(NULL, "--rules", rules, NULL);
+    for (int i = 1; i <= 3; i++) {
+        kill(agent_pid(agent), SIGHUP);
+        wait_reloads(agent, "ok", i);
+        open_once(watched);
+        agent_wait_count(agent, "opened", (size_t)i);
+    }
+    cr_expect(strstr(agent_stderr(agent), "agent: SIGHUP: the rules are loaded again"));
+}
+
+// Half a file is no rule file: it is read when its writer has closed it.
+Test(reload, a_file_that_is_written_in_place)
+{
+    const char *watched = test_path("watched"), *rules = test_path("rules.yaml");
+    write_file(watched, "x");
+    write_file(rules, open_rule("before", watched));
+    _cleanup_agent_ struct agent *agent = agent_start(NULL, "--rules", rules, NULL);
+    const char *text = open_rule("after", watched);
+    int fd = open(rules, O_WRONLY | O_TRUNC | O_CLOEXEC);
+    cr_assert_geq(fd, 0);
+    cr_assert_eq(write(fd, text, 10), 10);
+    // The agent has seen what was written by the time that it answers this.
+    open_once(watched);
+    agent_wait_count(agent, "before", 1);
+    cr_assert_eq(write(fd, text + 10, strlen(text) - 10), (ssize_t)strlen(text) - 10);
+    close(fd);
+    wait_reloads(agent, "ok", 1);
+    cr_expect_eq(reloads(agent, "failed"), 0);
+    open_once(watched);
+    agent_wait_count(agent, "after", 1);
+}
+
+Test(reload, files_come_to_a_directory_and_go)
+{
+    const char *watched = test_path("watched"), *rules = test_path("rules.d");
+    write_file(watched, "x");
+    cr_assert_eq(mkdir(rules, 0755), 0);
+    write_file(format_text("%s/a.yaml", rules), open_rule("first", watched));
+    _cleanup_agent_ struct agent *agent = agent_start(NULL, "--rules", rules, "--rule-matching", "all", NULL);
+    write_file(format_text("%s/notes.txt", rules), "not a rule file");
+    write_file(format_text("%s/b.yaml", rules), open_rule("second", watched));
+    wait_reloads(agent, "ok", 1);
+    open_once(watched);
+    agent_wait_count(agent, "first", 1);
+    agent_wait_count(agent, "second", 1);
+    cr_assert_eq(unlink(format_text("%s/a.yaml", rules)), 0);
+    wait_reloads(agent, "ok", 2);
+    cr_expect_eq(rule_count(agent), 1);
+
+    // The whole directory is exchanged.
+    const char *other = test_path("other.d");
+    cr_assert_eq(mkdir(other, 0755), 0);
+    write_file(format_text("%s/c.yaml", other), open_rule("third", watched));
+    cr_assert_eq(renameat2(AT_FDCWD, other, AT_FDCWD, rules, RENAME_EXCHANGE), 0);
+    wait_reloads(agent, "ok", 3);
+    open_once(watched);
+    agent_wait_count(agent, "third", 1);
+    cr_expect_eq(agent_count_alerts(agent, "second", NULL), 1);
+}
+
+// As the kubelet writes a ConfigMap: ..data leads to a directory of its own for each version.
+static void put_version(const char *volume, unsigned version, const char *rules)
+{
+    const char *directory = format_text("%s/..%u", volume, version),
+               *link = format_text("%s/..data_tmp", volume);
+    cr_assert_eq(mkdir(directory, 0755), 0);
+    write_file(format_text("%s/a.yaml", directory), rules);
+    cr_assert_eq(symlink(format_text("..%u", version), link), 0);
+    cr_assert_eq(rename(link, format_text("%s/..data", volume)), 0);
+    if (version > 1) {
+        unlink(format_text("%s/..%u/a.yaml", volume, version - 1));
+        rmdir(format_text("%s/..%u", volume, version - 1));
+    }
+}
+
+static void config_map(bool by_directory)
+{
+    const char *watched = test_path("watched"), *volume = test_path("volume");
+    write_file(watched, "x");
+    cr_assert_eq(mkdir(volume, 0755), 0);
+    put_version(volume, 1, open_rule("v1", watched));
+    const char *file = format_text("%s/a.yaml", volume);
+    cr_assert_eq(symlink("..data/a.yaml", file), 0);
+    _cleanup_agent_ struct agent *agent = agent_start(NULL, "--rules", by_directory ? volume : file, NULL);
+    for (unsigned version = 2; version <= 4; version++) {
+        put_version(volume, version, open_rule(format_text("v%u", version), watched));
+        wait_reloads(agent, "ok", version - 1);
+        open_once(watched);
+        agent_wait_count(agent, format_text("v%u", version), 1);
+    }
+    cr_expect_eq(reloads(agent, "ok"), 3, "once for each version");
+    cr_expect_eq(reloads(agent, "failed"), 0);
+}
+
+Test(reload, a_config_map_that_is_named_by_its_directory)
+{
+    config_map(true);
+}
+
+Test(reload, a_config_map_that_is_named_by_its_file)
+{
+    config_map(false);
+}
+
+Test(reload, it_can_be_given_up_for_good)
+{
+    const char *watched = test_path("watched"), *rules = test_path("rules.yaml");
+    write_file(watched, "x");
+    write_file(rules, open_rule("opened", watched));
+    _cleanup_agent_ struct agent *agent = agent_start(NULL, "--rules", rules, "--no-reload", NULL);
+    cr_expect_eq(capabilities(agent, "CapPrm:\t"), CAPABILITIES_ALWAYS);
+    cr_expect_eq(capabilities(agent, "CapBnd:\t") & ~CAPABILITIES_ALWAYS, 0);
+    replace_file(rules, open_rule("changed", watched));
+    kill(agent_pid(agent), SIGHUP);
+    time_t deadline = time(NULL) + DEADLINE_S;
+    while (!strstr(agent_stderr(agent), "SIGHUP") && time(NULL) < deadline)
+        ;
+    cr_expect(strstr(agent_stderr(agent), "SIGHUP: nothing is loaded again (--no-reload)"), "%s",
+              agent_stderr(agent));
+    open_once(watched);
+    agent_wait_count(agent, "opened", 1);
+}
+
+Test(reload, what_it_needs_is_kept_without_effect)
+{
+    _cleanup_agent_ struct agent *agent = agent_start(open_rule("opened", "/nowhere"), NULL);
+    cr_expect_eq(capabilities(agent, "CapEff:\t"), CAPABILITIES_ALWAYS);
+    cr_expect_eq(capabilities(agent, "CapPrm:\t"), CAPABILITIES_ALWAYS | CAPABILITIES_LATER);
+    cr_expect_eq(capabilities(agent, "CapInh:\t"), 0);
+}
+
+// Opens both names in turn until its standard input ends; how often, it writes to `out`.
+static _Noreturn void open_in_a_storm(const char *name, const char *link, int in, int out)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    fcntl(in, F_SETFL, O_NONBLOCK);
+    const struct timespec pace = {.tv_nsec = 20000};
+    unsigned opened = 0;
+    char byte;
+    while (read(in, &byte, 1) != 0) {
+        int fd = open(opened % 2 ? link : name, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+            _exit(1);
+        close(fd);
+        opened++;
+        nanosleep(&pace, NULL);
+    }
+    _exit(write(out, &opened, sizeof(opened)) == sizeof(opened) ? 0 : 1);
+}
+
+// The sources come and go, the filter of paths opens and closes, the rules change: each open alerts once.
+Test(reload, no_open_is_lost_and_none_seen_twice)
+{
+    const char *watched = test_path("watched"), *link = test_path("link"), *rules = test_path("rules.yaml");
+    write_file(watched, "x");
+    cr_assert_eq(linkat(AT_FDCWD, watched, AT_FDCWD, link, 0), 0);
+    const char *opened = open_rule("opened", watched);
+    const char *versions[] = {
+        format_text("%s%s", opened, connect_rule),
+        format_text("%s%s", open_rule("other", "/nowhere/at/all"), opened),
+        // Any path, so the kernel's filter is off meanwhile.
+        format_text("%s- rule: any path\n"
+                    "  desc: none has this name\n"
+                    "  condition: evt.type in (open, openat) and fd.name endswith /no/such/name/anywhere\n"
+                    "  output: x\n"
+                    "  priority: NOTICE\n",
+                    opened),
+        opened,
+    };
+    write_file(rules, opened);
+    _cleanup_agent_ struct agent *agent = agent_start(NULL, "--rules", rules, "--ring-size", "64", NULL);
+    int in[2], out[2];
+    cr_assert(pipe2(in, O_CLOEXEC) == 0 && pipe2(out, O_CLOEXEC) == 0);
+    pid_t pid = fork();
+    cr_assert_geq(pid, 0);
+    if (pid == 0) {
+        close(in[1]);
+        open_in_a_storm(watched, link, in[0], out[1]);
+    }
+    agent_wait_count(agent, "opened", 100);
+    for (int i = 0; i < 20; i++) {
+        if (i % 5 == 4)
+            kill(agent_pid(agent), SIGHUP);
+        else
+            replace_file(rules, versions[i % ARRAY_SIZE(versions)]);
+        wait_reloads(agent, "ok", i + 1);
+    }
+    close(in[1]);
+    unsigned count = 0;
+    cr_assert_eq(read(out[0], &count, sizeof(count)), (ssize_t)sizeof(count));
+    cr_assert_eq(wait_for_exit(pid), 0);
+    // The ring keeps the order, so what comes behind the storm has all of it before.
+    replace_file(rules, format_text("%s%s", opened, open_rule("behind", agent_path())));
+    wait_reloads(agent, "ok", 21);
+    open_once(agent_path());
+    agent_wait_count(agent, "opened", count);
+    cr_expect_eq(agent_count_alerts(agent, "opened", NULL), count);
+    cr_expect_eq(agent_metric(agent, "inferscope_alerts_total", "rule", "opened", NULL), count);
+    cr_expect_eq(agent_metric(agent, "inferscope_records_lost_total", "source", "file", NULL), 0);
+    cr_expect_eq(reloads(agent, "failed"), 0);
+    close(in[0]);
+    close(out[0]);
+    close(out[1]);
+}

@@ -1,0 +1,41 @@
+// The state of the agent at work, which its start, its loop and a reload share.
+#pragma once
+
+#include "demand.h"
+#include "event_path.h"
+#include "pipeline.h"
+#include "source.h"
+
+struct pipeline {
+    const struct pipeline_options *options;
+    struct rule_set *rules; // owned
+    struct demand demand;   // what the sources were started for
+    struct source_report reports[WIRE_SOURCES_MAX];
+    struct event_path path;
+    struct ring *ring;
+    struct metric_server *server;
+    struct record_writer *writer; // NULL: nothing is recorded
+    struct rule_watch *watch;     // NULL: rule files are not watched
+    int epoll_fd, signal_fd, timer_fd;
+    bool ready; // every source that is needed is up
+};
+
+enum { PIPELINE_BATCH = 1024 }; // records between two looks at the other descriptors
+
+int pipeline_watch_fd(const struct pipeline *pipeline, int fd);
+// Fills the demand, which must be empty, with what these rules need.
+void pipeline_demand(const struct pipeline *pipeline, const struct rule_set *rules,
+                     struct demand *ret_demand);
+// Has all sources follow a demand, and brings the reports up to date.
+void pipeline_start_sources(struct pipeline *pipeline, const struct demand *demand);
+// Says which sources do not what they should; how many are up.
+size_t pipeline_check_sources(struct pipeline *pipeline);
+void pipeline_say_state(const struct pipeline *pipeline, const char *what);
+
+// reload.c. Exports what is known of reloads and watches the rule files. 0 or a negative errno.
+int reload_start(struct pipeline *pipeline);
+void reload_stop(struct pipeline *pipeline);
+// Loads the rules again; where they are broken, all stays as it is. `why` begins the sentence that says so.
+void reload_rules(struct pipeline *pipeline, const char *why);
+// Does so where rule files have changed.
+void reload_on_change(struct pipeline *pipeline, bool tick);

@@ -1,0 +1,54 @@
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "record.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+// Whether a recording, or nothing, would be lost by replacing the file.
+static bool is_replaceable(const char *path, const struct stat *status)
+{
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    char magic[RECORD_MAGIC_SIZE];
+    return status->st_size == 0 || (fd >= 0 && read(fd, magic, sizeof(magic)) == sizeof(magic) &&
+                                    memcmp(magic, RECORD_MAGIC, sizeof(magic)) == 0);
+}
+
+int record_create(const char *path, int *ret_fd)
+{
+    struct stat status;
+    bool standard = strcmp(path, "-") == 0;
+    if (standard && isatty(STDOUT_FILENO)) {
+        log_error("a recording is not for a terminal: name a file, or lead standard output into a pipe");
+        return -EINVAL;
+    }
+    bool exists = !standard && lstat(path, &status) == 0;
+    if (exists && S_ISLNK(status.st_mode)) {
+        log_error("%s is a symbolic link; name the file itself", path);
+        return -ELOOP;
+    }
+    if (exists && S_ISREG(status.st_mode)) {
+        if (!is_replaceable(path, &status)) {
+            log_error("%s exists and is not a recording, so it is left as it is", path);
+            return -EEXIST;
+        }
+        if (unlink(path)) {
+            log_error("cannot replace %s: %s", path, strerror(errno));
+            return -errno;
+        }
+        log_warning("%s existed and is replaced", path);
+        exists = false;
+    }
+    // A new file is nobody else's; what is no regular file (a pipe) is written as it is.
+    int fd = standard ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3)
+             : exists ? open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW)
+                      : open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        log_error("cannot write %s: %s", path, strerror(errno));
+        return -errno;
+    }
+    *ret_fd = fd;
+    return 0;
+}

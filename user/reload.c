@@ -1,0 +1,170 @@
+// Other rules without losing an event: the sources are widened to what the old and the new rules ask for,
+// then the rules are exchanged between two records, then the sources are narrowed to the new ones. Nothing
+// keeps a pointer into a rule set but the pipeline, the event path and the accounts, which get the new one
+// here, and then the old one is freed.
+#include "account.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/privilege.h"
+#include "base/series.h"
+#include "pipeline_private.h"
+#include "ring.h"
+#include "rule_watch.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+// What is in the ring when a reload is asked for is still judged by the old rules; in a storm it never gets
+// empty.
+enum { DRAINED_MAX = 65536 };
+
+static struct counter succeeded = {.name = "inferscope_rule_reloads_total",
+                                   .help = "Times the rules were loaded again, by how it went",
+                                   .label = "result",
+                                   .label_value = "ok"};
+static struct counter failed = {.name = "inferscope_rule_reloads_total",
+                                .help = "Times the rules were loaded again, by how it went",
+                                .label = "result",
+                                .label_value = "failed"};
+static double success_seconds; // since the Unix epoch
+static bool last_succeeded;
+
+static void collect(struct series_writer *writer, void *context)
+{
+    static const struct series_family time = {
+        .name = "inferscope_rules_last_reload_success_timestamp_seconds",
+        .type = SERIES_GAUGE,
+        .unit = "seconds",
+        .help = "When the rules in use were loaded, since the Unix epoch",
+    };
+    static const struct series_family last = {
+        .name = "inferscope_rules_last_reload_successful",
+        .type = SERIES_GAUGE,
+        .help = "Whether the last attempt to load the rules worked; 0: older rules are in use",
+    };
+    if (success_seconds == 0)
+        return;
+    writer->family(writer, &time);
+    writer->number(writer, NULL, 0, success_seconds);
+    writer->family(writer, &last);
+    writer->number(writer, NULL, 0, last_succeeded);
+}
+
+static void note(bool success)
+{
+    last_succeeded = success;
+    if (!success)
+        return;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    success_seconds = (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+int reload_start(struct pipeline *pipeline)
+{
+    if (!pipeline->rules)
+        return 0;
+    counter_register(&succeeded);
+    counter_register(&failed);
+    note(true);
+    int error = series_register(collect, NULL);
+    const struct rule_plan *plan = pipeline->options->plan;
+    if (error || !plan || !plan->inputs[0].path)
+        return error;
+    error = rule_watch_new(plan->inputs, plan->count, &pipeline->watch);
+    if (!error)
+        error = pipeline_watch_fd(pipeline, rule_watch_fd(pipeline->watch));
+    if (error)
+        log_warning("cannot watch the rule files for changes: %s; SIGHUP loads them again", strerror(-error));
+    return 0;
+}
+
+void reload_stop(struct pipeline *pipeline)
+{
+    rule_watch_free(&pipeline->watch);
+}
+
+// A source that was up and could not follow: then the old rules would see less, too.
+static bool lost_a_source(const struct source_report *before, const struct source_report *after)
+{
+    for (size_t i = 0; i < source_count(); i++)
+        if (before[i].up && !after[i].up)
+            return true;
+    return false;
+}
+
+// 0, or a negative errno and the sources are as they were.
+static int widen(struct pipeline *pipeline, const struct demand *both)
+{
+    static struct source_report before[WIRE_SOURCES_MAX];
+    memcpy(before, pipeline->reports, sizeof(before));
+    pipeline_start_sources(pipeline, both);
+    if (!lost_a_source(before, pipeline->reports))
+        return 0;
+    pipeline_check_sources(pipeline);
+    pipeline_start_sources(pipeline, &pipeline->demand);
+    return -ENODEV;
+}
+
+// Takes the new rules over, or leaves all as it is.
+static int exchange(struct pipeline *pipeline, struct rule_set **rules)
+{
+    struct demand wanted _cleanup_(demand_free) = {}, both _cleanup_(demand_free) = {};
+    pipeline_demand(pipeline, *rules, &wanted);
+    demand_add(&both, &pipeline->demand);
+    demand_add(&both, &wanted);
+    ring_drain(pipeline->ring, DRAINED_MAX);
+    int error = widen(pipeline, &both);
+    if (error)
+        return error;
+    error = account_set_rules(*rules);
+    if (error) {
+        pipeline_start_sources(pipeline, &pipeline->demand);
+        return error;
+    }
+    pipeline->path.rules = *rules;
+    rule_set_free(&pipeline->rules);
+    pipeline->rules = TAKE_PTR(*rules);
+    pipeline_start_sources(pipeline, &wanted);
+    pipeline_check_sources(pipeline);
+    demand_free(&pipeline->demand);
+    pipeline->demand = wanted;
+    wanted = (struct demand){};
+    return 0;
+}
+
+void reload_rules(struct pipeline *pipeline, const char *why)
+{
+    const struct rule_plan *plan = pipeline->options->plan;
+    if (!plan) {
+        log_info("%s: nothing is loaded again (%s)", why,
+                 pipeline->rules ? "--no-reload" : "there are no rules");
+        return;
+    }
+    log_info("%s: the rules are loaded again", why);
+    if (pipeline->watch)
+        rule_watch_arm(pipeline->watch);
+    struct rule_set *rules _cleanup_(rule_set_free) = NULL;
+    int error = rule_plan_load(plan, "those that were loaded stay in use", &rules);
+    if (!error) {
+        int raised = privilege_raise();
+        if (raised)
+            log_warning("cannot raise capabilities: %s", strerror(-raised));
+        error = exchange(pipeline, &rules);
+        privilege_lower();
+        if (error)
+            log_error("cannot exchange the rules: %s; those that were loaded stay in use",
+                      error == -ENODEV ? "a source that is up would not be" : strerror(-error));
+    }
+    (error ? &failed : &succeeded)->value++;
+    note(!error);
+    if (!error)
+        pipeline_say_state(pipeline, "reloaded");
+}
+
+void reload_on_change(struct pipeline *pipeline, bool tick)
+{
+    if (pipeline->watch && rule_watch_changed(pipeline->watch, tick))
+        reload_rules(pipeline, "rule files have changed");
+}

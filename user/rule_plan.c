@@ -1,0 +1,39 @@
+#include "rule_plan.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int rule_plan_set(struct rule_plan *plan, char **paths, size_t count)
+{
+    plan->inputs = calloc(count + 1, sizeof(*plan->inputs));
+    if (!plan->inputs)
+        return -ENOMEM;
+    for (size_t i = 0; i < count; i++)
+        plan->inputs[i].path = paths[i];
+    plan->count = count ? count : 1;
+    return 0;
+}
+
+void rule_plan_free(struct rule_plan *plan)
+{
+    free(plan->inputs);
+    free(plan->options.switches);
+    *plan = (struct rule_plan){};
+}
+
+int rule_plan_load(const struct rule_plan *plan, const char *otherwise, struct rule_set **ret_rules)
+{
+    struct rule_report report = {};
+    int error = rule_set_load_with(&plan->options, plan->inputs, plan->count, &report, ret_rules);
+    rule_report_print(&report, stderr, isatty(STDERR_FILENO));
+    if (error == -EINVAL)
+        log_error("the rules have %zu errors; %s", report.errors, otherwise);
+    else if (error)
+        log_error("cannot load the rules: %s; %s", strerror(-error), otherwise);
+    rule_report_free(&report);
+    return error;
+}
