@@ -182,7 +182,7 @@ Test(agent, skipped_programs_are_counted)
 // What does not fit is counted, and what is counted and what has come add up to what was done.
 Test(agent, full_ring_loses_nothing_silently)
 {
-    const char *watched = test_path("watched");
+    const char *watched = test_path("watched-by-%d", getpid());
     write_file(watched, "x");
     _cleanup_agent_ struct agent *agent = agent_start(
         format_text("- rule: opened\n"
@@ -218,7 +218,7 @@ Test(agent, full_ring_loses_nothing_silently)
 // What happened before the signal is still reported.
 Test(agent, ring_is_emptied_before_the_end)
 {
-    const char *watched = test_path("watched");
+    const char *watched = test_path("watched-by-%d", getpid());
     write_file(watched, "x");
     struct agent *agent = agent_start(format_text("- rule: opened\n"
                                                   "  desc: the file was opened\n"
@@ -252,7 +252,7 @@ Test(agent, repeated_option_counts_as_its_last)
 // Nobody reads the alerts: the agent goes on, answers, and counts what it could not write.
 Test(agent, reader_that_stands_still_does_not_stop_it)
 {
-    const char *watched = test_path("watched"), *rules = test_path("rules.yaml");
+    const char *watched = test_path("watched-by-%d", getpid()), *rules = test_path("rules.yaml");
     write_file(watched, "x");
     write_file(rules, format_text("- rule: opened\n"
                                   "  desc: the file was opened\n"
