@@ -25,6 +25,10 @@ void enrich_free(struct enrich **enrich);
 // so that nothing falls between. The number learnt, or a negative errno.
 int enrich_scan(struct enrich *enrich);
 
+// Call it where changes of sessions and process groups were not reported for a time: what is known of living
+// processes' is asked for again when a rule reads it.
+void enrich_forget_ids(struct enrich *enrich);
+
 // Applies what the event says (fork, exec, exit) and fills process and container of the event.
 void enrich_event(struct enrich *enrich, struct event *event);
 // Call it when the event was handled: forgets a process that has exited.

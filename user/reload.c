@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/privilege.h"
 #include "base/series.h"
+#include "enrich.h"
 #include "pipeline_private.h"
 #include "ring.h"
 #include "rule_watch.h"
@@ -107,6 +108,17 @@ static int widen(struct pipeline *pipeline, const struct demand *both)
     return -ENODEV;
 }
 
+// Whether the source `process` reports it when a process changes its session or group.
+static bool follows_sessions(const struct pipeline *pipeline)
+{
+    for (size_t i = 0; i < source_count(); i++)
+        for (size_t k = 0; k < pipeline->reports[i].hooks_count; k++)
+            if (strcmp(source_at(i)->name, "process") == 0 &&
+                strcmp(pipeline->reports[i].hooks[k].name, "setsid") == 0)
+                return pipeline->reports[i].hooks[k].state == HOOK_UP;
+    return false;
+}
+
 // Takes the new rules over, or leaves all as it is.
 static int exchange(struct pipeline *pipeline, struct rule_set **rules)
 {
@@ -115,6 +127,7 @@ static int exchange(struct pipeline *pipeline, struct rule_set **rules)
     demand_add(&both, &pipeline->demand);
     demand_add(&both, &wanted);
     ring_drain(pipeline->ring, DRAINED_MAX);
+    bool followed = follows_sessions(pipeline);
     int error = widen(pipeline, &both);
     if (error)
         return error;
@@ -123,6 +136,8 @@ static int exchange(struct pipeline *pipeline, struct rule_set **rules)
         pipeline_start_sources(pipeline, &pipeline->demand);
         return error;
     }
+    if (!followed)
+        enrich_forget_ids(pipeline->path.enrich);
     pipeline->path.rules = *rules;
     rule_set_free(&pipeline->rules);
     pipeline->rules = TAKE_PTR(*rules);

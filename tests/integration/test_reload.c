@@ -110,6 +110,128 @@ Test(reload, a_new_rule_brings_its_source_and_its_end_takes_it_down)
     cr_expect_eq(reloads(agent, "failed"), 0);
 }
 
+static const char *rename_rule(const char *name, const char *from, const char *output)
+{
+    return format_text("- rule: %s\n"
+                       "  desc: the file was renamed\n"
+                       "  condition: evt.type in (rename, renameat, renameat2) and fs.path.source = %s\n"
+                       "  output: \"%s\"\n"
+                       "  priority: NOTICE\n",
+                       name, from, output);
+}
+
+static void rename_there_and_back(const char *from, const char *to)
+{
+    cr_assert_eq(rename(from, to), 0);
+    cr_assert_eq(rename(to, from), 0);
+}
+
+// Rules of one source come and go while others of the same source stay.
+Test(reload, changes_of_files_follow_the_rules)
+{
+    const char *one = test_path("one"), *two = test_path("two"), *other = test_path("other");
+    const char *rules = test_path("rules.yaml"), *opened = open_rule("opened", one);
+    const char *up = "inferscope_source_up";
+    const char *first = rename_rule("first", one, "%fs.path.target");
+    write_file(one, "x");
+    write_file(two, "x");
+    write_file(rules, opened);
+    _cleanup_agent_ struct agent *agent = agent_start(NULL, "--rules", rules, NULL);
+    cr_expect(isnan(agent_metric(agent, up, "source", "inode", NULL)));
+
+    replace_file(rules, format_text("%s%s", opened, first));
+    wait_reloads(agent, "ok", 1);
+    cr_expect_eq(agent_metric(agent, up, "source", "inode", NULL), 1);
+    rename_there_and_back(two, other);
+    rename_there_and_back(one, other);
+    agent_wait_alert(agent, "first", "fs.path.target", other, NULL);
+
+    replace_file(rules, format_text("%s%s%s", opened, first, rename_rule("second", two, "%fs.path.target")));
+    wait_reloads(agent, "ok", 2);
+    rename_there_and_back(one, other);
+    rename_there_and_back(two, other);
+    agent_wait_count(agent, "first", 2);
+    agent_wait_count(agent, "second", 1);
+
+    replace_file(rules, opened);
+    wait_reloads(agent, "ok", 3);
+    cr_expect(isnan(agent_metric(agent, up, "source", "inode", NULL)));
+    rename_there_and_back(one, other);
+    open_once(one);
+    agent_wait_count(agent, "opened", 1);
+    cr_expect_eq(agent_count_alerts(agent, "first", NULL), 2);
+    cr_expect_eq(agent_count_alerts(agent, "second", NULL), 1);
+    cr_expect_eq(reloads(agent, "failed"), 0);
+}
+
+static const char *session_rule(const char *path)
+{
+    return format_text("- rule: session\n"
+                       "  desc: the file was opened\n"
+                       "  condition: evt.type in (open, openat) and fd.name = %s\n"
+                       "  output: \"%%proc.sid %%proc.pgid %%proc.is_sid_leader\"\n"
+                       "  priority: NOTICE\n",
+                       path);
+}
+
+enum command { OPEN, BEGIN_SESSION };
+
+// Does what it is told until there is nobody to tell it.
+static _Noreturn void obey(int in, int out, const char *path)
+{
+    char byte;
+    while (read(in, &byte, 1) == 1) {
+        if (byte == BEGIN_SESSION)
+            setsid();
+        else
+            open_once(path);
+        if (write(out, &byte, 1) != 1)
+            _exit(1);
+    }
+    _exit(0);
+}
+
+static void command(int in, int out, enum command what)
+{
+    char byte = (char)what;
+    cr_assert_eq(write(in, &byte, 1), 1);
+    cr_assert_eq(read(out, &byte, 1), 1);
+}
+
+// Nobody reported the new session, because no rule read it then.
+Test(reload, a_session_that_changed_meanwhile_is_known)
+{
+    const char *watched = test_path("watched"), *rules = test_path("rules.yaml");
+    int commands[2], done[2];
+    write_file(watched, "x");
+    write_file(rules, session_rule(watched));
+    cr_assert(pipe2(commands, O_CLOEXEC) == 0 && pipe2(done, O_CLOEXEC) == 0);
+    pid_t pid = fork();
+    cr_assert_geq(pid, 0);
+    if (pid == 0) {
+        close(commands[1]);
+        obey(commands[0], done[1], watched);
+    }
+    _cleanup_agent_ struct agent *agent = agent_start(NULL, "--rules", rules, NULL);
+    command(commands[1], done[0], OPEN);
+    agent_wait_alert(agent, "session", "proc.is_sid_leader", "false", NULL);
+
+    replace_file(rules, open_rule("opened", watched));
+    wait_reloads(agent, "ok", 1);
+    command(commands[1], done[0], BEGIN_SESSION);
+    replace_file(rules, session_rule(watched));
+    wait_reloads(agent, "ok", 2);
+    command(commands[1], done[0], OPEN);
+    const char *number = format_text("%d", pid);
+    agent_wait_alert(agent, "session", "proc.sid", number, "proc.pgid", number, "proc.is_sid_leader", "true",
+                     NULL);
+    close(commands[1]);
+    cr_expect_eq(wait_for_exit(pid), 0);
+    close(commands[0]);
+    close(done[0]);
+    close(done[1]);
+}
+
 Test(reload, a_broken_file_keeps_the_old_rules)
 {
     const char *watched = test_path("watched"), *rules = test_path("rules.yaml");

@@ -204,6 +204,16 @@ void enrich_ask_proc(struct enrich *enrich, struct process_entry *entry, enum pr
         ask_env(entry, &dir);
 }
 
+void enrich_forget_ids(struct enrich *enrich)
+{
+    for (struct process_entry *entry = enrich->table.used; entry; entry = entry->next) {
+        if (entry->process.exited)
+            continue;
+        entry->process.ids = (struct process_ids){};
+        entry->asked &= ~(unsigned)ASK_IDS;
+    }
+}
+
 pid_t enrich_vtid(struct enrich *enrich, const struct event *event)
 {
     struct process_entry *entry = process_entry_of(event->process);
