@@ -25,4 +25,3 @@ enum container_mount_part {
     CONTAINER_MOUNT_PROPAGATION,
     CONTAINER_MOUNT_PARTS,
 };
-
