@@ -1,4 +1,5 @@
 // What happened is recorded, and gives the same alerts again to somebody who is not root.
+#include "answers.h"
 #include "container.h"
 
 #include <arpa/inet.h>
@@ -274,6 +275,111 @@ Test(record, user_names_come_again)
     }
     record_stop(&recorder, SIGINT);
     unlink(passwd);
+    expect_same(&recorder, file, rules, "--json");
+}
+
+// Rules that ask for what processes, sockets, files and names have to tell.
+static const char *deep_rules(const char *named)
+{
+    const char *path = test_path("deep.yaml");
+    write_file(
+        path,
+        format_text(
+            "- rule: renamed\n"
+            "  desc: d\n"
+            "  condition: evt.type in (rename, renameat, renameat2) and fs.path.source startswith %s/\n"
+            "  output: \"%%evt.num %%fs.path.source %%fs.path.target %%proc.cwd %%proc.env[PATH] %%proc.sid\n"
+            "    %%proc.sname %%proc.pgid %%proc.vpid %%proc.is_sid_leader %%thread.vtid\n"
+            "    %%proc.exe_ino %%proc.exe_ino.mtime %%user.homedir %%user.shell\"\n"
+            "  priority: NOTICE\n"
+            "- rule: copied\n"
+            "  desc: d\n"
+            "  condition: evt.type in (dup, dup2, dup3) and fd.name startswith %s/\n"
+            "  output: \"%%evt.num %%fd.num %%fd.name %%fd.type %%fd.ino %%evt.args %%proc.aenv[KEPT]\"\n"
+            "  priority: NOTICE\n"
+            "- rule: sent\n"
+            "  desc: d\n"
+            "  condition: evt.type = sendto and fd.sip = %s and fd.sport = 4949\n"
+            "  output: \"%%evt.num %%fd.name %%fd.sip.name %%evt.buffer %%evt.buflen %%proc.cwd\"\n"
+            "  priority: NOTICE\n"
+            "- rule: connected\n"
+            "  desc: d\n"
+            "  condition: evt.type = connect and fd.sip = %s and fd.sip.name = weights.inferscope.example\n"
+            "  output: \"%%evt.num %%fd.sip %%fd.sip.name %%evt.res %%proc.env[KEPT]\"\n"
+            "  priority: NOTICE\n"
+            "- rule: started\n"
+            "  desc: d\n"
+            "  condition: evt.type = execve and proc.exepath startswith %s/\n"
+            "  output: \"%%evt.num %%proc.cmdline %%proc.env[KEPT] %%proc.aenv[KEPT] %%proc.cwd %%proc.sid\n"
+            "    %%proc.is_exe_writable %%proc.exe_ino.ctime %%proc.pidns_init_start_ts\"\n"
+            "  priority: NOTICE\n",
+            test_dir(), test_dir(), named, named, test_dir()));
+    return path;
+}
+
+// What those rules are about, by a process with an environment, a directory and a session of its own. The
+// agent reads of /proc while this one waits for the end of its standard input.
+static _Noreturn void do_deep_things(const char *named, const char *actor, int in)
+{
+    const char *one = test_path("one"), *two = test_path("two");
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(4949)};
+    inet_pton(AF_INET, named, &to.sin_addr);
+    char byte;
+    int file = open(one, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    int sender = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool done = setsid() > 0 && chdir(test_dir()) == 0 && file >= 0 && sender >= 0 &&
+                dup2(file, 100) == 100 &&
+                sendto(sender, "weights", 7, 0, (struct sockaddr *)&to, sizeof(to)) == 7 &&
+                connect(sender, (struct sockaddr *)&to, sizeof(to)) == 0 && rename(one, two) == 0 &&
+                setenv("KEPT", "of the child", 1) == 0 && run_program(actor, "x", NULL) == 0;
+    _exit(done && read(in, &byte, 1) == 0 ? 0 : 1);
+}
+
+Test(record, what_processes_and_sockets_tell_comes_again)
+{
+    // Addresses of our own among those that lead to this machine itself.
+    unsigned number = (unsigned)getpid();
+    const char *named = format_text("127.54.%u.%u", number >> 8 & 255, number & 255);
+    const char *resolver = format_text("127.55.%u.%u", number >> 8 & 255, number & 255);
+    const char *root = test_path("root"), *file = test_path("recording"), *rules = deep_rules(named);
+    const char *passwd = format_text("%s/etc/passwd", root), *actor = actor_copy("newcomer");
+    cr_assert_eq(mkdir(root, 0755), 0);
+    cr_assert_eq(mkdir(format_text("%s/etc", root), 0755), 0);
+    write_file(passwd, "root:x:0:0:secret words:/home/of/root:/bin/of/root\n");
+    struct recorder recorder = record_start(file, rules, "--json", "--host-root", root, NULL);
+    uint8_t answer[ANSWER_MAX];
+    answer_send(resolver, 53, answer, answer_make(answer, "weights", named, 0));
+    int ends[2];
+    cr_assert_eq(pipe2(ends, O_CLOEXEC), 0);
+    pid_t pid = fork();
+    cr_assert_geq(pid, 0);
+    if (pid == 0) {
+        close(ends[1]);
+        do_deep_things(named, actor, ends[0]);
+    }
+    wait_for_alert(&recorder, "newcomer x");
+    close(ends[1]);
+    close(ends[0]);
+    cr_expect_eq(wait_for_exit(pid), 0);
+    record_stop(&recorder, SIGTERM);
+    unlink(passwd);
+    unlink(test_path("two"));
+    unlink(actor);
+
+    _cleanup_free_ char *live = record_alerts(&recorder);
+    const char *expected[] = {"\"rule\":\"renamed\"",
+                              "\"rule\":\"copied\"",
+                              "\"rule\":\"sent\"",
+                              "\"evt.buffer\":\"weights\"",
+                              "\"fd.sip.name\":\"weights.inferscope.example\"",
+                              "\"proc.env[KEPT]\":\"of the child\"",
+                              "\"proc.env[PATH]\":\"/",
+                              "\"user.homedir\":\"/home/of/root\"",
+                              "\"user.shell\":\"/bin/of/root\"",
+                              format_text("\"proc.cwd\":\"%s/\"", test_dir()),
+                              format_text("\"proc.sid\":%d", pid)};
+    for (size_t i = 0; i < ARRAY_SIZE(expected); i++)
+        cr_expect(strstr(live, expected[i]), "no %s in %s", expected[i], live);
     expect_same(&recorder, file, rules, "--json");
 }
 
