@@ -26,6 +26,7 @@ bool wake_always; // a rule wants these events
 // Which first two bytes of a path, behind the slash, some inference route has.
 __u64 route_starts[65536 / 64];
 __u64 unfollowed[WIRE_API_UNFOLLOWED];
+_Static_assert((WIRE_API_UNFOLLOWED & (WIRE_API_UNFOLLOWED - 1)) == 0, "used as a mask");
 
 struct connection {
     struct exchange_connection exchange; // first
@@ -388,8 +389,10 @@ INLINE void socket_moved(struct sock *sk, struct pt_regs *regs, __u64 count, __u
         return;
     }
     __u32 lost = connection->exchange.lost - 1;
-    if (lost < WIRE_API_UNFOLLOWED)
-        __sync_fetch_and_add(&unfollowed[lost], 1);
+    if (lost < WIRE_API_UNFOLLOWED) {
+        barrier_var(lost); // else 6.1 loses sight of the bound
+        __sync_fetch_and_add(&unfollowed[lost & (WIRE_API_UNFOLLOWED - 1)], 1);
+    }
 }
 
 // --- The adapters: from 6.3 on, tracepoints that only sockets pass ---

@@ -62,14 +62,18 @@ static int start_server(struct pipeline *pipeline)
     return error ? error : pipeline_watch_fd(pipeline, metric_server_epoll_fd(pipeline->server));
 }
 
-// A source is up without its optional hooks, but sees less than its rules ask for.
+// A source is up without its optional hooks, but sees less than its rules ask for. A call without a
+// tracepoint is one that this kernel does not have, so there is nothing to see; `agent doctor` tells.
 static void warn_hooks(const struct source *source, const struct source_report *report)
 {
-    for (size_t i = 0; report->up && i < report->hooks_count; i++)
-        if (report->hooks[i].state == HOOK_FAILED)
-            log_warning("source %s does without %s: cannot attach to %s: %s", source->name,
-                        report->hooks[i].name, report->hooks[i].attach_point,
-                        strerror(report->hooks[i].error));
+    for (size_t i = 0; report->up && i < report->hooks_count; i++) {
+        const struct hook_report *hook = &report->hooks[i];
+        if (hook->state == HOOK_FAILED && hook->error != ENOENT)
+            log_warning("source %s does without %s: cannot attach to %s: %s", source->name, hook->name,
+                        hook->attach_point, strerror(hook->error));
+        else if (hook->state == HOOK_FAILED)
+            log_debug("source %s: this kernel has no %s", source->name, hook->name);
+    }
 }
 
 void pipeline_demand(const struct pipeline *pipeline, const struct rule_set *rules, struct demand *ret_demand)

@@ -21,10 +21,14 @@ static char libbpf_words[160];
 static int on_libbpf_print(enum libbpf_print_level level, const char *format, va_list args)
 {
     char line[1024];
-    vsnprintf(line, sizeof(line), format, args);
+    va_list again;
+    va_copy(again, args);
+    vsnprintf(line, sizeof(line), format, again);
+    va_end(again);
     line[strcspn(line, "\n")] = '\0';
+    // The verifier's whole log, which is what such a line is asked for.
     if (log_enabled(LOG_LEVEL_DEBUG))
-        log_debug("%s", line);
+        vfprintf(stderr, format, args);
     // The verifier's log and the lines around it explain nothing in one line.
     bool framing =
         strstr(line, "PROG LOAD LOG") || strstr(line, "failed to load object") || strstr(line, "processed ");
