@@ -23,7 +23,7 @@ CLANG ?= $(firstword $(foreach v,21 20 19 18 17 16,$(shell command -v clang-$(v)
 BPFTOOL ?= $(firstword $(shell command -v bpftool 2>/dev/null) $(wildcard /usr/sbin/bpftool))
 
 LIBS := libbpf libelf zlib yaml-0.1 jansson libmicrohttpd libpcre2-8
-CPPFLAGS := -D_GNU_SOURCE -Iinclude -Iuser -I$(OUT)/bpf -I$(OUT)/generated
+CPPFLAGS := -D_GNU_SOURCE -Iinclude -Iuser -I. -I$(OUT)/bpf -I$(OUT)/generated
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wvla -Wno-unused-parameter
 CFLAGS := -std=gnu17 $(WARN) -g -fno-omit-frame-pointer -fstack-protector-strong -MMD -MP
 LDFLAGS := -Wl,-z,relro,-z,now
@@ -52,7 +52,8 @@ STAGE_OBJECTS := $(STAGES:%.c=$(OBJ)/%.o) $(GENERATED:$(OUT)/%.c=$(OBJ)/%.o)
 # Fuzz targets are in the unit tests, too, which feed them their seeds.
 FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 UNIT := $(wildcard tests/unit/*.c) $(FUZZ:%=tests/fuzz/fuzz_%.c) tests/bench/rules/records.c
-INTEGRATION := $(wildcard tests/integration/*.c)
+REAL_SERVERS := tests/servers/root.c tests/servers/model.c
+INTEGRATION := $(wildcard tests/integration/*.c) $(REAL_SERVERS)
 
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -87,9 +88,9 @@ fuzz: packages-build packages-fuzz ## Feed the parsers random input (FUZZ_SECOND
 
 .PHONY: bench
 bench: packages-build packages-test ## What the agent costs (BENCH_ARGS=rules: only what rules cost; needs no root)
-	$(Q)$(MAKE) --no-print-directory agent $(OUT)/bench/bench $(OBJ)/bin/bench-rules
+	$(Q)$(MAKE) --no-print-directory agent $(OUT)/bench/bench $(OUT)/bench/plain-server $(OBJ)/bin/bench-rules
 	$(Q)$(OBJ)/bin/bench-rules
-	$(Q)$(if $(filter rules,$(BENCH_ARGS)),,$(OUT)/bench/bench $(OBJ)/agent $(BENCH_ARGS))
+	$(Q)$(if $(filter rules,$(BENCH_ARGS)),,tests/servers/fetch $(OUT)/servers && $(OUT)/bench/bench $(OBJ)/agent $(BENCH_ARGS))
 
 .PHONY: docs
 docs: agent ## Regenerate docs/EVENTS.md from the tables in the agent
@@ -186,7 +187,7 @@ $(OBJ)/bin/unit: $(UNIT:%.c=$(OBJ)/%.o) $(STAGE_OBJECTS)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS)) -lresolv -lcriterion
 
-$(OBJ)/bin/integration: $(INTEGRATION:%.c=$(OBJ)/%.o) $(OBJ)/generated/vmlinux_types.o | $(OBJ)/bin/actor
+$(OBJ)/bin/integration: $(INTEGRATION:%.c=$(OBJ)/%.o) $(OBJ)/generated/vmlinux_types.o | $(OBJ)/bin/actor $(OBJ)/bin/plain-server
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs libbpf libelf zlib jansson) -lcriterion -lpthread -lm
 
@@ -217,6 +218,12 @@ $(OBJ)/bin/actor: tests/integration/actor/actor.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE $(WARN) -O1 -static $< -o $@
 
+# A server for the same tests, static for the same reason, and for the benchmark.
+$(OBJ)/bin/plain-server $(OUT)/bench/plain-server: tests/servers/plain.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE $(WARN) -O2 -static $< -o $@ -lpthread
+
 # The types of vmlinux.h as BTF, for the test that compares them with the running kernel's. Only what a
 # variable has gets into BTF, so there is one of each type.
 $(OUT)/generated/vmlinux_types.c: vmlinux/vmlinux.h deploy/embed
@@ -227,10 +234,10 @@ $(OUT)/generated/vmlinux_types.c: vmlinux/vmlinux.h deploy/embed
 	$(Q)$(CLANG) $(BPF_CFLAGS) -Wno-pragma-once-outside-header -x c -c $@.in -o $@.o
 	$(Q)deploy/embed vmlinux_types $@.o > $@.tmp && mv $@.tmp $@
 
-$(OUT)/bench/bench: $(wildcard tests/bench/*.c tests/bench/*.h)
+$(OUT)/bench/bench: $(wildcard tests/bench/*.c tests/bench/*.h) $(REAL_SERVERS) tests/servers/root.h
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE $(WARN) -O2 -g $(filter %.c,$^) -o $@ -lm -lpthread
+	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE -I. $(WARN) -O2 -g $(filter %.c,$^) -o $@ -lm -lpthread
 
 $(OBJ)/bin/bench-rules: $(patsubst %.c,$(OBJ)/%.o,$(wildcard tests/bench/rules/*.c)) $(STAGE_OBJECTS)
 	$(call say,LINK,$@)

@@ -59,11 +59,12 @@ INLINE void answer_received(struct __sk_buff *skb)
     struct wire_dns *event = &slot->record.event;
     event->whole_size = size > 0xffff ? 0xffff : size;
     event->reserved = 0;
-    // In the map's memory, so that the verifier keeps to these bounds and not to where the size came from.
-    *(volatile __u32 *)&slot->used = size > WIRE_DNS_MESSAGE_MAX ? WIRE_DNS_MESSAGE_MAX : size;
-    size = *(volatile __u32 *)&slot->used;
-    if (size > 0 && size <= WIRE_DNS_MESSAGE_MAX &&
-        bpf_skb_load_bytes(skb, offset, slot->record.data, size) == 0) {
+    if (size > WIRE_DNS_MESSAGE_MAX)
+        size = WIRE_DNS_MESSAGE_MAX;
+    // Changes nothing but what older verifiers know of it.
+    barrier_var(size);
+    size = ((size - 1) & (WIRE_DNS_MESSAGE_MAX - 1)) + 1;
+    if (bpf_skb_load_bytes(skb, offset, slot->record.data, size) == 0) {
         event->message_size = size;
         __builtin_memset(&event->header, 0, sizeof(event->header));
         event->header.size = sizeof(*event) + size;

@@ -112,7 +112,12 @@ INLINE const struct path *inode_read(struct scratch_slot *slot, const struct cal
     long size = 0;
     if (!itself) {
         size = bpf_probe_read_user_str(raw, WIRE_INODE_RAW_MAX, (void *)*(volatile __u64 *)&record->names[n]);
-        if (size <= 0 || size > WIRE_INODE_RAW_MAX)
+        // Older kernels, 6.1 among them, give 0 for an empty name instead of its NUL.
+        if (size == 0) {
+            *raw = '\0';
+            size = 1;
+        }
+        if (size < 0 || size > WIRE_INODE_RAW_MAX)
             return NULL;
         name->raw_size = size;
         slot->used = at + size;

@@ -12,4 +12,16 @@ struct container {
     char *image_tag;
     char *pod_name;
     char *pod_namespace;
+    // What of the node is mounted in it: CONTAINER_MOUNT_PARTS texts for each, with a NUL behind each.
+    char *mounts;
+    size_t mounts_size;
+};
+
+enum container_mount_part {
+    CONTAINER_MOUNT_SOURCE, // on the node
+    CONTAINER_MOUNT_DEST,   // in the container
+    CONTAINER_MOUNT_MODE,   // as the runtime was asked for it: "z"; most often empty
+    CONTAINER_MOUNT_RDWR,   // "true" or "false": whether the container may write
+    CONTAINER_MOUNT_PROPAGATION,
+    CONTAINER_MOUNT_PARTS,
 };

@@ -19,6 +19,8 @@ struct source_env {
     const struct demand *demand; // borrowed, only for the duration of start()
     const char *host_root;       // where the node's root is mounted; "" for /
     char *const *syscalls;       // names for the source `syscall`, NULL-terminated; may be NULL
+    bool inference;              // follow requests to inference servers, whatever the demand
+    bool no_body_values;         // take no names of models and no numbers out of their bodies
     bool everything;             // attach all hooks, whatever the demand (`agent doctor`)
 };
 

@@ -4,4 +4,4 @@
 #pragma once
 
 #define SOURCE_LIST(X) \
-    X(process) X(file) X(connect) X(syscall) X(inode) X(socket) X(control) X(dup) X(dns) X(compat)
+    X(process) X(file) X(connect) X(syscall) X(inode) X(socket) X(control) X(dup) X(dns) X(api) X(compat)

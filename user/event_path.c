@@ -4,6 +4,7 @@
 #include "base/outside.h"
 #include "decode.h"
 #include "enrich.h"
+#include "inference.h"
 #include "sink.h"
 
 #include <errno.h>
@@ -37,6 +38,7 @@ void event_path_record(const struct wire_header *record, size_t size, void *cont
     path->events++;
     enrich_event(path->enrich, &event);
     account_event(&event);
+    inference_event(&event);
     size_t matches = 0;
     for (event.name = 0; path->rules && !matches && event.name < event.names; event.name++)
         matches = rule_set_match(path->rules, &event, path->matching, on_match, path);

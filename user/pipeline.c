@@ -9,6 +9,7 @@
 #include "base/privilege.h"
 #include "decode.h"
 #include "enrich.h"
+#include "inference.h"
 #include "metric.h"
 #include "record.h"
 #include "ring.h"
@@ -61,14 +62,18 @@ static int start_server(struct pipeline *pipeline)
     return error ? error : pipeline_watch_fd(pipeline, metric_server_epoll_fd(pipeline->server));
 }
 
-// A source is up without its optional hooks, but sees less than its rules ask for.
+// A source is up without its optional hooks, but sees less than its rules ask for. A call without a
+// tracepoint is one that this kernel does not have, so there is nothing to see; `agent doctor` tells.
 static void warn_hooks(const struct source *source, const struct source_report *report)
 {
-    for (size_t i = 0; report->up && i < report->hooks_count; i++)
-        if (report->hooks[i].state == HOOK_FAILED)
-            log_warning("source %s does without %s: cannot attach to %s: %s", source->name,
-                        report->hooks[i].name, report->hooks[i].attach_point,
-                        strerror(report->hooks[i].error));
+    for (size_t i = 0; report->up && i < report->hooks_count; i++) {
+        const struct hook_report *hook = &report->hooks[i];
+        if (hook->state == HOOK_FAILED && hook->error != ENOENT)
+            log_warning("source %s does without %s: cannot attach to %s: %s", source->name, hook->name,
+                        hook->attach_point, strerror(hook->error));
+        else if (hook->state == HOOK_FAILED)
+            log_debug("source %s: this kernel has no %s", source->name, hook->name);
+    }
 }
 
 void pipeline_demand(const struct pipeline *pipeline, const struct rule_set *rules, struct demand *ret_demand)
@@ -86,6 +91,8 @@ void pipeline_start_sources(struct pipeline *pipeline, const struct demand *dema
         .lost_fd = ring_lost_fd(pipeline->ring),
         .demand = demand,
         .syscalls = pipeline->options->syscalls,
+        .inference = pipeline->options->inference,
+        .no_body_values = pipeline->options->no_body_values,
         .host_root = pipeline->options->host_root,
     };
     source_start_all(&env, pipeline->reports);
@@ -162,6 +169,8 @@ static int start_stages(struct pipeline *pipeline)
         error = metric_register_self();
     if (!error)
         error = account_start(&view);
+    if (!error)
+        error = inference_start();
     return error ? error : reload_start(pipeline);
 }
 
@@ -209,6 +218,7 @@ static void stop(struct pipeline *pipeline)
 {
     source_stop_all();
     account_stop();
+    inference_stop();
     reload_stop(pipeline);
     metric_server_free(&pipeline->server);
     record_writer_free(&pipeline->writer);

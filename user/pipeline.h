@@ -12,6 +12,8 @@ struct pipeline_options {
     const struct rule_plan *plan; // where the rules are from, so that they can be loaded again; NULL: never
     enum rule_matching matching;
     char *const *syscalls; // names, NULL-terminated; may be NULL
+    bool inference;        // follow requests to inference servers, also where no rule asks for them
+    bool no_body_values;   // take nothing out of their bodies
     const char *listen;    // NULL: no metrics server
     const char *host_root;
     size_t ring_size; // bytes

@@ -41,6 +41,7 @@ enum bpf_map_type {
 };
 
 enum { BPF_ANY = 0, BPF_NOEXIST = 1, BPF_EXIST = 2 };
+enum { BPF_F_NO_PREALLOC = 1 };
 enum { BPF_RB_NO_WAKEUP = 1, BPF_RB_FORCE_WAKEUP = 2 };
 enum { BPF_RB_AVAIL_DATA = 0, BPF_RB_RING_SIZE = 1 };
 
@@ -85,6 +86,7 @@ struct syscall_exit_context {
 enum bpf_func_id {
     BPF_FUNC_get_current_task_btf = 158, // 5.11
     BPF_FUNC_task_pt_regs = 175,         // 5.15
+    BPF_FUNC_loop = 181,                 // 5.17
 };
 
 // --- Tasks ---
@@ -384,6 +386,12 @@ struct in6_addr {
     } in6_u;
 };
 
+struct net;
+
+typedef struct {
+    struct net *net;
+} possible_net_t;
+
 struct sock_common {
     __be32 skc_daddr;
     __be32 skc_rcv_saddr;
@@ -391,6 +399,7 @@ struct sock_common {
     u16 skc_num;
     unsigned short skc_family;
     volatile unsigned char skc_state;
+    possible_net_t skc_net; // CONFIG_NET_NS
     struct in6_addr skc_v6_daddr;
     struct in6_addr skc_v6_rcv_saddr;
     atomic64_t skc_cookie;
@@ -401,6 +410,7 @@ struct sock {
     u8 sk_userlocks : 4; // four bits in 5.10 and 6.1, a whole byte in 6.18
     u16 sk_type;
     u16 sk_protocol;
+    int sk_err;
     u32 sk_max_ack_backlog;
 };
 
@@ -428,6 +438,7 @@ struct unix_sock {
 };
 
 struct socket {
+    struct file *file;
     struct sock *sk;
 };
 

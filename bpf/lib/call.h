@@ -70,8 +70,8 @@ INLINE long call_compat_number(struct pt_regs *regs)
     return number;
 }
 
-// An argument, from 0, of a call about sockets, which socketcall() takes from an array in user memory: read
-// when the call returns, so another thread may have changed it.
+// One of the first five arguments, from 0, of a call about sockets, which socketcall() takes from an array in
+// user memory: read when the call returns, so another thread may have changed it.
 INLINE __u64 call_socket_arg(const struct call *call, int index)
 {
     __u32 word = 0;
@@ -88,10 +88,8 @@ INLINE __u64 call_socket_arg(const struct call *call, int index)
         return CALL_ARG3(call);
     case 3:
         return CALL_ARG4(call);
-    case 4:
-        return CALL_ARG5(call);
     default:
-        return CALL_ARG6(call);
+        return CALL_ARG5(call);
     }
 }
 

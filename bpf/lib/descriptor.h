@@ -6,8 +6,6 @@
 #include "bpf/lib/path.h"
 #include "wire/descriptor.h"
 
-#define AF_UNIX 1
-
 // The data behind a record that has a descriptor, and the latest start of its path's component.
 #define DESCRIPTOR_DATA_MAX WIRE_DESCRIPTOR_PATH_MAX
 #define DESCRIPTOR_PATH_LIMIT (WIRE_DESCRIPTOR_PATH_MAX - WIRE_PATH_COMPONENT_MAX)
@@ -59,7 +57,7 @@ INLINE bool descriptor_fill(struct wire_descriptor_call *record, struct task_str
         struct sock *sock = BPF_CORE_READ(socket, sk);
         descriptor->family = BPF_CORE_READ(sock, __sk_common.skc_family);
         endpoint_fill(&record->call.endpoint, sock);
-        if (record->call.endpoint.family)
+        if (descriptor->family == AF_INET || descriptor->family == AF_INET6)
             return true;
         struct unix_sock *end = descriptor->family == AF_UNIX ? unix_named(sock) : NULL;
         if (!end)

@@ -125,6 +125,33 @@ static int run_idle(int round)
     return error ? error : stopped;
 }
 
+static const struct {
+    size_t work;
+    const char *key, *name;
+    double limit;
+} inference_works[INFERENCE_WORKS] = {
+    {WORK_STREAM, "inference_stream", "--inference: stream of 32 tokens, 0.2 ms each", 1.03},
+    {WORK_PINGPONG_SR, "inference_pingpong_sr", "--inference: 1 KB ping-pong, send/recv", 1.10},
+    {WORK_PIPE, "inference_pipe", "--inference: pipe, write + read", 1.02},
+};
+
+// The same rules, and requests to inference servers are followed.
+static int run_inference(int round)
+{
+    struct agent *agent = &bench.agent;
+    int error = 0;
+    for (size_t i = 0; !error && i < INFERENCE_WORKS; i++)
+        error = measure_undisturbed(inference_works[i].work, NULL, &bench.inference_without[i][round]);
+    if (!error)
+        error = agent_start(agent, bench.agent_path, "--inference");
+    if (error)
+        return error;
+    for (size_t i = 0; !error && i < INFERENCE_WORKS; i++)
+        error = measure_undisturbed(inference_works[i].work, agent, &bench.inference_with[i][round]);
+    int stopped = agent_stop(agent);
+    return error ? error : stopped;
+}
+
 // The ratio of the medians, and the range of the rounds' own ratios.
 static void add_ratio(struct figure figure, double *without, double *with)
 {
@@ -148,6 +175,8 @@ static int measure_costs(void)
             error = run_with_agent(round);
         if (!error)
             error = run_idle(round);
+        if (!error)
+            error = run_inference(round);
         if (error)
             return error;
     }
@@ -169,6 +198,11 @@ static int measure_costs(void)
                   bench.without[i], bench.with[i]);
     add_ratio((struct figure){.key = "getpid_idle", .name = "getpid(), no rule on files or connects"},
               bench.idle_without, bench.idle_with);
+    for (size_t i = 0; i < INFERENCE_WORKS; i++)
+        add_ratio((struct figure){.key = inference_works[i].key,
+                                  .name = inference_works[i].name,
+                                  .limit = inference_works[i].limit},
+                  bench.inference_without[i], bench.inference_with[i]);
     return 0;
 }
 
@@ -234,6 +268,8 @@ static int measure(void)
     signal(SIGINT, on_signal);
     signal(SIGTERM, on_signal);
     error = measure_costs();
+    if (!error)
+        error = measure_http(&bench);
     if (!error) {
         add_rounds_rest();
         error = measure_self(&bench);

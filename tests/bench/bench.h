@@ -97,7 +97,13 @@ enum workload_index {
     WORK_PINGPONG_SR,
     WORK_UDP,
     WORK_COUNT,
+    // Measured with --inference only:
+    WORK_STREAM = WORK_COUNT,
+    WORK_PIPE,
+    WORK_ALL,
 };
+
+enum { INFERENCE_WORKS = 3 }; // those two, and the ping-pong by send and recv
 
 const struct workload *work_at(size_t index);
 
@@ -159,6 +165,7 @@ struct bench {
     struct agent agent;
     double without[WORK_COUNT][ROUNDS_MAX], with[WORK_COUNT][ROUNDS_MAX];
     double idle_without[ROUNDS_MAX], idle_with[ROUNDS_MAX];
+    double inference_without[INFERENCE_WORKS][ROUNDS_MAX], inference_with[INFERENCE_WORKS][ROUNDS_MAX];
     double ready[ROUNDS_MAX];
     int foreign;          // programs that others have loaded: the fewest seen
     unsigned disturbed;   // measurements that had to be taken while there were more
@@ -179,3 +186,6 @@ int count_lost(struct bench *bench, double *ret_lost);
 
 // Latency, CPU time, storms and memory, of one agent that lives through all of it.
 int measure_self(struct bench *bench);
+
+// What servers of HTTP pay: as many rounds, with an agent of its own.
+int measure_http(struct bench *bench);

@@ -22,6 +22,8 @@ enum {
     SLICES = 40,
     SLICE_NS = 10 * 1000 * 1000,
     MESSAGE_BYTES = 1024,
+    TOKENS = 32,
+    TOKEN_NS = 200 * 1000, // what a small model takes on a fast GPU; most take far longer
 };
 
 struct worker {
@@ -207,7 +209,114 @@ static void udp_end(struct worker *worker)
     close(worker->listener);
 }
 
-static const struct workload workloads[WORK_COUNT] = {
+// --- An inference server that streams ---
+
+#define STREAM_BODY \
+    "{\"messages\":[{\"role\":\"user\",\"content\":\"Say something.\"}],\"model\":\"m\",\"stream\":true}"
+#define STREAM_EVENT                                                                                        \
+    "data: {\"choices\":[{\"finish_reason\":null,\"index\":0,\"delta\":{\"content\":\" word\"}}],"          \
+    "\"created\":1795185578,\"id\":\"chatcmpl-G5tpAYrxWSMWdQdxv3iOq0qxM24uf82q\",\"model\":\"tiny-model\"," \
+    "\"system_fingerprint\":\"b11669\",\"object\":\"chat.completion.chunk\"}\n\n"
+
+static const char stream_head[] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+                                  "Transfer-Encoding: chunked\r\n\r\n";
+static const char stream_end[] = "0\r\n\r\n";
+static char stream_request[512], stream_token[512];
+
+static int send_all(int fd, const char *text)
+{
+    return send(fd, text, strlen(text), MSG_NOSIGNAL) == (ssize_t)strlen(text) ? 0 : -EPIPE;
+}
+
+static int receive_bytes(int fd, size_t count)
+{
+    char data[4096];
+    while (count) {
+        ssize_t length = recv(fd, data, count < sizeof(data) ? count : sizeof(data), 0);
+        if (length <= 0)
+            return length ? -errno : -EPIPE;
+        count -= (size_t)length;
+    }
+    return 0;
+}
+
+static int serve_stream(int fd)
+{
+    int error = receive_bytes(fd, strlen(stream_request));
+    if (!error)
+        error = send_all(fd, stream_head);
+    for (int i = 0; !error && i < TOKENS; i++) {
+        uint64_t end = now_ns() + TOKEN_NS;
+        while (now_ns() < end)
+            ;
+        error = send_all(fd, stream_token);
+    }
+    return error ? error : send_all(fd, stream_end);
+}
+
+static int stream_begin(struct worker *worker)
+{
+    int client, server, on = 1;
+    int error = connect_begin(worker);
+    if (!error)
+        error = connect_socket(worker, &client, &server);
+    if (error)
+        return error;
+    setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    setsockopt(server, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    snprintf(stream_request, sizeof(stream_request),
+             "POST /v1/chat/completions HTTP/1.1\r\nHost: bench\r\nContent-Length: %zu\r\n\r\n%s",
+             strlen(STREAM_BODY), STREAM_BODY);
+    snprintf(stream_token, sizeof(stream_token), "%zx\r\n%s\r\n", strlen(STREAM_EVENT), STREAM_EVENT);
+    worker->echo = fork();
+    if (worker->echo < 0)
+        return -errno;
+    if (worker->echo == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        close(client);
+        while (serve_stream(server) == 0)
+            ;
+        _exit(0);
+    }
+    close(server);
+    worker->socket = client;
+    return 0;
+}
+
+static int stream_once(struct worker *worker)
+{
+    int error = send_all(worker->socket, stream_request);
+    return error ? error
+                 : receive_bytes(worker->socket,
+                                 strlen(stream_head) + TOKENS * strlen(stream_token) + strlen(stream_end));
+}
+
+// --- A pipe, which is no business of a source that follows sockets ---
+
+static int pipe_begin(struct worker *worker)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC))
+        return -errno;
+    worker->listener = ends[0];
+    worker->socket = ends[1];
+    return 0;
+}
+
+static int pipe_once(struct worker *worker)
+{
+    return write(worker->socket, worker->message, 1) == 1 && read(worker->listener, worker->message, 1) == 1
+               ? 0
+               : -EIO;
+}
+
+static void pipe_end(struct worker *worker)
+{
+    close(worker->socket);
+    close(worker->listener);
+}
+
+static const struct workload workloads[WORK_ALL] = {
     [WORK_GETPID] = {"getpid", "getpid()", 1, 1000, .once = getpid_once},
     [WORK_OPEN] = {"open_close", "open + close", 1, 100, .once = open_once},
     [WORK_OPEN_TWICE] = {"open_close_2", "open + close, two processes", 2, 100, .once = open_once},
@@ -218,6 +327,9 @@ static const struct workload workloads[WORK_COUNT] = {
     [WORK_PINGPONG_SR] = {"pingpong_sr", "1 KB ping-pong, send/recv", 1, 50, echo_start, pingpong_once,
                           pingpong_end},
     [WORK_UDP] = {"udp", "1 KB UDP sendto + recv", 1, 100, udp_begin, udp_once, udp_end},
+    [WORK_STREAM] = {"stream", "Stream of 32 tokens, 0.2 ms each", 1, 1, stream_begin, stream_once,
+                     pingpong_end},
+    [WORK_PIPE] = {"pipe", "pipe, write + read", 1, 100, pipe_begin, pipe_once, pipe_end},
 };
 
 const struct workload *work_at(size_t index)

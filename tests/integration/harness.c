@@ -377,3 +377,16 @@ void agent_wait_count(struct agent *agent, const char *rule, size_t count)
     pthread_mutex_unlock(&agent->lock);
     cr_assert_geq(found, count, "only %zu of %zu alerts of rule \"%s\" came", found, count, rule);
 }
+
+json_t *agent_alerts(struct agent *agent, const char *rule)
+{
+    json_t *found = json_array();
+    pthread_mutex_lock(&agent->lock);
+    for (size_t i = 0; i < json_array_size(agent->alerts); i++) {
+        json_t *alert = json_array_get(agent->alerts, i);
+        if (strcmp(json_string_value(json_object_get(alert, "rule")), rule) == 0)
+            json_array_append(found, alert);
+    }
+    pthread_mutex_unlock(&agent->lock);
+    return found;
+}

@@ -80,6 +80,8 @@ json_t *agent_wait_alert(struct agent *agent, const char *rule, ...) __attribute
 size_t agent_count_alerts(struct agent *agent, const char *rule, ...) __attribute__((sentinel));
 // Waits until so many alerts of a rule have come.
 void agent_wait_count(struct agent *agent, const char *rule, size_t count);
+// All alerts of a rule until now, in a new array.
+json_t *agent_alerts(struct agent *agent, const char *rule);
 // An output field of an alert as text; "" where it is null. Borrowed until the next call.
 const char *alert_field(const json_t *alert, const char *field);
 
@@ -87,6 +89,8 @@ const char *alert_field(const json_t *alert, const char *field);
 
 // The answer's body to GET `path`, owned; asserts status 200.
 char *http_get(unsigned port, const char *path);
+// The same, but NULL for another status: a server that is starting says 503.
+char *http_get_if_ok(unsigned port, const char *path);
 // Sum of a family's series that have these labels: pairs of label and value, then NULL. NAN: there is none.
 double metric_of(const char *text, const char *name, ...) __attribute__((sentinel));
 double agent_metric(struct agent *agent, const char *name, ...) __attribute__((sentinel));

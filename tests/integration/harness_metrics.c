@@ -11,7 +11,8 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
-char *http_get(unsigned port, const char *path)
+// The whole answer, owned.
+static char *http_ask(unsigned port, const char *path)
 {
     struct sockaddr_in address = {
         .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -29,10 +30,30 @@ char *http_get(unsigned port, const char *path)
     char *answer = NULL;
     size_t capacity = 0;
     cr_assert_gt(getdelim(&answer, &capacity, '\0', stream), 0, "no answer to GET %s", path);
-    char *body = strstr(answer, "\r\n\r\n");
-    cr_assert(body && strncmp(answer, "HTTP/1.1 200 ", 13) == 0, "GET %s: %.200s", path, answer);
-    memmove(answer, body + 4, strlen(body + 4) + 1);
     return answer;
+}
+
+// Leaves only the body; false where the status is not 200.
+static bool keep_body(char *answer)
+{
+    char *body = strstr(answer, "\r\n\r\n");
+    if (!body || strncmp(answer, "HTTP/1.1 200 ", 13) != 0)
+        return false;
+    memmove(answer, body + 4, strlen(body + 4) + 1);
+    return true;
+}
+
+char *http_get(unsigned port, const char *path)
+{
+    char *answer = http_ask(port, path);
+    cr_assert(keep_body(answer), "GET %s: %.200s", path, answer);
+    return answer;
+}
+
+char *http_get_if_ok(unsigned port, const char *path)
+{
+    _cleanup_free_ char *answer = http_ask(port, path);
+    return keep_body(answer) ? TAKE_PTR(answer) : NULL;
 }
 
 // Whether the labels of a sample line, from `{` on, hold each pair.

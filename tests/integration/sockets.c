@@ -59,3 +59,21 @@ int connect_to(int fd, const char *text, unsigned port)
     union address address = address_of(text, port);
     return connect(fd, &address.any, size_of(&address)) ? -errno : 0;
 }
+
+struct agent *start_socket_agent(const char *condition, const char *output)
+{
+    return agent_start(format_text("- rule: socket\n"
+                                   "  desc: calls about sockets\n"
+                                   "  condition: %s and proc.pid = %d\n"
+                                   "  output: \"%%evt.type %s\"\n"
+                                   "  priority: NOTICE\n",
+                                   condition, getpid(), output),
+                       NULL);
+}
+
+ssize_t send_to(int fd, const char *data, const char *text, unsigned port)
+{
+    union address address = address_of(text, port);
+    ssize_t result = sendto(fd, data, strlen(data), 0, &address.any, size_of(&address));
+    return result < 0 ? -errno : result;
+}

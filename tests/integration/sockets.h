@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <sys/socket.h>
 
+struct agent;
+
 union address {
     struct sockaddr any;
     struct sockaddr_in v4;
@@ -20,5 +22,10 @@ unsigned port_of(int fd, bool peer);
 int open_socket(int family, int type);
 // A socket that is bound, and listens where it can, on a port that the kernel chose.
 int serve(const char *text, int type, unsigned *ret_port);
+// An agent with one rule, "socket", whose condition holds for this process alone. evt.type is in its output.
+struct agent *start_socket_agent(const char *condition, const char *output);
+
 // 0 or a negative errno.
 int connect_to(int fd, const char *text, unsigned port);
+// A datagram; the bytes that were sent or a negative errno.
+ssize_t send_to(int fd, const char *data, const char *text, unsigned port);

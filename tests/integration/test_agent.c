@@ -143,9 +143,11 @@ Test(agent, capabilities_are_dropped)
 Test(agent, doctor_finds_every_source_working)
 {
     _cleanup_free_ char *output = NULL;
-    cr_expect_eq(run_captured(&output, agent_path(), "doctor", NULL), 0, "%s", output);
+    // Before that, the source `api` does not, which needs bpf_loop().
+    bool all = kernel_at_least(5, 17);
+    cr_expect_eq(run_captured(&output, agent_path(), "doctor", NULL), all ? 0 : 1, "%s", output);
     cr_expect(strstr(output, "sources work on this kernel"), "%s", output);
-    cr_expect_not(strstr(output, "does not work"), "%s", output);
+    cr_expect(!all == !!strstr(output, "does not work"), "%s", output);
 }
 
 Test(agent, lists_are_what_they_say)
@@ -170,10 +172,17 @@ Test(agent, documented_events_are_those_it_has)
     cr_expect_str_eq(output, documented, "docs/EVENTS.md is old: make docs");
 }
 
+Test(agent, skipped_programs_are_counted)
+{
+    _cleanup_agent_ struct agent *agent = agent_start(quiet_rule, NULL);
+    cr_expect_geq(agent_metric(agent, "inferscope_programs_skipped_total", "source", "process", NULL), 0);
+    cr_expect_geq(agent_metric(agent, "inferscope_programs_skipped_total", "source", "file", NULL), 0);
+}
+
 // What does not fit is counted, and what is counted and what has come add up to what was done.
 Test(agent, full_ring_loses_nothing_silently)
 {
-    const char *watched = test_path("watched");
+    const char *watched = test_path("watched-by-%d", getpid());
     write_file(watched, "x");
     _cleanup_agent_ struct agent *agent = agent_start(
         format_text("- rule: opened\n"
@@ -209,7 +218,7 @@ Test(agent, full_ring_loses_nothing_silently)
 // What happened before the signal is still reported.
 Test(agent, ring_is_emptied_before_the_end)
 {
-    const char *watched = test_path("watched");
+    const char *watched = test_path("watched-by-%d", getpid());
     write_file(watched, "x");
     struct agent *agent = agent_start(format_text("- rule: opened\n"
                                                   "  desc: the file was opened\n"
@@ -243,7 +252,7 @@ Test(agent, repeated_option_counts_as_its_last)
 // Nobody reads the alerts: the agent goes on, answers, and counts what it could not write.
 Test(agent, reader_that_stands_still_does_not_stop_it)
 {
-    const char *watched = test_path("watched"), *rules = test_path("rules.yaml");
+    const char *watched = test_path("watched-by-%d", getpid()), *rules = test_path("rules.yaml");
     write_file(watched, "x");
     write_file(rules, format_text("- rule: opened\n"
                                   "  desc: the file was opened\n"

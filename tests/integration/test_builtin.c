@@ -2,11 +2,16 @@
 // processes of the machine may set them off too, so each test's own carry a word that nobody else uses.
 #include "harness.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <pty.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/ptrace.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static struct agent *agent;
@@ -118,4 +123,67 @@ Test(builtin, program_is_changed)
     const char *path = format_text("%s/%s", directory, own_word);
     in_child(change_programs, path);
     agent_wait_alert(agent, "Program file changed", "fd.name", path, "proc.name", "integration", NULL);
+}
+
+static int run_from_memory(const void *shell)
+{
+    int fd = memfd_create("payload", MFD_CLOEXEC);
+    _cleanup_close_ int file = open(shell, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || file < 0 || sendfile(fd, file, NULL, 1 << 30) <= 0)
+        return 1;
+    char *arguments[] = {(char *)"payload", (char *)own_word, NULL};
+    fexecve(fd, arguments, environ);
+    return 1;
+}
+
+Test(builtin, program_in_memory)
+{
+    in_child(run_from_memory, actor_copy("source"));
+    agent_wait_alert(agent, "Program run from memory", "proc.exepath", "memfd:payload", "proc.pname",
+                     "integration", NULL);
+}
+
+// As a reverse shell does: the connection becomes what the shell reads.
+static int take_connection(const void *unused)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof(to);
+    _cleanup_close_ int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    _cleanup_close_ int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    return bind(listener, (struct sockaddr *)&to, length) || listen(listener, 1) ||
+           getsockname(listener, (struct sockaddr *)&to, &length) ||
+           connect(client, (struct sockaddr *)&to, length) || dup2(client, 0) != 0;
+}
+
+Test(builtin, connection_becomes_input)
+{
+    in_child(take_connection, NULL);
+    json_t *alert = agent_wait_alert(agent, "Network connection given to a program", "proc.name",
+                                     "integration", "proc.pname", "integration", NULL);
+    cr_expect(strstr(alert_field(alert, "fd.name"), "->127.0.0.1:"), "%s", alert_field(alert, "fd.name"));
+}
+
+Test(builtin, link_to_the_passwords)
+{
+    const char *link = test_path("innocent");
+    cr_assert_eq(symlink("/etc/shadow", link), 0);
+    agent_wait_alert(agent, "Credential file linked", "fs.path.source", link, "fs.path.target", "/etc/shadow",
+                     NULL);
+}
+
+static int trace_parent(const void *pid)
+{
+    const pid_t *whom = pid;
+    return ptrace(PTRACE_SEIZE, *whom, NULL, NULL) ? 1 : 0;
+}
+
+Test(builtin, process_is_traced)
+{
+    int stdin_fd;
+    pid_t victim = start_waiting(&stdin_fd, actor_copy("victim"), "wait", NULL);
+    in_child(trace_parent, &victim);
+    agent_wait_alert(agent, "Process traced", "evt.arg.pid", format_text("%d", victim), "evt.arg.request",
+                     "PTRACE_SEIZE", "proc.name", "integration", NULL);
+    close(stdin_fd);
+    cr_expect_eq(wait_for_exit(victim), 0);
 }

@@ -59,7 +59,9 @@ static const char *query(unsigned port, const char *expression)
     for (time_t deadline = time(NULL) + DEADLINE_S; time(NULL) < deadline; pause_briefly()) {
         if (!is_listening(port))
             continue;
-        _cleanup_free_ char *body = http_get(port, format_text("/api/v1/query?query=%s", expression));
+        _cleanup_free_ char *body = http_get_if_ok(port, format_text("/api/v1/query?query=%s", expression));
+        if (!body)
+            continue;
         json_t *answer = json_loads(body, 0, NULL);
         json_t *results = json_object_get(json_object_get(answer, "data"), "result");
         json_t *value = json_object_get(json_array_get(results, 0), "value");

@@ -345,7 +345,7 @@ Test(record, what_processes_and_sockets_tell_comes_again)
     const char *passwd = format_text("%s/etc/passwd", root), *actor = actor_copy("newcomer");
     cr_assert_eq(mkdir(root, 0755), 0);
     cr_assert_eq(mkdir(format_text("%s/etc", root), 0755), 0);
-    write_file(passwd, "root:x:0:0:secret words:/home/of/root:/bin/of/root\n");
+    write_file(passwd, "root:x:0:0:secret words:/homes/root:/bin/of/root\n");
     struct recorder recorder = record_start(file, rules, "--json", "--host-root", root, NULL);
     uint8_t answer[ANSWER_MAX];
     answer_send(resolver, 53, answer, answer_make(answer, "weights", named, 0));
@@ -374,7 +374,7 @@ Test(record, what_processes_and_sockets_tell_comes_again)
                               "\"fd.sip.name\":\"weights.inferscope.example\"",
                               "\"proc.env[KEPT]\":\"of the child\"",
                               "\"proc.env[PATH]\":\"/",
-                              "\"user.homedir\":\"/home/of/root\"",
+                              "\"user.homedir\":\"/homes/root\"",
                               "\"user.shell\":\"/bin/of/root\"",
                               format_text("\"proc.cwd\":\"%s/\"", test_dir()),
                               format_text("\"proc.sid\":%d", pid)};

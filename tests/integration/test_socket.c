@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <math.h>
 #include <netinet/ip_icmp.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -17,30 +16,17 @@
 
 static struct agent *agent;
 
-#define ALL_TYPES "socket, bind, listen, accept, accept4, " DATA_TYPES
-#define DATA_TYPES "sendto, sendmsg, sendmmsg, recvfrom, recvmsg, recvmmsg"
-
-// One rule, named "socket", of which only this process makes alerts.
-static void start_agent(const char *condition, const char *output)
-{
-    agent = agent_start(format_text("- rule: socket\n"
-                                    "  desc: calls about sockets\n"
-                                    "  condition: %s and proc.pid = %d\n"
-                                    "  output: \"%%evt.type %s\"\n"
-                                    "  priority: NOTICE\n",
-                                    condition, getpid(), output),
-                        NULL);
-}
-
 static void setup_all(void)
 {
     test_setup();
-    start_agent("evt.type in (" ALL_TYPES ")",
-                "%evt.rawres %evt.res %evt.failed %fd.num %evt.arg.fd %fd.name %fd.type %fd.typechar"
-                " %fd.sockfamily %fd.l4proto %fd.connected %fd.is_server %fd.sip %fd.sport %fd.cip %fd.cport"
-                " %fd.rip %fd.rport %fd.lip %fd.lport %fd.snet %fd.cnet %fd.rnet %fd.lnet %fd.name_changed"
-                " %evt.buffer %evt.buflen %evt.arg.tuple %evt.arg.addr %evt.arg.domain %evt.arg.type"
-                " %evt.arg.proto %evt.arg.backlog %evt.arg.flags %evt.arg.size");
+    agent = start_socket_agent(
+        "evt.type in (socket, bind, listen, accept, accept4, sendto, sendmsg, sendmmsg,"
+        " recvfrom, recvmsg, recvmmsg)",
+        "%evt.rawres %evt.res %evt.failed %fd.num %evt.arg.fd %fd.name %fd.type %fd.typechar"
+        " %fd.sockfamily %fd.l4proto %fd.connected %fd.is_server %fd.sip %fd.sport %fd.cip %fd.cport"
+        " %fd.rip %fd.rport %fd.lip %fd.lport %fd.snet %fd.cnet %fd.rnet %fd.lnet %fd.name_changed"
+        " %evt.buffer %evt.buflen %evt.arg.tuple %evt.arg.addr %evt.arg.domain %evt.arg.type"
+        " %evt.arg.proto %evt.arg.backlog %evt.arg.flags %evt.arg.size");
 }
 
 static void teardown(void)
@@ -59,13 +45,6 @@ static const char *name_of(const char *client, unsigned client_port, const char 
 {
     return format_text(strchr(client, ':') ? "[%s]:%u->[%s]:%u" : "%s:%u->%s:%u", client, client_port, server,
                        port);
-}
-
-static ssize_t send_to(int fd, const char *data, const char *text, unsigned port)
-{
-    union address address = address_of(text, port);
-    ssize_t result = sendto(fd, data, strlen(data), 0, &address.any, size_of(&address));
-    return result < 0 ? -errno : result;
 }
 
 // --- Sockets ---
@@ -455,102 +434,4 @@ Test(socket, io_uring_is_seen_without_result)
     cr_assert_eq(result, 4);
     expect("sendmsg", "fd.rip", "127.0.0.1", "fd.rport", text_of(port), "fd.l4proto", "udp", "evt.rawres",
            "-", "evt.res", "-", "fd.name_changed", "true");
-}
-
-// --- What is not looked at ---
-
-enum { MANY = 1000 };
-
-// Sends and receives so often on a connection of TCP, of UNIX and of UDP, which also names another address
-// once, at the end.
-static void send_much(void)
-{
-    unsigned port;
-    int pairs[3][2];
-    _cleanup_close_ int listener = serve("127.0.0.1", SOCK_STREAM, &port);
-    pairs[0][0] = open_socket(AF_INET, SOCK_STREAM);
-    cr_assert_eq(connect_to(pairs[0][0], "127.0.0.1", port), 0);
-    pairs[0][1] = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-    cr_assert_eq(socketpair(AF_UNIX, SOCK_DGRAM, 0, pairs[1]), 0);
-    pairs[2][1] = serve("127.0.0.1", SOCK_DGRAM, &port);
-    pairs[2][0] = open_socket(AF_INET, SOCK_DGRAM);
-    char byte = 'x';
-    for (int i = 0; i < MANY; i++)
-        for (int k = 0; k < 3; k++) {
-            ssize_t sent =
-                k == 2 ? send_to(pairs[k][0], "x", "127.0.0.1", port) : send(pairs[k][0], &byte, 1, 0);
-            cr_assert_eq(sent, 1);
-            cr_assert_eq(recv(pairs[k][1], &byte, 1, 0), 1);
-        }
-    cr_assert_eq(send_to(pairs[2][0], "end", "127.0.0.9", port), 3);
-    for (int k = 0; k < 3; k++) {
-        close(pairs[k][0]);
-        close(pairs[k][1]);
-    }
-}
-
-static double events(void)
-{
-    double count = agent_metric(agent, "inferscope_events_total", "source", "socket", NULL);
-    return isnan(count) ? 0 : count;
-}
-
-TestSuite(socket_demand, .init = test_setup, .fini = teardown);
-
-Test(socket_demand, all_that_was_asked_for)
-{
-    start_agent("evt.type in (sendto, recvfrom)", "%fd.rip");
-    send_much();
-    agent_wait_alert(agent, "socket", "fd.rip", "127.0.0.9", NULL);
-    cr_expect_eq(agent_count_alerts(agent, "socket", NULL), 6 * MANY + 1);
-}
-
-// Other programs send datagrams, too, but not nearly as many.
-Test(socket_demand, streams_are_left_out)
-{
-    start_agent("evt.type in (sendto, recvfrom) and fd.l4proto = udp", "%fd.rip");
-    send_much();
-    agent_wait_alert(agent, "socket", "fd.rip", "127.0.0.9", NULL);
-    cr_expect_eq(agent_count_alerts(agent, "socket", NULL), 2 * MANY + 1);
-    cr_expect_lt(events(), 3 * MANY);
-}
-
-Test(socket_demand, sends_to_no_new_address_are_left_out)
-{
-    start_agent("evt.type in (sendto, sendmsg) and fd.l4proto != tcp and fd.connected = false"
-                " and fd.name_changed = true",
-                "%fd.rip %evt.rawres");
-    send_much();
-    agent_wait_alert(agent, "socket", "fd.rip", "127.0.0.9", "evt.rawres", "3", NULL);
-    cr_expect_eq(agent_count_alerts(agent, "socket", NULL), 2);
-    cr_expect_lt(events(), MANY);
-}
-
-// A message that was left out counts all the same: which of them failed is told by the number of those that
-// went out.
-Test(socket_demand, messages_left_out_are_counted)
-{
-    start_agent("evt.type = sendmmsg and fd.name_changed = true", "%fd.rip %evt.rawres");
-    unsigned port;
-    _cleanup_close_ int server = serve("127.0.0.1", SOCK_DGRAM, &port);
-    _cleanup_close_ int client = open_socket(AF_INET, SOCK_DGRAM);
-    union address to[] = {address_of("127.0.0.1", port), address_of("127.0.0.1", port),
-                          address_of("127.0.0.2", port), address_of("127.255.255.255", 9)};
-    struct iovec parts[] = {{"a", 1}, {"bb", 2}, {"ccc", 3}, {"dddd", 4}};
-    struct mmsghdr messages[4] = {};
-    for (size_t i = 0; i < 4; i++)
-        messages[i].msg_hdr = (struct msghdr){
-            .msg_name = &to[i], .msg_namelen = sizeof(to[i].v4), .msg_iov = &parts[i], .msg_iovlen = 1};
-    cr_assert_eq(sendmmsg(client, messages, 4, 0), 3);
-    expect("sendmmsg", "fd.rip", "127.255.255.255", "evt.rawres", "-");
-    expect("sendmmsg", "fd.rip", "127.0.0.1", "evt.rawres", "1");
-    expect("sendmmsg", "fd.rip", "127.0.0.2", "evt.rawres", "3");
-    cr_expect_eq(agent_count_alerts(agent, "socket", NULL), 3);
-}
-
-Test(socket_demand, nothing_is_attached_where_no_rule_wants_it)
-{
-    start_agent("evt.type in (connect, execve)", "");
-    cr_expect(strstr(agent_stderr(agent), "sources: process connect"), "%s", agent_stderr(agent));
-    cr_expect_not(strstr(agent_stderr(agent), "socket"), "%s", agent_stderr(agent));
 }

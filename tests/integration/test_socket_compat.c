@@ -16,17 +16,12 @@ static void setup(void)
     test_setup();
     if (!compat_available())
         cr_skip_test("this kernel has no 32-bit system calls");
-    agent = agent_start(
-        format_text("- rule: socket\n"
-                    "  desc: calls about sockets\n"
-                    "  condition: evt.type in (socket, bind, listen, accept, accept4, sendto, sendmsg,\n"
-                    "    sendmmsg, recvfrom, recvmsg, recvmmsg) and proc.pid = %d\n"
-                    "  output: \"%%evt.type %%evt.rawres %%fd.num %%fd.name %%fd.rip %%fd.rport %%fd.lport\n"
-                    "    %%evt.buffer %%evt.arg.domain %%evt.arg.type %%evt.arg.backlog %%evt.arg.flags\n"
-                    "    %%evt.arg.size %%fd.name_changed\"\n"
-                    "  priority: NOTICE\n",
-                    getpid()),
-        NULL);
+    agent =
+        start_socket_agent("evt.type in (socket, bind, listen, accept, accept4, sendto, sendmsg, sendmmsg,"
+                           " recvfrom, recvmsg, recvmmsg)",
+                           "%evt.rawres %fd.num %fd.name %fd.rip %fd.rport %fd.lport %evt.buffer"
+                           " %evt.arg.domain %evt.arg.type %evt.arg.backlog %evt.arg.flags %evt.arg.size"
+                           " %fd.name_changed");
 }
 
 static void teardown(void)

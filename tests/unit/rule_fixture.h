@@ -30,6 +30,8 @@
     X(proc_acmdline, "proc.acmdline", STRING, INDEX, true)  \
     X(proc_env, "proc.env", STRING, KEY, false)             \
     X(proc_tty, "proc.tty", UINT, NONE, false)              \
+    X(proc_is_memfd, "proc.is_exe_from_memfd", BOOL, NONE, false) \
+    X(proc_is_upper, "proc.is_exe_upper_layer", BOOL, NONE, false) \
     X(proc_duration, "proc.duration", DURATION, NONE, false) \
     X(thread_tid, "thread.tid", INT, NONE, false)           \
     X(user_uid, "user.uid", UINT, NONE, false)              \
@@ -79,9 +81,16 @@
     X(change_source, "fs.path.source", STRING, NONE, false) \
     X(change_target, "fs.path.target", STRING, NONE, false) \
     X(change_flags, "evt.arg.flags", STRING, NONE, false)
+
+#define CONTROL_FIELDS(X)                                   \
+    X(control_rawres, "evt.rawres", INT, NONE, false)       \
+    X(control_failed, "evt.failed", BOOL, NONE, false)      \
+    X(control_res, "evt.res", STRING, NONE, false)          \
+    X(control_request, "evt.arg.request", STRING, NONE, false) \
+    X(control_pid, "evt.arg.pid", INT, NONE, false)
 // clang-format on
 
-#define ALL_FIELDS(X) CONTEXT_FIELDS(X) FILE_FIELDS(X) CONNECT_FIELDS(X) CHANGE_FIELDS(X)
+#define ALL_FIELDS(X) CONTEXT_FIELDS(X) FILE_FIELDS(X) CONNECT_FIELDS(X) CHANGE_FIELDS(X) CONTROL_FIELDS(X)
 
 #define FIELD_ID(id, name, type, arg, many) ID_##id,
 enum { ALL_FIELDS(FIELD_ID) FIELD_IDS };
@@ -162,6 +171,7 @@ static const struct field fixture_context[] = {CONTEXT_FIELDS(FIELD_ENTRY)};
 static const struct field fixture_file[] = {FILE_FIELDS(FIELD_ENTRY)};
 static const struct field fixture_connect[] = {CONNECT_FIELDS(FIELD_ENTRY)};
 static const struct field fixture_change[] = {CHANGE_FIELDS(FIELD_ENTRY)};
+static const struct field fixture_control[] = {CONTROL_FIELDS(FIELD_ENTRY)};
 
 #define FILE_TYPE(type_name)                                                                \
     {                                                                                       \
@@ -175,9 +185,21 @@ static const struct event_type fixture_file_types[] = {FILE_TYPE("open"), FILE_T
 static const struct event_type fixture_connect_types[] = {
     {.name = "connect", .fields = fixture_connect, .fields_count = ARRAY_SIZE(fixture_connect)}};
 
+#define TYPE_WITH(type_name, table)                                           \
+    {                                                                         \
+        .name = type_name, .fields = table, .fields_count = ARRAY_SIZE(table) \
+    }
 static const struct event_type fixture_inode_types[] = {
-    {.name = "rename", .fields = fixture_change, .fields_count = ARRAY_SIZE(fixture_change)},
-    {.name = "link", .fields = fixture_change, .fields_count = ARRAY_SIZE(fixture_change)}};
+    TYPE_WITH("rename", fixture_change),    TYPE_WITH("renameat", fixture_change),
+    TYPE_WITH("renameat2", fixture_change), TYPE_WITH("link", fixture_change),
+    TYPE_WITH("linkat", fixture_change),    TYPE_WITH("symlink", fixture_change),
+    TYPE_WITH("symlinkat", fixture_change)};
+static const struct event_type fixture_control_types[] = {TYPE_WITH("ptrace", fixture_control),
+                                                          TYPE_WITH("init_module", fixture_control),
+                                                          TYPE_WITH("finit_module", fixture_control)};
+static const struct event_type fixture_dup_types[] = {TYPE_WITH("dup", fixture_connect),
+                                                      TYPE_WITH("dup2", fixture_connect),
+                                                      TYPE_WITH("dup3", fixture_connect)};
 
 // Use it as the .init of a test: each test is a process of its own.
 static inline void fixture_register(void)
@@ -187,6 +209,8 @@ static inline void fixture_register(void)
     cr_assert_eq(event_type_register("file", fixture_file_types, ARRAY_SIZE(fixture_file_types)), 0);
     cr_assert_eq(event_type_register("connect", fixture_connect_types, ARRAY_SIZE(fixture_connect_types)), 0);
     cr_assert_eq(event_type_register("inode", fixture_inode_types, ARRAY_SIZE(fixture_inode_types)), 0);
+    cr_assert_eq(event_type_register("control", fixture_control_types, ARRAY_SIZE(fixture_control_types)), 0);
+    cr_assert_eq(event_type_register("dup", fixture_dup_types, ARRAY_SIZE(fixture_dup_types)), 0);
 }
 
 // "openat; fd.name=/etc/passwd; proc.name=cat"

@@ -1,4 +1,6 @@
 #include "../../user/enrich/containers.h"
+#include "base/text.h"
+#include "enrich.h"
 #include "enrich_tree.h"
 
 #include <criterion/criterion.h>
@@ -88,6 +90,69 @@ Test(enrich_containers, docker)
     expect(container, "happy_euler", "nginx:1.25@sha256:abc", NULL, NULL);
     cr_assert_str_eq(container->image_repository, "nginx");
     cr_assert_str_eq(container->image_tag, "1.25");
+    container_unref(container);
+}
+
+// Reads a field of an event in that container; "" where it is missing.
+static const char *field_of(const struct container *container, const char *name, const char *key)
+{
+    static struct scratch scratch;
+    struct event event = {.container = container, .scratch = &scratch};
+    struct field_arg arg = {.set = key, .key = key};
+    struct value value;
+    scratch.used = 0;
+    const struct field *field = field_find_any(name, strlen(name));
+    cr_assert(field, "%s", name);
+    return field_get(field, &event, &arg, 0, &value) ? value.string.data : "";
+}
+
+Test(enrich_containers, mounts_of_the_node)
+{
+    cr_assert_eq(enrich_register_fields(), 0);
+    tree_write(root, "/run/containerd/io.containerd.runtime.v2.task/k8s.io/" A "/config.json",
+               "{\"mounts\":[{\"destination\":\"/proc\",\"type\":\"proc\",\"source\":\"proc\"},"
+               "{\"destination\":\"/host/etc\",\"type\":\"bind\",\"source\":\"/"
+               "etc\",\"options\":[\"rbind\",\"ro\"]},"
+               "{\"destination\":\"/docker.sock\",\"source\":\"/var/run/docker.sock\","
+               "\"options\":[\"bind\",\"rw\",\"rprivate\"]},{\"options\":17},7]}");
+    tree_write(
+        root, "/var/lib/docker/containers/" B "/config.v2.json",
+        "{\"Name\":\"/db\",\"MountPoints\":{\"/data\":{\"Source\":\"/srv/data\",\"Destination\":\"/data\","
+        "\"RW\":true,\"Mode\":\"z\",\"Propagation\":\"rslave\"}}}");
+    const struct container *container = get(A, "containerd", 1), *docker = get(B, "docker", 1);
+    cr_expect_str_eq(field_of(container, "container.mounts", NULL),
+                     "/etc:/host/etc::false: /var/run/docker.sock:/docker.sock::true:rprivate");
+    cr_expect_str_eq(field_of(container, "container.mount", "0"), "/etc:/host/etc::false:");
+    cr_expect_str_eq(field_of(container, "container.mount", "2"), "");
+    cr_expect_str_eq(field_of(container, "container.mount.dest", "/var/run/docker.sock"), "/docker.sock");
+    cr_expect_str_eq(field_of(container, "container.mount.dest", "/var/*"), "/docker.sock");
+    cr_expect_str_eq(field_of(container, "container.mount.dest", "/proc*"), "");
+    cr_expect_str_eq(field_of(container, "container.mount.source", "/host/etc"), "/etc");
+    cr_expect_str_eq(field_of(container, "container.mount.rdwr", "/etc"), "false");
+    cr_expect_str_eq(field_of(docker, "container.mounts", NULL), "/srv/data:/data:z:true:rslave");
+    cr_expect_str_eq(field_of(docker, "container.mount.propagation", "0"), "rslave");
+    container_unref(container);
+    container_unref(docker);
+}
+
+// A list that is too long ends after a whole mount, and the rest is counted.
+Test(enrich_containers, mounts_are_capped)
+{
+    cr_assert_eq(enrich_register_fields(), 0);
+    enum { MOUNTS = 300 };
+    _cleanup_text_ struct text json = TEXT_INIT(1 << 20);
+    text_add(&json, "{\"mounts\":[");
+    for (int i = 0; i < MOUNTS; i++)
+        text_addf(&json, "%s{\"type\":\"bind\",\"source\":\"/%0100d\",\"destination\":\"/m\"}", i ? "," : "",
+                  i);
+    text_add(&json, "]}");
+    tree_write(root, "/run/containerd/io.containerd.runtime.v2.task/k8s.io/" A "/config.json",
+               text_string(&json));
+    const struct container *container = get(A, "containerd", 1);
+    cr_expect_leq(container->mounts_size, CONTAINER_MOUNTS_MAX);
+    cr_expect_gt(container->mounts_size, CONTAINER_MOUNTS_MAX - 200);
+    cr_expect_str_eq(field_of(container, "container.mount.dest", "0"), "/m");
+    cr_expect_str_eq(field_of(container, "container.mount.dest", "200"), "");
     container_unref(container);
 }
 

@@ -227,7 +227,7 @@ Test(rule_files, warnings, .init = fixture_register)
         {RULE_WITH("evt.type = opne or evt.type = open"), "LOAD_UNKNOWN_EVENT"},
         {RULE_WITH("evt.type in (opne, open)"), "LOAD_UNKNOWN_EVENT"},
         {RULE_WITH("evt.type in (execve, execveat, fork)"), NULL},
-        {RULE_WITH("evt.type = ptrace"), "LOAD_NEVER_MATCHES"},
+        {RULE_WITH("evt.type = quotactl"), "LOAD_NEVER_MATCHES"},
         {RULE_WITH("evt.type = execve and fd.name = x"), "LOAD_NEVER_MATCHES"},
         {RULE_WITH("evt.type = open") "  colour: red\n", "LOAD_UNKNOWN_KEY"},
         {RULE_WITH("evt.type = open") "  capture: true\n", "LOAD_UNKNOWN_ITEM"},

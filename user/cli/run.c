@@ -1,3 +1,4 @@
+#include "api.h"
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/privilege.h"
@@ -27,6 +28,9 @@ enum {
     OPT_JSON,
     OPT_LISTEN,
     OPT_SYSCALL_LATENCY,
+    OPT_INFERENCE,
+    OPT_INFERENCE_ROUTES,
+    OPT_NO_BODY_VALUES,
     OPT_RULE_MATCHING,
     OPT_RING_SIZE,
     OPT_HOST_ROOT,
@@ -41,6 +45,9 @@ static const struct option long_options[] = {
     {"json", no_argument, NULL, OPT_JSON},
     {"listen", required_argument, NULL, OPT_LISTEN},
     {"syscall-latency", required_argument, NULL, OPT_SYSCALL_LATENCY},
+    {"inference", no_argument, NULL, OPT_INFERENCE},
+    {"inference-routes", required_argument, NULL, OPT_INFERENCE_ROUTES},
+    {"no-body-values", no_argument, NULL, OPT_NO_BODY_VALUES},
     {"rule-matching", required_argument, NULL, OPT_RULE_MATCHING},
     {"ring-size", required_argument, NULL, OPT_RING_SIZE},
     {"host-root", required_argument, NULL, OPT_HOST_ROOT},
@@ -85,6 +92,28 @@ static int parse_syscalls(char *list, struct run_options *options)
     return 0;
 }
 
+static int parse_routes(const char *list)
+{
+    while (*list) {
+        size_t length = strcspn(list, ",");
+        int error = api_route_add(list, length);
+        if (error == -ENOSPC) {
+            log_error("--inference-routes takes no more routes than there is room for: leave out \"%s\"",
+                      list);
+            return error;
+        }
+        if (error) {
+            log_error(
+                "--inference-routes: \"%.*s\" is no path; one * may stand for its second or third part, "
+                "as in /models/*/ask",
+                (int)length, list);
+            return error;
+        }
+        list += length + (list[length] == ',');
+    }
+    return 0;
+}
+
 int cli_parse_color(const char *when, bool *ret_color)
 {
     if (strcmp(when, "auto") == 0)
@@ -125,6 +154,16 @@ static int parse_option(int option, struct run_options *options)
         return 0;
     case OPT_SYSCALL_LATENCY:
         return parse_syscalls(optarg, options);
+    case OPT_INFERENCE_ROUTES:
+        if (parse_routes(optarg))
+            return -EINVAL;
+        __attribute__((fallthrough));
+    case OPT_INFERENCE:
+        pipeline->inference = true;
+        return 0;
+    case OPT_NO_BODY_VALUES:
+        pipeline->no_body_values = true;
+        return 0;
     case OPT_RULE_MATCHING:
         return rule_choice_matching(optarg, &pipeline->matching);
     case OPT_RING_SIZE:
@@ -213,12 +252,15 @@ int cli_run(int argc, char **argv)
     int code = parse_options(argc, argv, &options);
     if (code)
         return code;
-    if (!options.with_rules && (optind < argc || !options.pipeline.syscalls)) {
-        log_error("nothing to do: say --rules, or --syscall-latency, or both; see: agent --help");
+    bool metrics = options.pipeline.syscalls || options.pipeline.inference;
+    if (!options.with_rules && (optind < argc || !metrics)) {
+        log_error("nothing to do: say --rules, --inference or --syscall-latency; see: agent --help");
         return CLI_USAGE;
     }
-    return run(&options, options.with_rules ? "--rules" : "--syscall-latency …", argv + optind, argc - optind,
-               NULL);
+    const char *what = options.with_rules           ? "--rules"
+                       : options.pipeline.inference ? "--inference"
+                                                    : "--syscall-latency …";
+    return run(&options, what, argv + optind, argc - optind, NULL);
 }
 
 int cli_record(int argc, char **argv)

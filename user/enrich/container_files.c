@@ -21,8 +21,14 @@ static struct counter rejected = {
     .help = "Files of container runtimes that were too large or did not hold what they should",
 };
 
+static struct counter mounts_left_out = {
+    .name = "inferscope_container_mounts_left_out_total",
+    .help = "Mounts of containers that were not kept, because all together are longer than 16 KB",
+};
+
 void container_files_init(void)
 {
+    counter_register(&mounts_left_out);
     counter_register(&rejected);
 }
 
@@ -97,6 +103,74 @@ static void take(char **field, const json_t *object, const char *key)
     take_bytes(field, json_string_value(json_object_get(object, key)));
 }
 
+// Adds a mount to the list, all parts or none.
+static void mount_add(struct container *container, const char *const parts[CONTAINER_MOUNT_PARTS])
+{
+    size_t size = 0;
+    for (size_t i = 0; i < CONTAINER_MOUNT_PARTS; i++)
+        size += strlen(parts[i]) + 1;
+    char *more = container->mounts_size + size <= CONTAINER_MOUNTS_MAX
+                     ? realloc(container->mounts, container->mounts_size + size)
+                     : NULL;
+    if (!more) {
+        mounts_left_out.value++;
+        return;
+    }
+    container->mounts = more;
+    for (size_t i = 0; i < CONTAINER_MOUNT_PARTS; i++) {
+        size_t length = strlen(parts[i]) + 1;
+        memcpy(more + container->mounts_size, parts[i], length);
+        container->mounts_size += length;
+    }
+}
+
+static const char *text_of(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? text : "";
+}
+
+// Those of the OCI runtime's configuration that show something of the node; the others (proc, tmpfs, …) every
+// container has.
+static void take_oci_mounts(struct container *container, const json_t *config)
+{
+    static const char *const propagations[] = {"rprivate", "private", "rshared", "shared", "rslave", "slave"};
+    size_t index, at;
+    json_t *mount, *option;
+    json_array_foreach(json_object_get(config, "mounts"), index, mount)
+    {
+        bool bind = strcmp(text_of(mount, "type"), "bind") == 0, writes = true;
+        const char *propagation = "";
+        json_array_foreach(json_object_get(mount, "options"), at, option)
+        {
+            const char *word = json_string_value(option);
+            if (!word)
+                continue;
+            bind = bind || strcmp(word, "bind") == 0 || strcmp(word, "rbind") == 0;
+            writes = writes && strcmp(word, "ro") != 0;
+            for (size_t i = 0; i < ARRAY_SIZE(propagations); i++)
+                propagation = strcmp(word, propagations[i]) == 0 ? propagations[i] : propagation;
+        }
+        if (bind)
+            mount_add(container,
+                      (const char *const[]){text_of(mount, "source"), text_of(mount, "destination"), "",
+                                            writes ? "true" : "false", propagation});
+    }
+}
+
+static void take_docker_mounts(struct container *container, json_t *config)
+{
+    const char *destination;
+    json_t *mount;
+    json_object_foreach(json_object_get(config, "MountPoints"), destination, mount)
+    {
+        mount_add(container,
+                  (const char *const[]){text_of(mount, "Source"), destination, text_of(mount, "Mode"),
+                                        json_is_true(json_object_get(mount, "RW")) ? "true" : "false",
+                                        text_of(mount, "Propagation")});
+    }
+}
+
 static bool containerd_read_config(struct container *container, const json_t *config)
 {
     const json_t *annotations = json_object_get(config, "annotations");
@@ -108,6 +182,7 @@ static bool containerd_read_config(struct container *container, const json_t *co
     take(&container->pod_name, annotations, "io.kubernetes.cri.sandbox-name");
     take(&container->pod_namespace, annotations, "io.kubernetes.cri.sandbox-namespace");
     take(&container->image, annotations, "io.kubernetes.cri.image-name");
+    take_oci_mounts(container, config);
     return true;
 }
 
@@ -159,6 +234,7 @@ static bool docker_read(const char *host_root, struct container *container)
     take(&container->name, labels, "io.kubernetes.container.name");
     take(&container->pod_name, labels, "io.kubernetes.pod.name");
     take(&container->pod_namespace, labels, "io.kubernetes.pod.namespace");
+    take_docker_mounts(container, root);
     return true;
 }
 
@@ -173,6 +249,7 @@ static bool crio_read(const char *host_root, struct container *container)
     take(&container->pod_name, annotations, "io.kubernetes.pod.name");
     take(&container->pod_namespace, annotations, "io.kubernetes.pod.namespace");
     take(&container->image, annotations, "io.kubernetes.cri-o.ImageName");
+    take_oci_mounts(container, config);
     return true;
 }
 
@@ -200,8 +277,13 @@ static bool podman_read(const char *host_root, struct container *container)
     for (size_t i = 0; i < ARRAY_SIZE(drivers); i++) {
         _cleanup_(cleanup_json) json_t *list =
             json_readf("%s/var/lib/containers/storage/%s-containers/containers.json", host_root, drivers[i]);
-        if (list && podman_read_list(container, list))
-            return true;
+        if (!list || !podman_read_list(container, list))
+            continue;
+        _cleanup_(cleanup_json) json_t *config =
+            json_readf("%s/var/lib/containers/storage/%s-containers/%s/userdata/config.json", host_root,
+                       drivers[i], container->id);
+        take_oci_mounts(container, config);
+        return true;
     }
     return false;
 }

@@ -84,6 +84,7 @@ static void entry_free(struct container_entry *entry)
     free(entry->container.image_tag);
     free(entry->container.pod_name);
     free(entry->container.pod_namespace);
+    free(entry->container.mounts);
     free(entry);
 }
 
@@ -96,9 +97,9 @@ void container_unref(const struct container *container)
     entry_free(entry);
 }
 
-// What the runtimes' files tell, as texts with a NUL each; what they do not tell is empty. Of the files no
-// more is kept or recorded: they hold the container's environment, too.
-enum { DESCRIPTION_TEXTS = 5, DESCRIPTION_MAX = 4096 };
+// What the runtimes' files tell, as texts with a NUL each; what they do not tell is empty. Behind them come
+// the mounts. Of the files no more is kept or recorded: they hold the container's environment, too.
+enum { DESCRIPTION_TEXTS = 5, DESCRIPTION_MAX = 4096 + CONTAINER_MOUNTS_MAX };
 
 struct describe_context {
     const char *host_root;
@@ -125,11 +126,16 @@ static ssize_t describe_now(void *context, void *ret_data, size_t capacity)
             memcpy(to + result, texts[i] ? texts[i] : "", size);
             result += (ssize_t)size;
         }
+        if (result >= 0 && found.mounts_size > 0 && found.mounts_size <= capacity - (size_t)result) {
+            memcpy(to + result, found.mounts, found.mounts_size);
+            result += (ssize_t)found.mounts_size;
+        }
     }
     free(found.name);
     free(found.image);
     free(found.pod_name);
     free(found.pod_namespace);
+    free(found.mounts);
     return result;
 }
 
@@ -154,6 +160,11 @@ static bool container_describe(const char *host_root, struct container *containe
     container->image = parts[2][0] ? strdup(parts[2]) : NULL;
     container->pod_name = parts[3][0] ? strdup(parts[3]) : NULL;
     container->pod_namespace = parts[4][0] ? strdup(parts[4]) : NULL;
+    container->mounts = at < (size_t)size ? malloc((size_t)size - at) : NULL;
+    if (container->mounts) {
+        container->mounts_size = (size_t)size - at;
+        memcpy(container->mounts, texts + at, container->mounts_size);
+    }
     return true;
 }
 

@@ -10,6 +10,8 @@
 
 struct containers;
 
+enum { CONTAINER_MOUNTS_MAX = 16384 }; // bytes of a container's mounts
+
 // `host_root` is borrowed. NULL when memory is short.
 struct containers *containers_new(const char *host_root, size_t max);
 // All references must have been given back.
@@ -28,8 +30,8 @@ void container_unref(const struct container *container);
 
 // Exports the counter of files that were turned away.
 void container_files_init(void);
-// Reads what the runtimes' files tell of container->id and fills name, image, pod_name and pod_namespace, and
-// the runtime where the files are another's. False where no file was found.
+// Reads what the runtimes' files tell of container->id and fills name, image, pod_name, pod_namespace and
+// mounts, and the runtime where the files are another's. False where no file was found.
 bool container_files_read(const char *host_root, struct container *container);
 // That name of a runtime, in static storage, or NULL where there is no such runtime.
 const char *container_runtime(const char *name);

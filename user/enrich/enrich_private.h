@@ -62,4 +62,5 @@ const struct blob *enrich_cwd(struct enrich *enrich, const struct event *event);
 int enrich_register_event_fields(void);   // fields_event.c
 int enrich_register_process_fields(void); // fields_process.c
 int enrich_register_program_fields(void); // fields_program.c
-int enrich_register_session_fields(void); // fields_session.c
+int enrich_register_session_fields(void);
+int enrich_register_mount_fields(void); // fields_session.c

@@ -226,6 +226,8 @@ int enrich_register_fields(void)
     if (!err)
         err = field_register_context("container", container_fields, ARRAY_SIZE(container_fields));
     if (!err)
+        err = enrich_register_mount_fields();
+    if (!err)
         err = field_register_context("k8s", k8s_fields, ARRAY_SIZE(k8s_fields));
     return err;
 }

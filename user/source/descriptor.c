@@ -97,6 +97,12 @@ static const struct kind *kind_of_anonymous(const char *path)
     return NULL;
 }
 
+static bool is_ip(const struct event *event)
+{
+    uint8_t family = call_of(event)->call.endpoint.family;
+    return family == 4 || family == 6;
+}
+
 // NULL: none that has a name.
 static const struct kind *kind_of(const struct event *event)
 {
@@ -106,7 +112,7 @@ static const struct kind *kind_of(const struct event *event)
     const struct wire_descriptor *descriptor = descriptor_of(event);
     if (!(descriptor->flags & WIRE_DESCRIPTOR_KNOWN))
         return NULL;
-    if (call_of(event)->call.endpoint.family)
+    if (is_ip(event))
         return call_of(event)->call.endpoint.family == 4 ? &v4 : &v6;
     if (S_ISSOCK(descriptor->mode))
         return descriptor->family == AF_UNIX ? &local : descriptor->family == AF_NETLINK ? &netlink : NULL;
@@ -142,7 +148,7 @@ bool descriptor_get_name(const struct event *event, const struct field_arg *arg,
                          struct value *ret_value)
 {
     const struct wire_descriptor *descriptor = descriptor_of(event);
-    if (call_of(event)->call.endpoint.family)
+    if (is_ip(event))
         return endpoint_get_name(event, arg, nth, ret_value);
     if (descriptor->flags & WIRE_DESCRIPTOR_ABSTRACT)
         return value_set_string(ret_value, abstract_name(event));

@@ -64,18 +64,15 @@ bool endpoint_get_local_names(const struct event *event, const struct field_arg 
          .type = FIELD_STRING,                                                                             \
          .help = "4: IPv4, 6: IPv6, u: UNIX",                                                              \
          .get = endpoint_get_typechar},                                                                    \
-        {.name = "fd.sockfamily",                                                                          \
-         .type = FIELD_STRING,                                                                             \
-         .help = "ip or unix",                                                                             \
-         .get = endpoint_get_sockfamily},                                                                  \
         ENDPOINT_ADDRESS_FIELDS
 
-// Those of them that only an IP socket has, for descriptors of any kind.
+// Those of them that only a socket has, for descriptors of any kind.
 #define ENDPOINT_ADDRESS_FIELDS                                                                              \
-    {.name = "fd.l4proto",                                                                                   \
-     .type = FIELD_STRING,                                                                                   \
-     .help = "tcp, udp, icmp or raw",                                                                        \
-     .get = endpoint_get_l4proto},                                                                           \
+    {.name = "fd.sockfamily", .type = FIELD_STRING, .help = "ip or unix", .get = endpoint_get_sockfamily},   \
+        {.name = "fd.l4proto",                                                                               \
+         .type = FIELD_STRING,                                                                               \
+         .help = "tcp, udp, icmp or raw",                                                                    \
+         .get = endpoint_get_l4proto},                                                                       \
         {.name = "fd.connected",                                                                             \
          .type = FIELD_BOOL,                                                                                 \
          .help = "Whether the socket has a peer",                                                            \

@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "skipped.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -20,10 +21,14 @@ static char libbpf_words[160];
 static int on_libbpf_print(enum libbpf_print_level level, const char *format, va_list args)
 {
     char line[1024];
-    vsnprintf(line, sizeof(line), format, args);
+    va_list again;
+    va_copy(again, args);
+    vsnprintf(line, sizeof(line), format, again);
+    va_end(again);
     line[strcspn(line, "\n")] = '\0';
+    // The verifier's whole log, which is what such a line is asked for.
     if (log_enabled(LOG_LEVEL_DEBUG))
-        log_debug("%s", line);
+        vfprintf(stderr, format, args);
     // The verifier's log and the lines around it explain nothing in one line.
     bool framing =
         strstr(line, "PROG LOAD LOG") || strstr(line, "failed to load object") || strstr(line, "processed ");
@@ -188,11 +193,16 @@ int hook_update(struct bpf_object *object, const struct hook *hooks, size_t coun
     for (size_t i = 0; i < count && i < SOURCE_HOOKS_MAX; i++)
         if (!hooks[i].wanted)
             detach(attached, &hooks[i], i);
+    attached->object = object;
+    skipped_watch(object);
     return 0;
 }
 
 void hook_detach_all(struct hooks *attached)
 {
+    if (attached->object)
+        skipped_unwatch(attached->object);
+    attached->object = NULL;
     for (size_t i = SOURCE_HOOKS_MAX; i > 0; i--) {
         if (attached->links[i - 1])
             bpf_link__destroy(attached->links[i - 1]);

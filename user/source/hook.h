@@ -26,6 +26,7 @@ struct hooks {
     struct bpf_link *links[SOURCE_HOOKS_MAX];
     uint16_t compat[SOURCE_COMPAT_MAX];
     size_t compat_count;
+    const struct bpf_object *object; // borrowed while anything is attached
 };
 
 // Keeps libbpf's own words for the reason of a failure instead of printing them.

@@ -194,18 +194,12 @@ INODE_GETTER(inode_get_rename_flags)
 bool inode_record_valid(const struct wire_header *wire)
 {
     const struct wire_inode *record = (const struct wire_inode *)wire;
-    const char *raw = (const char *)(record + 1);
-    size_t size = sizeof(*record), paths = 0;
-    for (size_t n = 0; n < ARRAY_SIZE(record->names); n++) {
-        size += record->names[n].raw_size + record->names[n].path_size;
-        paths += record->names[n].path_size;
-    }
-    if (size > wire->size || size - sizeof(*record) > WIRE_INODE_DATA_MAX || paths > WIRE_INODE_DATA_MAX)
+    const struct wire_inode_name *names = record->names;
+    size_t raw_size = names[0].raw_size + names[1].raw_size;
+    size_t size = raw_size + names[0].path_size + names[1].path_size;
+    if (sizeof(*record) + size > wire->size || size > WIRE_INODE_DATA_MAX)
         return false;
-    for (size_t n = 0; n < ARRAY_SIZE(record->names); n++) {
-        raw += record->names[n].raw_size;
-        if (record->names[n].raw_size && raw[-1] != '\0')
-            return false;
-    }
-    return true;
+    const char *raw = (const char *)(record + 1);
+    return (names[0].raw_size == 0 || raw[names[0].raw_size - 1] == '\0') &&
+           (names[1].raw_size == 0 || raw[raw_size - 1] == '\0');
 }

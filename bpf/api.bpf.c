@@ -1,0 +1,523 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// Source `api`: HTTP requests to inference servers, timed where their bytes pass: when a TCP socket has sent
+// or received. The parser (bpf/lib/http.h) keeps names of models and numbers; no other part of a body stays
+// here or leaves.
+#include "bpf/lib/exchange.h"
+#include "bpf/lib/moved.h"
+
+#define AF_INET 2
+#define AF_INET6 10
+#define IPPROTO_TCP 6
+#define MSG_PEEK 2
+#define S_IFMT 0170000
+#define S_IFSOCK 0140000
+#define TCP_ESTABLISHED 1
+#define TCP_FIN_WAIT1 4
+#define TCP_CLOSE 7
+#define TCP_CLOSE_WAIT 8
+#define TCP_LAST_ACK 9
+
+#define WINDOW 4096
+#define STEPS_MAX (1 << 23) // of bpf_loop()
+
+const volatile bool body_values;
+bool wake_always; // a rule wants these events
+
+// Which first two bytes of a path, behind the slash, some inference route has.
+__u64 route_starts[65536 / 64];
+__u64 unfollowed[WIRE_API_UNFOLLOWED];
+_Static_assert((WIRE_API_UNFOLLOWED & (WIRE_API_UNFOLLOWED - 1)) == 0, "used as a mask");
+
+struct connection {
+    struct exchange_connection exchange; // first
+    struct wire_header owner;            // who reads the requests
+    __u64 net;
+    __u8 client_addr[16];
+    __u8 server_addr[16];
+    __be16 client_port;
+    __u8 family;   // 4 or 6
+    __u8 known;    // the server is in `servers`
+    __u8 needless; // it is not, and no inference was asked for
+    __u8 reserved[3];
+};
+
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __uint(max_entries, 8192);
+    __type(key, __u64); // struct sock *
+    __type(value, struct connection);
+} connections SEC(".maps");
+
+// Never written: what a new connection starts from.
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct connection);
+} blank SEC(".maps");
+
+// Never written, too.
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, __u8[WINDOW]);
+} nothing SEC(".maps");
+
+// By hash of the path.
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 256);
+    __type(key, __u64);
+    __type(value, __u16);
+} routes SEC(".maps");
+
+struct server {
+    __u64 net;
+    __u64 port;
+};
+
+// Where inference was asked for: other requests to the same place are timed, too.
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, 1024);
+    __type(key, struct server);
+    __type(value, __u8);
+} servers SEC(".maps");
+
+// One call's bytes on their way through the parser: those of several pieces of user memory, through a window.
+struct feed {
+    __u64 base; // of the piece
+    __u64 base_left;
+    __u64 pieces; // struct user_iovec[]
+    __u64 pieces_left;
+    __u64 left; // bytes of the call that are not in the window yet
+    __u64 now_ns;
+    __u32 have; // bytes in the window
+    __u32 at;   // of those, the next
+    __u32 most; // that were in the window at a time
+    __u32 reserved;
+    __u8 window[WINDOW + SCAN_AHEAD];
+};
+
+SCRATCH(feeds, struct feed)
+
+struct feeding {
+    struct connection *connection;
+    struct feed *feed;
+    __u32 side;
+};
+
+INLINE __u16 exchange_route(const __u64 *hashes)
+{
+    for (int i = 0; i < HTTP_HASHES; i++) {
+        __u64 hash = hashes[i];
+        __u16 *route = bpf_map_lookup_elem(&routes, &hash);
+        if (route)
+            return *route;
+    }
+    return 0;
+}
+
+static __noinline void api_send(struct connection *connection, const struct wire_api_exchange *exchange)
+{
+    struct wire_api *record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
+    if (!record) {
+        lost_add(WIRE_LOST_RING_FULL);
+        return;
+    }
+    __builtin_memset(record, 0, sizeof(*record));
+    __builtin_memcpy(&record->header, &connection->owner, sizeof(record->header));
+    __builtin_memcpy(&record->exchange, exchange, sizeof(record->exchange));
+    record->header.size = sizeof(*record);
+    record->header.type = exchange->flags & WIRE_API_INFERENCE ? WIRE_API_INFER : WIRE_API_HTTP;
+    record->header.time_ns = exchange->end_ns;
+    __builtin_memcpy(record->client_addr, connection->client_addr, sizeof(record->client_addr));
+    __builtin_memcpy(record->server_addr, connection->server_addr, sizeof(record->server_addr));
+    record->client_port = __builtin_bswap16(connection->client_port);
+    record->server_port = connection->exchange.progress.server_port;
+    record->family = connection->family;
+    bpf_ringbuf_submit(record, ring_flags(wake_always));
+}
+
+INLINE void exchange_emit(struct exchange_connection *exchange_connection,
+                          const struct wire_api_exchange *exchange)
+{
+    api_send((struct connection *)exchange_connection, exchange);
+}
+
+// Gets more bytes into the window, or passes over those that need not be looked at. False: there are none.
+INLINE bool feed_more(struct feed *feed, struct http_message *message)
+{
+    if (feed->left == 0)
+        return false;
+    if (feed->base_left == 0) {
+        struct user_iovec piece;
+        if (feed->pieces_left == 0)
+            return false;
+        if (bpf_probe_read_user(&piece, sizeof(piece), (void *)feed->pieces))
+            return false;
+        feed->pieces += sizeof(piece);
+        feed->pieces_left -= 1;
+        feed->base = piece.base;
+        feed->base_left = piece.length;
+        return true;
+    }
+    __u64 count = feed->base_left < feed->left ? feed->base_left : feed->left;
+    __u64 skip = http_skippable(message);
+    if (!skip) {
+        __u32 size = count < WINDOW ? count : WINDOW;
+        feed->at = 0;
+        feed->have = 0;
+        if (size > 0 && size <= WINDOW && !bpf_probe_read_user(feed->window, size, (void *)feed->base)) {
+            feed->have = size;
+            if (size > feed->most)
+                feed->most = size;
+            count = size;
+        } else {
+            // Nowhere in memory that can be read: of a body only the length matters to go on.
+            message->unseen = 1;
+            skip = message->state == HTTP_UNTIL_CLOSE ? count : message->left;
+            if (message->state < HTTP_BODY || message->state > HTTP_UNTIL_CLOSE)
+                message->happened |= HTTP_FAILED | HTTP_UNREAD;
+        }
+    }
+    if (skip) {
+        count = skip < count ? skip : count;
+        http_skip(message, count);
+    }
+    feed->base += count;
+    feed->base_left -= count;
+    feed->left -= count;
+    return true;
+}
+
+// No byte of a prompt stays behind.
+INLINE void feed_wipe(struct feed *feed)
+{
+    __u32 zero = 0;
+    void *zeroes = bpf_map_lookup_elem(&nothing, &zero);
+    __u32 most = feed->most;
+    if (zeroes && most <= WINDOW)
+        bpf_probe_read_kernel(feed->window, most, zeroes);
+}
+
+// The path is known: true where nobody wants to know of this server.
+INLINE bool connection_needless(struct connection *connection)
+{
+    struct exchange_connection *exchange = &connection->exchange;
+    struct server server = {.net = connection->net, .port = exchange->progress.server_port};
+    if (connection->known)
+        return false;
+    connection->known = 1;
+    if (exchange_at(exchange, exchange->latest)->flags & WIRE_API_INFERENCE) {
+        __u8 one = 1;
+        bpf_map_update_elem(&servers, &server, &one, BPF_ANY);
+    } else if (!bpf_map_lookup_elem(&servers, &server)) {
+        connection->known = 0;
+    }
+    return !connection->known;
+}
+
+static long feed_step(__u32 index, struct feeding *feeding)
+{
+    struct connection *connection = feeding->connection;
+    struct feed *feed = feeding->feed;
+    __u32 side = feeding->side & 1;
+    struct http_message *message = &connection->exchange.messages[side];
+    __u32 at = feed->at;
+    __u32 have = feed->have;
+    if (at < have && have <= WINDOW)
+        feed->at = at + http_step(message, &feed->window[at & (WINDOW - 1)], have - at);
+    else if (!feed_more(feed, message))
+        return 1;
+    __u8 happened = message->happened;
+    if (happened && side == EXCHANGE_ANSWERS)
+        exchange_answered(&connection->exchange, feed->now_ns);
+    else if (happened)
+        exchange_requested(&connection->exchange, feed->now_ns);
+    if (happened & HTTP_PATH)
+        connection->needless = connection_needless(connection);
+    return connection->exchange.lost || connection->needless;
+}
+
+// --- Which connections to follow ---
+
+#define POST WORD_PART("POST /", 0)
+
+INLINE bool is_method(__u64 start)
+{
+    switch ((__u32)start) {
+    case WORD_PART("GET ", 0):
+    case WORD_PART("POST", 0):
+    case WORD_PART("PUT ", 0):
+    case WORD_PART("HEAD", 0):
+    case WORD_PART("DELE", 0):
+    case WORD_PART("PATC", 0):
+    case WORD_PART("OPTI", 0):
+        return true;
+    }
+    return false;
+}
+
+INLINE bool server_known(struct sock *sk, struct server *ret_server)
+{
+    ret_server->net = (__u64)BPF_CORE_READ(sk, __sk_common.skc_net.net);
+    ret_server->port = BPF_CORE_READ(sk, __sk_common.skc_num);
+    return bpf_map_lookup_elem(&servers, ret_server) != NULL;
+}
+
+// Whether a request may begin here that is worth following. What cannot be told yet, is.
+INLINE bool may_begin(struct sock *sk, __u64 start, __u64 count)
+{
+    struct server server;
+    if (count < 8) {
+        __u64 mask = count < 6 ? (1ull << (8 * count)) - 1 : 0xffffffffffff;
+        return count > 0 && ((start ^ POST) & mask) == 0;
+    }
+    __u32 bit = start >> 48;
+    if ((start & 0xffffffffffff) == POST && (route_starts[(bit >> 6) & 1023] >> (bit & 63) & 1))
+        return true;
+    return is_method(start) && server_known(sk, &server);
+}
+
+INLINE struct connection *connection_new(struct sock *sk, __u64 key)
+{
+    __u32 zero = 0;
+    struct connection *connection = bpf_map_lookup_elem(&blank, &zero);
+    if (!connection)
+        return NULL;
+    if (bpf_map_update_elem(&connections, &key, connection, BPF_NOEXIST)) {
+        __sync_fetch_and_add(&unfollowed[WIRE_API_TOO_MANY], 1);
+        return NULL;
+    }
+    return bpf_map_lookup_elem(&connections, &key);
+}
+
+// Both ends' addresses; IPv4 inside of IPv6 as IPv4.
+INLINE void connection_addresses(struct connection *connection, struct sock *sk)
+{
+    __u32 *client = (__u32 *)connection->client_addr, *server = (__u32 *)connection->server_addr;
+    connection->family = 4;
+    if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET6) {
+        BPF_CORE_READ_INTO(&connection->client_addr, sk, __sk_common.skc_v6_daddr);
+        BPF_CORE_READ_INTO(&connection->server_addr, sk, __sk_common.skc_v6_rcv_saddr);
+        connection->family = 6;
+        if (client[0] || client[1] || client[2] != __builtin_bswap32(0xffff))
+            return;
+        connection->family = 4;
+        client[2] = client[3] = server[2] = server[3] = 0;
+    }
+    client[0] = BPF_CORE_READ(sk, __sk_common.skc_daddr);
+    server[0] = BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr);
+}
+
+INLINE void connection_begin(struct connection *connection, struct sock *sk)
+{
+    connection->net = (__u64)BPF_CORE_READ(sk, __sk_common.skc_net.net);
+    connection->exchange.progress.server_port = BPF_CORE_READ(sk, __sk_common.skc_num);
+    connection->client_port = BPF_CORE_READ(sk, __sk_common.skc_dport);
+    connection->known = connection->needless = 0;
+    connection->owner.pid = 0;
+    connection_addresses(connection, sk);
+    exchange_begin(&connection->exchange, body_values);
+}
+
+// A socket's memory can be used again; then an entry stayed behind where deleting it failed. (The own port is
+// gone before a socket is closed.)
+INLINE bool connection_is(const struct connection *connection, struct sock *sk)
+{
+    return connection->client_port == BPF_CORE_READ(sk, __sk_common.skc_dport);
+}
+
+INLINE void socket_moved(struct sock *sk, struct pt_regs *regs, __u64 count, __u32 side)
+{
+    __u64 key = (__u64)sk;
+    // A server that has shut down its side cannot answer any more: what it still reads, it throws away.
+    // (llama-server does so after each stream, and a client that keeps connections may have sent its next
+    // request by then.)
+    __u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
+    if (side == EXCHANGE_REQUESTS && state != TCP_ESTABLISHED && state != TCP_CLOSE_WAIT)
+        return;
+    struct connection *connection = bpf_map_lookup_elem(&connections, &key);
+    if (connection && !connection_is(connection, sk))
+        connection->exchange.lost = EXCHANGE_OVER;
+    if (side == EXCHANGE_ANSWERS && (!connection || connection->exchange.lost))
+        return;
+
+    struct moved moved = {};
+    bool found = regs && moved_find(regs, &moved);
+    if (!connection || connection->exchange.lost) {
+        __u64 seen = count;
+        __u64 start = found ? moved_start(&moved, &seen) : 0;
+        if (!may_begin(sk, start, seen))
+            return;
+        if (!connection)
+            connection = connection_new(sk, key);
+        if (!connection)
+            return;
+        connection_begin(connection, sk);
+    }
+
+    struct feeds_slot *slot = feeds_take();
+    if (!slot) {
+        connection->exchange.lost = EXCHANGE_OVER;
+        return;
+    }
+    struct feed *feed = &slot->record;
+    feed->base = moved.base;
+    feed->base_left = found && !moved.base ? 0 : count; // unknown: at address 0, where nothing can be read
+    feed->pieces = moved.pieces;
+    feed->pieces_left = moved.pieces_count;
+    feed->left = count;
+    feed->now_ns = bpf_ktime_get_boot_ns();
+    feed->have = feed->at = feed->most = 0;
+    if (side == EXCHANGE_REQUESTS && connection->owner.pid != bpf_get_current_pid_tgid() >> 32) {
+        header_fill(&connection->owner, (void *)bpf_get_current_task(), 0, 0);
+        connection->exchange.progress.pid = connection->owner.pid;
+        connection->exchange.progress.start_time_ns = connection->owner.start_time_ns;
+    }
+
+    struct feeding feeding = {.connection = connection, .feed = feed, .side = side};
+    bpf_loop(STEPS_MAX, feed_step, &feeding, 0);
+    exchange_note(&connection->exchange, side, feed->now_ns);
+    feed_wipe(feed);
+    feeds_give(slot);
+    if (connection->needless || (connection->exchange.lost && !connection->known)) {
+        bpf_map_delete_elem(&connections, &key);
+        return;
+    }
+    __u32 lost = connection->exchange.lost - 1;
+    if (lost < WIRE_API_UNFOLLOWED) {
+        barrier_var(lost); // else 6.1 loses sight of the bound
+        __sync_fetch_and_add(&unfollowed[lost & (WIRE_API_UNFOLLOWED - 1)], 1);
+    }
+}
+
+// --- The adapters: from 6.3 on, tracepoints that only sockets pass ---
+
+INLINE bool is_tcp(struct sock *sk)
+{
+    __u16 family = sk->__sk_common.skc_family;
+    return sk->sk_protocol == IPPROTO_TCP && (family == AF_INET || family == AF_INET6);
+}
+
+// The registers, unless they are not those of the call that moved the bytes (io_uring).
+INLINE struct pt_regs *moving_registers(void)
+{
+    struct pt_regs *regs = task_registers((void *)bpf_get_current_task());
+    return registers_inside(regs) ? regs : NULL;
+}
+
+SEC("tp_btf/sock_recv_length")
+int BPF_PROG(api_receive_btf, struct sock *sk, int result, int flags)
+{
+    if (result > 0 && !(flags & MSG_PEEK) && is_tcp(sk))
+        socket_moved(sk, moving_registers(), result, EXCHANGE_REQUESTS);
+    return 0;
+}
+
+SEC("tp_btf/sock_send_length")
+int BPF_PROG(api_send_btf, struct sock *sk, int result, int flags)
+{
+    if (result > 0 && is_tcp(sk))
+        socket_moved(sk, moving_registers(), result, EXCHANGE_ANSWERS);
+    return 0;
+}
+
+// --- Before that, where programs may be attached to functions: TCP's own (arguments as from 5.19 on) ---
+
+SEC("fexit/tcp_recvmsg")
+int BPF_PROG(api_receive_fexit, struct sock *sk, void *message, __u64 size, int flags, int *name_length,
+             int result)
+{
+    if (result > 0 && !(flags & MSG_PEEK))
+        socket_moved(sk, moving_registers(), result, EXCHANGE_REQUESTS);
+    return 0;
+}
+
+SEC("fexit/tcp_sendmsg")
+int BPF_PROG(api_send_fexit, struct sock *sk, void *message, __u64 size, int result)
+{
+    if (result > 0)
+        socket_moved(sk, moving_registers(), result, EXCHANGE_ANSWERS);
+    return 0;
+}
+
+// --- Else: the system calls' return ---
+
+SEC("tracepoint/syscalls")
+int api_call_tp(struct syscall_exit_context *context)
+{
+    __s64 result = context->result;
+    if (result <= 0)
+        return 0;
+    struct task_struct *task = (void *)bpf_get_current_task();
+    struct pt_regs *regs = task_registers(task);
+    struct file *file = task_file(task, PT_REGS_PARM1_CORE_SYSCALL(regs));
+    // A socket's file and the socket name each other; no other file's private data does.
+    struct socket *socket = file ? BPF_CORE_READ(file, private_data) : NULL;
+    if (!socket || BPF_CORE_READ(socket, file) != file)
+        return 0;
+    struct sock *sk = BPF_CORE_READ(socket, sk);
+    __u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+    if (!sk || BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP || (family != AF_INET && family != AF_INET6))
+        return 0;
+    __u32 side = EXCHANGE_REQUESTS;
+    switch (context->number) {
+    case NR_WRITE:
+    case NR_WRITEV:
+    case NR_SENDTO:
+    case NR_SENDMSG:
+        side = EXCHANGE_ANSWERS;
+        break;
+    case NR_RECVFROM:
+        if (PT_REGS_PARM4_CORE_SYSCALL(regs) & MSG_PEEK)
+            return 0;
+        break;
+    case NR_RECVMSG:
+        if (PT_REGS_PARM3_CORE_SYSCALL(regs) & MSG_PEEK)
+            return 0;
+        break;
+    }
+    socket_moved(sk, regs, result, side);
+    return 0;
+}
+
+// --- The end of a connection ---
+
+INLINE void connection_over(struct sock *sk, int state)
+{
+    __u64 key = (__u64)sk;
+    struct connection *connection = bpf_map_lookup_elem(&connections, &key);
+    if (!connection || !connection_is(connection, sk))
+        return;
+    struct exchange_connection *exchange = &connection->exchange;
+    // The client's end: it closed (or only stopped sending, which a client that waits seldom does).
+    if (state == TCP_CLOSE_WAIT)
+        exchange->client_gone = 1;
+    if (state != TCP_FIN_WAIT1 && state != TCP_LAST_ACK && state != TCP_CLOSE)
+        return;
+    // A reset, or no answer for too long, leaves an error at the socket.
+    bool server_first = !exchange->client_gone && BPF_CORE_READ(sk, sk_err) == 0;
+    exchange_closed(exchange, bpf_ktime_get_boot_ns(), server_first);
+    exchange->progress.in_flight = 0;
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(api_state_btf, struct sock *sk, int old_state, int state)
+{
+    if (state == TCP_CLOSE_WAIT || state == TCP_FIN_WAIT1 || state == TCP_LAST_ACK || state == TCP_CLOSE)
+        connection_over(sk, state);
+    return 0;
+}
+
+// No call is under way on it any more, so nobody holds the entry.
+SEC("tp_btf/tcp_destroy_sock")
+int BPF_PROG(api_destroy_btf, struct sock *sk)
+{
+    __u64 key = (__u64)sk;
+    bpf_map_delete_elem(&connections, &key);
+    return 0;
+}

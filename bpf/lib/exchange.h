@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// The clock of a server's connection: pairs requests with answers and notes when each came to what. Who
+// includes this says what to do with a finished one, by exchange_route() and exchange_emit().
+#pragma once
+
+#include "bpf/lib/http.h"
+
+// Requests that a client may have sent ahead; more than that and the connection is not followed any more.
+#define EXCHANGE_QUEUE 4
+
+#define EXCHANGE_OVER (1 + WIRE_API_UNFOLLOWED) // lost, but not to be counted
+
+enum exchange_side { EXCHANGE_REQUESTS, EXCHANGE_ANSWERS };
+
+struct exchange_connection {
+    struct wire_api_progress progress;
+    struct http_message messages[2]; // by enum exchange_side
+    struct wire_api_exchange queue[EXCHANGE_QUEUE];
+    // Free-running numbers. Requests move `end`, answers `first`: two threads that read and write at the same
+    // time do not meet, and the end of the connection takes what is left by compare and swap.
+    __u32 first;
+    __u32 end;
+    __u32 latest; // number of the request that is being read
+    __u8 lost;    // 1 + enum wire_api_unfollowed: no longer followed, until a new request comes
+    __u8 client_gone;
+    __u8 reserved[2];
+};
+
+// The number of the path's route and WIRE_API_ROUTE_INFERENCE where it is one, or 0.
+INLINE __u16 exchange_route(const __u64 *hashes);
+INLINE void exchange_emit(struct exchange_connection *connection, const struct wire_api_exchange *exchange);
+
+INLINE void exchange_begin(struct exchange_connection *connection, bool values)
+{
+    connection->messages[EXCHANGE_ANSWERS].answer = 1;
+    connection->messages[EXCHANGE_REQUESTS].values = values;
+    connection->messages[EXCHANGE_ANSWERS].values = values;
+    connection->messages[EXCHANGE_REQUESTS].state = HTTP_START;
+    connection->messages[EXCHANGE_ANSWERS].state = HTTP_START;
+    connection->first = connection->end;
+    connection->lost = 0;
+    connection->client_gone = 0;
+}
+
+INLINE struct wire_api_exchange *exchange_at(struct exchange_connection *connection, __u32 number)
+{
+    return &connection->queue[number & (EXCHANGE_QUEUE - 1)];
+}
+
+INLINE void exchange_clear(struct wire_api_exchange *exchange)
+{
+    __builtin_memset(exchange, 0, offsetof(struct wire_api_exchange, request_model));
+    __builtin_memset(exchange->request_model, 0, sizeof(exchange->request_model));
+    __builtin_memset(exchange->response_model, 0, sizeof(exchange->response_model));
+    __builtin_memset(exchange->traceparent, 0, sizeof(exchange->traceparent) + sizeof(exchange->server));
+}
+
+INLINE void exchange_values(struct wire_api_exchange *exchange, const struct http_message *message)
+{
+    const struct json *json = &message->json;
+    exchange->flags |= message->unseen ? WIRE_API_MIDDLE_UNSEEN : 0;
+    exchange->flags |= json->found & JSON_FOUND_LONG_MODEL ? WIRE_API_LONG_MODEL : 0;
+    if (!message->answer) {
+        exchange->request_bytes = message->bytes;
+        exchange->request_model_length = json->model_length;
+        if (json->model_length)
+            __builtin_memcpy(exchange->request_model, json->model, sizeof(json->model));
+        exchange->flags |= json->found & JSON_FOUND_STREAM ? WIRE_API_STREAM_ASKED : 0;
+        return;
+    }
+    exchange->response_bytes = message->bytes;
+    exchange->response_model_length = json->model_length;
+    if (json->model_length)
+        __builtin_memcpy(exchange->response_model, json->model, sizeof(json->model));
+    exchange->events = message->events;
+    exchange->content_events = message->content_events;
+    exchange->input_tokens = json->input_tokens;
+    exchange->output_tokens = json->output_tokens;
+    exchange->flags |= json->found & JSON_FOUND_INPUT ? WIRE_API_HAS_INPUT : 0;
+    exchange->flags |= json->found & JSON_FOUND_OUTPUT ? WIRE_API_HAS_OUTPUT : 0;
+    exchange->flags |= message->errors ? WIRE_API_ERROR_EVENT : 0;
+    exchange->flags |= message->format >= HTTP_EVENTS ? WIRE_API_STREAMED : 0;
+}
+
+// After a step over received bytes.
+INLINE void exchange_requested(struct exchange_connection *connection, __u64 now_ns)
+{
+    struct http_message *message = &connection->messages[EXCHANGE_REQUESTS];
+    __u8 happened = message->happened;
+    message->happened = 0;
+    if (happened & HTTP_BEGUN) {
+        if (connection->end - connection->first >= EXCHANGE_QUEUE) {
+            connection->lost = 1 + WIRE_API_PIPELINED;
+            return;
+        }
+        struct wire_api_exchange *begun = exchange_at(connection, connection->end);
+        exchange_clear(begun);
+        begun->start_ns = now_ns;
+        connection->latest = connection->end;
+        connection->end += 1;
+    }
+    if (happened & HTTP_FAILED)
+        connection->lost = 1 + (happened & HTTP_UNREAD ? WIRE_API_UNREAD : WIRE_API_NOT_HTTP);
+    // An answer can end before its request: then there is nothing left to note.
+    if (connection->latest - connection->first >= EXCHANGE_QUEUE)
+        return;
+    struct wire_api_exchange *exchange = exchange_at(connection, connection->latest);
+    if (happened & HTTP_PATH) {
+        __u16 route = exchange_route(message->hashes);
+        exchange->route = route & ~WIRE_API_ROUTE_INFERENCE;
+        exchange->flags |= route & WIRE_API_ROUTE_INFERENCE ? WIRE_API_INFERENCE : 0;
+        exchange->method = message->method;
+    }
+    if (happened & HTTP_HEAD)
+        __builtin_memcpy(exchange->traceparent, message->traceparent, sizeof(exchange->traceparent));
+    if (happened & HTTP_ENDED) {
+        exchange->request_end_ns = now_ns;
+        exchange_values(exchange, message);
+    }
+}
+
+// Hands over the oldest exchange, unless somebody else just did.
+INLINE void exchange_finish(struct exchange_connection *connection, __u32 number, __u64 now_ns,
+                            enum wire_api_end how)
+{
+    struct wire_api_exchange *exchange = exchange_at(connection, number);
+    exchange->end_ns = now_ns;
+    exchange->end = how;
+    if (__sync_val_compare_and_swap(&connection->first, number, number + 1) == number)
+        exchange_emit(connection, exchange);
+}
+
+// After a step over sent bytes.
+INLINE void exchange_answered(struct exchange_connection *connection, __u64 now_ns)
+{
+    struct http_message *message = &connection->messages[EXCHANGE_ANSWERS];
+    __u8 happened = message->happened;
+    __u32 number = connection->first;
+    message->happened = 0;
+    if (happened & HTTP_FAILED || number == connection->end) {
+        connection->lost = 1 + (happened & HTTP_UNREAD ? WIRE_API_UNREAD : WIRE_API_NOT_HTTP);
+        return;
+    }
+    struct wire_api_exchange *exchange = exchange_at(connection, number);
+    if (happened & HTTP_BEGUN)
+        message->bodiless = exchange->method == WIRE_API_HEAD;
+    if (happened & HTTP_HEAD) {
+        exchange->head_ns = now_ns;
+        exchange->status = message->status;
+        __builtin_memcpy(exchange->server, message->server, sizeof(exchange->server));
+    }
+    if (happened & HTTP_CONTENT) {
+        exchange->last_content_ns = now_ns;
+        if (!exchange->first_content_ns)
+            exchange->first_content_ns = now_ns;
+    }
+    if (happened & HTTP_ENDED) {
+        exchange_values(exchange, message);
+        exchange_finish(connection, number, now_ns, WIRE_API_COMPLETE);
+    }
+}
+
+// The connection is over: `server_first` where the server closed it before the client did.
+INLINE void exchange_closed(struct exchange_connection *connection, __u64 now_ns, bool server_first)
+{
+    struct http_message *message = &connection->messages[EXCHANGE_ANSWERS];
+    __u32 number = connection->first;
+    enum wire_api_end how = server_first ? WIRE_API_SERVER_CLOSED : WIRE_API_CLIENT_GONE;
+    for (__u32 i = 0; i < EXCHANGE_QUEUE; i++) {
+        if (number == connection->end)
+            break;
+        bool complete = false;
+        if (i == 0 && message->state != HTTP_START) {
+            if (message->state == HTTP_UNTIL_CLOSE && server_first) {
+                http_end(message);
+                complete = true;
+            }
+            message->happened = 0;
+            exchange_values(exchange_at(connection, number), message);
+        }
+        exchange_finish(connection, number, now_ns, complete ? WIRE_API_COMPLETE : how);
+        number++;
+    }
+    connection->lost = EXCHANGE_OVER;
+}
+
+// After each call's bytes, for who looks from outside.
+INLINE void exchange_note(struct exchange_connection *connection, enum exchange_side side, __u64 now_ns)
+{
+    struct wire_api_progress *progress = &connection->progress;
+    // What was under way on a connection that is lost will never be seen to end.
+    if (connection->lost)
+        connection->first = connection->end;
+    __u32 in_flight = connection->end - connection->first;
+    const struct wire_api_exchange *oldest = exchange_at(connection, connection->first);
+    if (side == EXCHANGE_ANSWERS || in_flight <= 1)
+        progress->silent_since_ns = now_ns;
+    progress->inference = (oldest->flags & WIRE_API_INFERENCE) != 0;
+    progress->in_flight = in_flight;
+}

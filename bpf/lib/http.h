@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// One direction of an HTTP/1.x connection: a message after the other, however the bytes are cut.
+#pragma once
+
+#include "bpf/lib/http_head.h"
+
+// --- The body ---
+
+INLINE __u32 http_events_step(struct http_message *message, const __u8 *at, __u32 left)
+{
+    // Between two lines the JSON scanner has no word under way.
+    struct word *word = &message->json.word;
+    __u8 byte = *at;
+    if (byte == '\n') {
+        if (message->event_state == EVENT_NAME && word->length == 0)
+            http_event(message);
+        message->event_state = EVENT_NAME;
+        word_clear(word);
+        return 1;
+    }
+    switch (message->event_state) {
+    case EVENT_DATA:
+        return json_step(&message->json, at, left);
+    case EVENT_IGNORED:
+        return MARKLESS_RUN(marks_line_end, at, left);
+    default:
+        if (word->length == 0 && left >= 8 && (eight_at(at) & 0xffffffffff) == WORD_PART("data:", 0)) {
+            message->event_state = EVENT_DATA;
+            message->event_open = 1;
+            return 5;
+        }
+        if (byte == ':') {
+            message->event_state = word_is(word, "data") ? EVENT_DATA : EVENT_IGNORED;
+            message->event_open |= message->event_state == EVENT_DATA;
+        } else if (byte != '\r') {
+            word_add(word, byte);
+        }
+        return 1;
+    }
+}
+
+INLINE __u32 http_lines_step(struct http_message *message, const __u8 *at, __u32 left)
+{
+    if (*at == '\n') {
+        http_event(message);
+        return 1;
+    }
+    message->event_open = 1;
+    return json_step(&message->json, at, left);
+}
+
+INLINE __u32 http_body_step(struct http_message *message, const __u8 *at, __u32 left)
+{
+    switch (message->format) {
+    case HTTP_EVENTS:
+        return http_events_step(message, at, left);
+    case HTTP_LINES:
+        return http_lines_step(message, at, left);
+    case HTTP_JSON:
+        return json_step(&message->json, at, left);
+    default:
+        return left;
+    }
+}
+
+// How many of the next bytes need not be looked at. Whoever leaves them out says so by http_skip().
+INLINE __u64 http_skippable(const struct http_message *message)
+{
+    __u8 state = message->state;
+    if (state == HTTP_UNTIL_CLOSE)
+        return message->format == HTTP_OPAQUE ? ~0ull : 0;
+    if (state != HTTP_BODY && state != HTTP_CHUNK)
+        return 0;
+    if (message->format == HTTP_OPAQUE)
+        return message->left;
+    __u32 enough = message->json.model_length ? HTTP_HEAD_SCAN_NAMED : HTTP_HEAD_SCAN;
+    if (message->format == HTTP_JSON && message->scanned >= enough && message->left > HTTP_TAIL_SCAN)
+        return message->left - HTTP_TAIL_SCAN;
+    return 0;
+}
+
+// After bytes of the body were passed over or looked at.
+INLINE void http_advance(struct http_message *message, __u64 count)
+{
+    if (message->state == HTTP_UNTIL_CLOSE)
+        return;
+    message->left -= count;
+    if (message->left)
+        return;
+    if (message->state == HTTP_BODY) {
+        http_end(message);
+        return;
+    }
+    message->state = HTTP_CHUNK_END;
+}
+
+// `count` bytes are left out: at most http_skippable() of them, or, where they could not be read, at most
+// what is left of the body.
+INLINE void http_skip(struct http_message *message, __u64 count)
+{
+    message->bytes += count;
+    if (message->format == HTTP_JSON)
+        json_resume(&message->json);
+    else
+        message->event_state = EVENT_IGNORED;
+    http_advance(message, count);
+}
+
+INLINE void http_chunk_size_byte(struct http_message *message, __u8 byte)
+{
+    __u8 digit = lower(byte);
+    if (digit >= '0' && digit <= '9')
+        digit -= '0';
+    else if (digit >= 'a' && digit <= 'f')
+        digit -= 'a' - 10;
+    else
+        digit = 16;
+    if (digit < 16) {
+        if (message->number >> 52)
+            http_fail(message);
+        message->number = message->number << 4 | digit;
+        message->has_length = 1;
+        return;
+    }
+    if (!message->has_length) {
+        http_fail(message);
+        return;
+    }
+    message->state = HTTP_CHUNK_REST;
+}
+
+INLINE void http_chunk_begin(struct http_message *message)
+{
+    message->left = message->number;
+    message->state = message->left ? HTTP_CHUNK : HTTP_TRAILER;
+    if (message->state == HTTP_TRAILER)
+        word_clear(&message->word);
+}
+
+// --- All ---
+
+// Consumes some of the `left` bytes, at least the first, and says how many.
+INLINE __u32 http_step(struct http_message *message, const __u8 *at, __u32 left)
+{
+    __u8 byte = *at;
+    __u32 used = 1;
+    switch (message->state) {
+    case HTTP_START:
+        if (byte == '\r' || byte == '\n')
+            return 1;
+        http_begin(message);
+        http_first_line_1(message, byte);
+        break;
+    case HTTP_LINE_1:
+        http_first_line_1(message, byte);
+        break;
+    case HTTP_LINE_2:
+        http_first_line_2(message, byte);
+        break;
+    case HTTP_LINE_3:
+        http_first_line_3(message, byte);
+        break;
+    case HTTP_NAME:
+        http_name_byte(message, byte);
+        break;
+    case HTTP_VALUE:
+        if (byte == '\n')
+            http_header_end(message);
+        else
+            http_header_byte(message, byte);
+        break;
+    case HTTP_IGNORED:
+        if (byte == '\n')
+            message->state = HTTP_NAME;
+        else
+            used = MARKLESS_RUN(marks_line_end, at, left);
+        break;
+    case HTTP_BODY:
+    case HTTP_CHUNK:
+    case HTTP_UNTIL_CLOSE:
+        if (message->state != HTTP_UNTIL_CLOSE && message->left < left)
+            left = message->left;
+        used = http_body_step(message, at, left);
+        message->scanned += used;
+        http_advance(message, used);
+        break;
+    case HTTP_CHUNK_SIZE:
+        http_chunk_size_byte(message, byte);
+        if (message->state != HTTP_CHUNK_REST || byte != '\n')
+            break;
+        __attribute__((fallthrough));
+    case HTTP_CHUNK_REST:
+        if (byte == '\n')
+            http_chunk_begin(message);
+        break;
+    case HTTP_CHUNK_END:
+        if (byte == '\n') {
+            http_chunk_next(message);
+        } else if (byte != '\r') {
+            http_fail(message);
+        }
+        break;
+    case HTTP_TRAILER:
+        if (byte == '\n') {
+            if (message->word.length == 0)
+                http_end(message);
+            word_clear(&message->word);
+        } else if (byte != '\r') {
+            word_add(&message->word, byte);
+        }
+        break;
+    }
+    message->bytes += used;
+    return used;
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// What is known of an HTTP/1.x message while it passes by.
+#pragma once
+
+#include "bpf/lib/json.h"
+
+enum http_state {
+    HTTP_START,   // between messages
+    HTTP_LINE_1,  // method, or version
+    HTTP_LINE_2,  // path, or status
+    HTTP_LINE_3,  // version, or reason
+    HTTP_NAME,    // of a header
+    HTTP_VALUE,   // of a header that matters
+    HTTP_IGNORED, // the rest of another header
+    HTTP_BODY,    // of a known length
+    HTTP_CHUNK,
+    HTTP_UNTIL_CLOSE,
+    HTTP_CHUNK_SIZE,
+    HTTP_CHUNK_REST, // of the size's line
+    HTTP_CHUNK_END,  // the line end behind it
+    HTTP_TRAILER,
+    HTTP_BROKEN, // not HTTP/1.x, or no longer
+};
+
+// What a step has found; the caller clears it.
+enum http_happened {
+    HTTP_BEGUN = 1 << 0,
+    HTTP_PATH = 1 << 1, // the path is whole
+    HTTP_HEAD = 1 << 2, // the head is whole
+    HTTP_CONTENT = 1 << 3,
+    HTTP_ENDED = 1 << 4,
+    HTTP_FAILED = 1 << 5,
+    HTTP_UNREAD = 1 << 6, // failed because bytes could not be read that were needed
+};
+
+enum http_header {
+    HTTP_HEADER_LENGTH,
+    HTTP_HEADER_ENCODING,
+    HTTP_HEADER_TYPE,
+    HTTP_HEADER_PACKED,
+    HTTP_HEADER_TRACE,
+    HTTP_HEADER_SERVER,
+};
+
+enum http_format { HTTP_OPAQUE, HTTP_JSON, HTTP_EVENTS, HTTP_LINES };
+
+enum http_event_state { EVENT_NAME, EVENT_DATA, EVENT_IGNORED };
+
+// Of a body of known length that is longer, only these first and last bytes are looked at; fewer of the first
+// where they held the model's name.
+#define HTTP_HEAD_SCAN 16384
+#define HTTP_HEAD_SCAN_NAMED 2048
+#define HTTP_TAIL_SCAN 4096
+
+#define HTTP_HASHES 3 // of the path as it is, and with its second or third segment taken for any
+#define HTTP_HASH_START 0xcbf29ce484222325ull
+
+INLINE __u64 http_hash(__u64 hash, __u8 byte)
+{
+    return (hash ^ byte) * 0x100000001b3ull; // FNV-1a
+}
+
+struct http_message {
+    struct word word;
+    __u64 left;   // bytes of the body or the chunk
+    __u64 number; // a number under way
+    __u64 bytes;  // of the message so far
+    __u64 scanned;
+    __u64 hashes[HTTP_HASHES];
+    __u32 events;
+    __u32 content_events;
+    __u16 status;
+    __u8 answer; // 0: a request; set once
+    __u8 values; // 0: nothing is taken out of bodies; set once
+    __u8 state;
+    __u8 happened;
+    __u8 method;
+    __u8 segment; // of the path
+    __u8 header;
+    __u8 chunked;
+    __u8 has_length;
+    __u8 format;
+    __u8 bodiless; // the answer to HEAD
+    __u8 event_state;
+    __u8 event_open; // data has come since the last event
+    __u8 errors;     // an event held an error
+    __u8 unseen;     // bytes were passed over that should have been looked at
+    __u8 reserved[3];
+    char traceparent[WIRE_API_TRACEPARENT_MAX];
+    char server[WIRE_API_SERVER_MAX];
+    struct json json;
+};
+
+INLINE void http_begin(struct http_message *message)
+{
+    word_clear(&message->word);
+    message->left = message->number = message->bytes = message->scanned = 0;
+    message->hashes[0] = message->hashes[1] = message->hashes[2] = HTTP_HASH_START;
+    message->events = message->content_events = 0;
+    message->status = 0;
+    message->method = 0;
+    message->segment = 0;
+    message->chunked = message->has_length = message->format = message->bodiless = 0;
+    message->event_state = message->event_open = message->errors = message->unseen = 0;
+    __builtin_memset(message->traceparent, 0, sizeof(message->traceparent));
+    __builtin_memset(message->server, 0, sizeof(message->server));
+    message->json.found = 0;
+    message->json.input_tokens = message->json.output_tokens = 0;
+    message->json.model_length = 0;
+    message->json.answer = message->answer;
+    message->json.values = message->values;
+    json_begin(&message->json);
+    message->happened |= HTTP_BEGUN;
+    message->state = HTTP_LINE_1;
+}
+
+INLINE void http_fail(struct http_message *message)
+{
+    message->state = HTTP_BROKEN;
+    message->happened |= HTTP_FAILED;
+}
+
+// An event of a stream is whole.
+INLINE void http_event(struct http_message *message)
+{
+    if (!message->event_open)
+        return;
+    message->event_open = 0;
+    message->events += 1;
+    if (json_has_content(&message->json)) {
+        message->content_events += 1;
+        message->happened |= HTTP_CONTENT;
+    }
+    if (message->json.found & JSON_FOUND_ERROR)
+        message->errors = 1;
+    json_begin(&message->json);
+}
+
+INLINE void http_end(struct http_message *message)
+{
+    if (message->format == HTTP_EVENTS || message->format == HTTP_LINES)
+        http_event(message);
+    word_clear(&message->json.word); // which may be the beginning of a text
+    message->happened |= HTTP_ENDED;
+    message->state = HTTP_START;
+}

@@ -1,0 +1,47 @@
+// HTTP requests to inference servers, as the source `api` sees them: their records, and the paths by which
+// such servers are known.
+#pragma once
+
+#include "event.h"
+#include "wire/api.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct api_route {
+    const char *pattern;   // a path; its second or third segment may be *, which stands for any
+    const char *operation; // gen_ai.operation.name of an inference route; NULL: it is none
+};
+
+enum { API_ROUTES_MAX = 128, API_ROUTE_SIZE = 128 };
+
+// The number of routes; they count from 1, and 0 stands for any other path.
+size_t api_route_count(void);
+// NULL for 0 and for a number that does not exist.
+const struct api_route *api_route_at(size_t number);
+
+// Adds an inference route, copied. 0; -EINVAL where the pattern is no path or has its * elsewhere; -ENOSPC.
+int api_route_add(const char *pattern, size_t length);
+
+// What the kernel makes of a path that fits the pattern (bpf/lib/http.h).
+uint64_t api_route_hash(const struct api_route *route);
+
+// The record of an event of this source; NULL for another source's.
+const struct wire_api *api_record(const struct event *event);
+
+enum api_token_source { API_TOKENS_UNKNOWN, API_TOKENS_USAGE, API_TOKENS_EVENTS };
+// Where api_output_tokens() are from: what the server said, or events of a stream that hold text, counted.
+enum api_token_source api_output_source(const struct wire_api *record);
+uint32_t api_output_tokens(const struct wire_api *record);
+
+// OpenTelemetry's error.type: the status, or how the exchange broke off; "" where it went well.
+const char *api_error_type(const struct wire_api *record, char ret_text[16]);
+const char *api_method_name(uint8_t method);
+// The name in the request or, where it names none, in the answer. Not NUL-terminated; the length is 0 where
+// neither has one.
+const char *api_model(const struct wire_api *record, size_t *ret_length);
+
+// Calls `visit` for each connection with an inference request under way.
+typedef void (*api_progress_fn)(const struct wire_api_progress *progress, void *context);
+void api_visit_progress(api_progress_fn visit, void *context);

@@ -1,0 +1,110 @@
+// Records of the source `api`: one for each HTTP request to an inference server, when it has ended.
+#pragma once
+
+#include "wire/header.h"
+
+enum wire_api_type {
+    WIRE_API_INFER, // to an inference route
+    WIRE_API_HTTP,  // to another route of a server that has such
+    WIRE_API_TYPES,
+};
+
+#define WIRE_API_MODEL_MAX 96
+#define WIRE_API_TRACEPARENT_MAX 56 // 55 in W3C Trace Context, version 00
+#define WIRE_API_SERVER_MAX 24
+
+enum wire_api_method {
+    WIRE_API_METHOD_OTHER,
+    WIRE_API_GET,
+    WIRE_API_POST,
+    WIRE_API_PUT,
+    WIRE_API_DELETE,
+    WIRE_API_HEAD,
+    WIRE_API_OPTIONS,
+    WIRE_API_PATCH,
+    WIRE_API_METHODS,
+};
+
+enum wire_api_end {
+    WIRE_API_COMPLETE,      // the whole answer was sent
+    WIRE_API_CLIENT_GONE,   // the client closed or reset the connection before that
+    WIRE_API_SERVER_CLOSED, // the server did
+    WIRE_API_ENDS,
+};
+
+enum wire_api_flag {
+    WIRE_API_STREAM_ASKED = 1 << 0,  // "stream": true in the request
+    WIRE_API_STREAMED = 1 << 1,      // the answer was a stream of events
+    WIRE_API_HAS_INPUT = 1 << 2,     // input_tokens is what the server said
+    WIRE_API_HAS_OUTPUT = 1 << 3,    // output_tokens is
+    WIRE_API_ERROR_EVENT = 1 << 4,   // the stream held an error
+    WIRE_API_LONG_MODEL = 1 << 5,    // a model's name was cut
+    WIRE_API_MIDDLE_UNSEEN = 1 << 6, // some bytes could not be read, so values can be missing
+    WIRE_API_INFERENCE = 1 << 7,     // to an inference route
+};
+
+// All times are CLOCK_BOOTTIME in ns, 0 where it did not come to that.
+struct wire_api_exchange {
+    __u64 start_ns;         // the server has read the first byte of the request
+    __u64 request_end_ns;   // … the last
+    __u64 head_ns;          // the head of the answer was sent
+    __u64 first_content_ns; // the first event with generated text was sent
+    __u64 last_content_ns;
+    __u64 end_ns; // the last byte was sent, or the connection ended
+    __u64 request_bytes;
+    __u64 response_bytes;
+    __u32 events;         // server-sent events (lines of JSON, where that is the format)
+    __u32 content_events; // those with generated text
+    __u32 input_tokens;   // as the server said
+    __u32 output_tokens;
+    __u32 flags; // enum wire_api_flag
+    __u16 status;
+    __u16 route; // position in the table of routes, 0: none of them
+    __u8 method; // enum wire_api_method
+    __u8 end;    // enum wire_api_end
+    __u8 request_model_length;
+    __u8 response_model_length;
+    __u8 reserved[4];
+    char request_model[WIRE_API_MODEL_MAX];
+    char response_model[WIRE_API_MODEL_MAX];
+    char traceparent[WIRE_API_TRACEPARENT_MAX]; // zero-filled
+    char server[WIRE_API_SERVER_MAX];           // the answer's Server header in lower case, zero-filled
+};
+WIRE_SIZE(struct wire_api_exchange, 368);
+
+// The header is that of the process that read the request; its time is the end of the exchange.
+struct wire_api {
+    struct wire_header header;
+    struct wire_api_exchange exchange;
+    __u8 client_addr[16]; // network order; IPv4 in the first four bytes
+    __u8 server_addr[16];
+    __u16 client_port; // host order
+    __u16 server_port;
+    __u8 family; // 4 or 6; an IPv4-mapped IPv6 address is given as IPv4
+    __u8 reserved[3];
+};
+WIRE_SIZE(struct wire_api, 496);
+
+// What the kernel knows of a path: the number of its route, and WIRE_API_ROUTE_INFERENCE where it is one.
+#define WIRE_API_ROUTE_INFERENCE 0x8000
+
+// What a connection is at, at the head of each value in the map of connections.
+struct wire_api_progress {
+    __u64 silent_since_ns; // CLOCK_BOOTTIME; the oldest request came then, or more of its answer was sent
+    __u64 start_time_ns;   // that and the next: the process that reads the requests, as in struct wire_header
+    __u32 pid;
+    __u32 in_flight;   // requests that have no whole answer yet, those to other routes included
+    __u16 server_port; // host order
+    __u8 inference;    // the oldest request is to an inference route
+    __u8 reserved[5];
+};
+WIRE_SIZE(struct wire_api_progress, 32);
+
+// Why connections are not followed.
+enum wire_api_unfollowed {
+    WIRE_API_TOO_MANY,  // the table of connections was full
+    WIRE_API_NOT_HTTP,  // a connection was followed until something came that is no HTTP/1.x
+    WIRE_API_PIPELINED, // more requests were sent ahead than there is room for
+    WIRE_API_UNREAD,    // the head of a message could not be read (io_uring)
+    WIRE_API_UNFOLLOWED,
+};

@@ -1,0 +1,365 @@
+// Source `api`: requests to inference servers, whatever calls move their bytes.
+#include "api_pair.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+static struct agent *agent;
+static const char *own_pid;
+
+static void setup(void)
+{
+    test_setup();
+    if (!kernel_at_least(5, 17))
+        cr_skip_test("needs Linux 5.17");
+    own_pid = format_text("%d", getpid());
+    agent = agent_start(API_RULES, "--inference", NULL);
+}
+
+static void teardown(void)
+{
+    if (agent)
+        agent_stop(TAKE_PTR(agent));
+    test_teardown();
+}
+
+TestSuite(api, .init = setup, .fini = teardown);
+
+// What was measured lies between what the test can say from outside: it looks at its clock before and after
+// the calls. The head and an event without text are no token.
+Test(api, a_stream_and_its_times)
+{
+    struct pair pair = open_pair();
+    uint64_t before_request = now_ns();
+    ask(&pair, request_to("/v1/chat/completions", "", CHAT_BODY));
+    uint64_t after_request = now_ns();
+    answer(&pair, HEAD);
+    answer(&pair, chunk(ROLE));
+    uint64_t before_token = now_ns();
+    answer(&pair, chunk(TOKEN));
+    uint64_t after_token = now_ns();
+    answer(&pair, chunk(TOKEN TOKEN));
+    answer(&pair, chunk(LAST));
+    answer(&pair, chunk(USAGE DONE));
+    uint64_t before_end = now_ns();
+    answer(&pair, "0\r\n\r\n");
+    uint64_t after_end = now_ns();
+    expect_stream(agent, &pair);
+    const json_t *alert = agent_wait_alert(agent, "infer", "fd.cport", pair.cport, NULL);
+    uint64_t first = strtoull(alert_field(alert, "infer.ttft"), NULL, 10);
+    uint64_t whole = strtoull(alert_field(alert, "infer.duration"), NULL, 10);
+    cr_expect(first >= before_token - after_request && first <= after_token - before_request, "%ju", first);
+    cr_expect(whole >= before_end - after_request && whole <= after_end - before_request, "%ju", whole);
+    cr_expect_eq(agent_count_alerts(agent, "infer", "fd.cport", pair.cport, NULL), 1,
+                 "both ends are here, and only the server counts");
+    close_pair(&pair);
+}
+
+typedef ssize_t (*move_fn)(int fd, char *data, size_t length);
+
+static size_t in_pieces(struct iovec *pieces, size_t max, char *data, size_t length)
+{
+    // Of 1 to 7 bytes, so that they end anywhere.
+    size_t count = 0;
+    for (size_t at = 0; at < length && count < max; count++) {
+        size_t size = count + 1 == max ? length - at : 1 + count % 7;
+        size = size < length - at ? size : length - at;
+        pieces[count] = (struct iovec){data + at, size};
+        at += size;
+    }
+    return count;
+}
+
+static ssize_t by_writev(int fd, char *data, size_t length)
+{
+    struct iovec pieces[600];
+    return writev(fd, pieces, (int)in_pieces(pieces, ARRAY_SIZE(pieces), data, length));
+}
+
+static ssize_t by_readv(int fd, char *data, size_t length)
+{
+    struct iovec pieces[600];
+    return readv(fd, pieces, (int)in_pieces(pieces, ARRAY_SIZE(pieces), data, length));
+}
+
+static ssize_t by_sendmsg(int fd, char *data, size_t length)
+{
+    struct iovec pieces[600];
+    struct msghdr message = {.msg_iov = pieces,
+                             .msg_iovlen = in_pieces(pieces, ARRAY_SIZE(pieces), data, length)};
+    return sendmsg(fd, &message, MSG_NOSIGNAL);
+}
+
+static ssize_t by_recvmsg(int fd, char *data, size_t length)
+{
+    struct iovec pieces[600];
+    struct msghdr message = {.msg_iov = pieces,
+                             .msg_iovlen = in_pieces(pieces, ARRAY_SIZE(pieces), data, length)};
+    return recvmsg(fd, &message, 0);
+}
+
+static ssize_t by_send(int fd, char *data, size_t length)
+{
+    return send(fd, data, length, 0);
+}
+
+// Looks first, as nginx does; what was only looked at does not count.
+static ssize_t by_recv(int fd, char *data, size_t length)
+{
+    char first[16];
+    return recv(fd, first, sizeof(first), MSG_PEEK) > 0 ? recv(fd, data, length, 0) : -1;
+}
+
+static ssize_t by_read(int fd, char *data, size_t length)
+{
+    return read(fd, data, length);
+}
+
+static ssize_t by_write(int fd, char *data, size_t length)
+{
+    return write(fd, data, length);
+}
+
+Test(api, every_call_and_pieces_of_any_size)
+{
+    static const move_fn receive[] = {by_read, by_readv, by_recv, by_recvmsg};
+    static const move_fn send_by[] = {by_write, by_writev, by_send, by_sendmsg};
+    const char *request = request_to("/v1/chat/completions", "", CHAT_BODY);
+    const char *said =
+        format_text(HEAD "%s%s%s0\r\n\r\n", chunk(ROLE TOKEN), chunk(TOKEN TOKEN), chunk(LAST USAGE DONE));
+    for (size_t i = 0; i < ARRAY_SIZE(receive); i++) {
+        for (size_t piece = 1; piece < 2048; piece *= 5) {
+            struct pair pair = open_pair();
+            char data[4096];
+            cr_assert_eq(write(pair.client, request, strlen(request)), (ssize_t)strlen(request));
+            for (size_t at = 0; at < strlen(request);) {
+                ssize_t count = receive[i](pair.server, data, piece);
+                cr_assert_gt(count, 0);
+                at += (size_t)count;
+            }
+            for (size_t at = 0; at < strlen(said);) {
+                size_t left = strlen(said) - at;
+                size_t size = left < piece ? left : piece;
+                memcpy(data, said + at, size);
+                cr_assert_eq(send_by[i](pair.server, data, size), (ssize_t)size);
+                at += size;
+            }
+            expect_stream(agent, &pair);
+            close_pair(&pair);
+        }
+    }
+}
+
+Test(api, requests_one_after_the_other_and_ahead)
+{
+    struct pair pair = open_pair();
+    for (int i = 1; i <= 3; i++) {
+        ask(&pair, request_to("/v1/completions", "", format_text("{\"model\":\"m%d\"}", i)));
+        answer(&pair, json_answer(200, format_text("{\"usage\":{\"completion_tokens\":%d}}", i)));
+    }
+    ask(&pair, format_text("%s%s", request_to("/v1/completions", "", "{\"model\":\"m4\"}"),
+                           request_to("/v1/embeddings", "", "{\"model\":\"m5\"}")));
+    answer(&pair, format_text("%s%s", json_answer(200, "{\"usage\":{\"completion_tokens\":4}}"),
+                              json_answer(200, "{\"usage\":{\"completion_tokens\":5}}")));
+    for (int i = 1; i <= 5; i++)
+        agent_wait_alert(agent, "infer", "fd.cport", pair.cport, "infer.model", format_text("m%d", i),
+                         "infer.tokens.output", format_text("%d", i), "infer.stream", "false", "infer.ttft",
+                         "-", "infer.operation", i < 5 ? "text_completion" : "embeddings", NULL);
+    cr_expect_eq(agent_count_alerts(agent, "infer", "fd.cport", pair.cport, NULL), 5);
+    close_pair(&pair);
+}
+
+Test(api, ipv6_and_ipv4_inside_of_it)
+{
+    static const char *const addresses[][2] = {{"::1", "::1"}, {"::ffff:127.0.0.1", "127.0.0.1"}};
+    for (size_t i = 0; i < ARRAY_SIZE(addresses); i++) {
+        struct pair pair = open_pair_v6(addresses[i][0]);
+        ask(&pair, request_to("/v1/completions", "", "{\"model\":\"six\"}"));
+        answer(&pair, json_answer(200, "{}"));
+        agent_wait_alert(agent, "infer", "fd.cport", pair.cport, "fd.sport", pair.sport, "infer.model", "six",
+                         "fd.sip", addresses[i][1], "fd.cip", addresses[i][1], NULL);
+        close_pair(&pair);
+    }
+}
+
+// As OpenAI's Python client writes it: the name of the model behind all of the prompt.
+Test(api, a_long_prompt_before_the_model)
+{
+    enum { SIZE = 300000, PART = 20000 };
+    static char body[SIZE + 1];
+    memset(body, 'x', SIZE);
+    static const char begin[] = "{\"messages\":[{\"content\":\"",
+                      end[] = "\"}],\"model\":\"behind\",\"n\":1}";
+    static const char escaped[] = "\\\"model\\\":\\\"wrong\\\",\\n";
+    memcpy(body, begin, sizeof(begin) - 1);
+    for (size_t i = 100; i < SIZE - 100; i += 80)
+        memcpy(body + i, escaped, sizeof(escaped) - 1);
+    memcpy(body + SIZE - (sizeof(end) - 1), end, sizeof(end) - 1);
+    struct pair pair = open_pair();
+    const char *request = request_to("/v1/chat/completions", "", body);
+    for (size_t at = 0; at < strlen(request); at += PART)
+        ask(&pair, format_text("%.*s", PART, request + at));
+    answer(&pair, json_answer(200, "{}"));
+    agent_wait_alert(agent, "infer", "fd.cport", pair.cport, "infer.model", "behind", NULL);
+    close_pair(&pair);
+}
+
+Test(api, errors)
+{
+    struct pair pair = open_pair();
+    const char *trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    ask(&pair, request_to("/v1/chat/completions", format_text("TraceParent: %s\r\n", trace), "{bad"));
+    answer(&pair, json_answer(404, "{\"error\":{\"code\":404}}"));
+    agent_wait_alert(agent, "infer", "fd.cport", pair.cport, "infer.status", "404", "infer.error", "404",
+                     "infer.traceparent", trace, "infer.model", "-", NULL);
+    cr_expect_eq(wait_metric(agent, "inferscope_inference_requests_total", pair.sport, 1), 1);
+    cr_expect_eq(agent_metric(agent, "gen_ai_server_request_duration_seconds_count", "server_port",
+                              pair.sport, "error_type", "404", "gen_ai_operation_name", "chat", NULL),
+                 1);
+    close_pair(&pair);
+}
+
+Test(api, a_client_that_goes_away)
+{
+    struct pair pair = open_pair();
+    ask(&pair, request_to("/v1/chat/completions", "", CHAT_BODY));
+    answer(&pair, HEAD);
+    answer(&pair, chunk(ROLE TOKEN));
+    answer(&pair, chunk(TOKEN));
+    close(pair.client);
+    const char *more = chunk(TOKEN);
+    // Until the reset is here, the server goes on.
+    while (send(pair.server, more, strlen(more), MSG_NOSIGNAL) > 0)
+        ;
+    close(pair.server);
+    const json_t *alert =
+        agent_wait_alert(agent, "infer", "fd.cport", pair.cport, "infer.abandoned", "true", "infer.error",
+                         "client_gone", "infer.status", "200", "infer.tokens.source", "events", NULL);
+    cr_expect_geq(atoi(alert_field(alert, "infer.tokens.output")), 2);
+    cr_expect_eq(wait_metric(agent, "inferscope_inference_abandoned_requests_total", pair.sport, 1), 1);
+    cr_expect_eq(agent_metric(agent, "inferscope_inference_abandoned_tokens_total", "server_port", pair.sport,
+                              "token_source", "events", NULL),
+                 atoi(alert_field(alert, "infer.tokens.output")));
+}
+
+Test(api, a_server_that_breaks_off)
+{
+    struct pair pair = open_pair();
+    ask(&pair, request_to("/v1/chat/completions", "", CHAT_BODY));
+    answer(&pair, HEAD);
+    answer(&pair, chunk(TOKEN));
+    close(pair.server);
+    close(pair.client);
+    agent_wait_alert(agent, "infer", "fd.cport", pair.cport, "infer.abandoned", "false", "infer.error",
+                     "server_closed", "infer.tokens.output", "1", NULL);
+}
+
+Test(api, an_answer_that_ends_with_the_connection)
+{
+    struct pair pair = open_pair();
+    ask(&pair, request_to("/v1/chat/completions", "", CHAT_BODY));
+    answer(&pair, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n");
+    answer(&pair, ROLE TOKEN);
+    answer(&pair, TOKEN TOKEN USAGE);
+    close(pair.server);
+    close(pair.client);
+    expect_stream(agent, &pair);
+}
+
+// Other routes are timed where inference was asked for, and nowhere else.
+Test(api, other_routes_and_other_servers)
+{
+    _cleanup_close_ int listener = listen_here();
+    struct pair pair = api_connect(listener), other = open_pair();
+    ask(&other, "GET /health HTTP/1.1\r\n\r\n");
+    answer(&other, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    ask(&other, request_to("/v1/chat/unknown", "", "{}"));
+    answer(&other, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+    ask(&pair, request_to("/v1/completions", "", "{\"model\":\"m\"}"));
+    answer(&pair, json_answer(200, "{}"));
+    struct pair second = api_connect(listener);
+    ask(&second, "GET /v1/models HTTP/1.1\r\n\r\n");
+    answer(&second, json_answer(200, "{}"));
+    ask(&second, "DELETE /private/4711 HTTP/1.1\r\n\r\n");
+    answer(&second, json_answer(500, "{}"));
+    agent_wait_alert(agent, "http", "fd.cport", second.cport, "http.route", "/v1/models", "http.method",
+                     "GET", "http.status", "200", "http.error", "-", "proc.pid", own_pid, NULL);
+    agent_wait_alert(agent, "http", "fd.cport", second.cport, "http.route", "-", "http.method", "DELETE",
+                     "http.error", "500", NULL);
+    cr_expect_eq(agent_count_alerts(agent, "http", "fd.sport", other.sport, NULL), 0);
+    cr_expect_eq(agent_count_alerts(agent, "infer", "fd.sport", other.sport, NULL), 0);
+    cr_expect_eq(agent_metric(agent, "http_server_request_duration_seconds_count", "server_port", pair.sport,
+                              "http_route", "other", "http_response_status_class", "5xx", NULL),
+                 1);
+    close_pair(&pair);
+    close_pair(&other);
+    close_pair(&second);
+}
+
+Test(api, under_way_and_silent)
+{
+    struct pair pair = open_pair();
+    ask(&pair, request_to("/v1/chat/completions", "", CHAT_BODY));
+    uint64_t asked = now_ns();
+    cr_expect_eq(
+        agent_metric(agent, "inferscope_inference_requests_in_flight", "server_port", pair.sport, NULL), 1);
+    uint64_t looked = now_ns();
+    double silent =
+        agent_metric(agent, "inferscope_inference_silence_seconds", "server_port", pair.sport, NULL);
+    cr_expect(silent >= (double)(looked - asked) / 1e9, "%f", silent);
+    answer(&pair, json_answer(200, "{}"));
+    cr_expect_eq(
+        agent_metric(agent, "inferscope_inference_requests_in_flight", "server_port", pair.sport, NULL), 0);
+    cr_expect_eq(agent_metric(agent, "inferscope_inference_silence_seconds", "server_port", pair.sport, NULL),
+                 0);
+    close_pair(&pair);
+}
+
+Test(api, what_turns_out_to_be_no_http_is_counted)
+{
+    struct pair pair = open_pair();
+    ask(&pair, request_to("/v1/completions", "", "{}"));
+    answer(&pair, "HTTP/1.1 101 Switching Protocols\r\n\r\n");
+    answer(&pair, "anything");
+    ask(&pair, "anything");
+    cr_expect_eq(
+        agent_metric(agent, "inferscope_inference_connections_unfollowed_total", "reason", "not_http", NULL),
+        1);
+    cr_expect_eq(
+        agent_metric(agent, "inferscope_inference_requests_in_flight", "server_port", pair.sport, NULL) > 0,
+        false);
+    // A new request is understood again.
+    ask(&pair, request_to("/v1/completions", "", "{\"model\":\"again\"}"));
+    answer(&pair, json_answer(200, "{}"));
+    agent_wait_alert(agent, "infer", "fd.cport", pair.cport, "infer.model", "again", NULL);
+    close_pair(&pair);
+}
+
+Test(api, none_of_ten_thousand_is_lost)
+{
+    enum { CONNECTIONS = 64, REQUESTS = 10000 };
+    static struct pair pairs[CONNECTIONS];
+    _cleanup_close_ int listener = listen_here();
+    const char *request = request_to("/v1/completions", "", "{\"model\":\"many\"}");
+    const char *said = json_answer(200, "{\"usage\":{\"prompt_tokens\":2,\"completion_tokens\":1}}");
+    for (int i = 0; i < CONNECTIONS; i++)
+        pairs[i] = api_connect(listener);
+    for (int i = 0; i < REQUESTS; i++) {
+        ask(&pairs[i % CONNECTIONS], request);
+        answer(&pairs[i % CONNECTIONS], said);
+    }
+    cr_expect_eq(wait_metric(agent, "inferscope_inference_requests_total", pairs[0].sport, REQUESTS),
+                 REQUESTS);
+    cr_expect_eq(agent_metric(agent, "gen_ai_server_token_usage_sum", "server_port", pairs[0].sport,
+                              "gen_ai_token_type", "input", NULL),
+                 2 * REQUESTS);
+    cr_expect_eq(agent_metric(agent, "gen_ai_server_request_duration_seconds_count", "gen_ai_request_model",
+                              "many", "server_port", pairs[0].sport, NULL),
+                 REQUESTS);
+    cr_expect_eq(agent_metric(agent, "inferscope_records_lost_total", "source", "api", NULL), 0);
+    for (int i = 0; i < CONNECTIONS; i++)
+        close_pair(&pairs[i]);
+}

@@ -1,0 +1,187 @@
+#include "../../user/source/api_fields.h"
+#include "container.h"
+#include "inference.h"
+#include "metric.h"
+#include "process.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+static struct scratch scratch;
+static struct wire_api record;
+static struct process process;
+static struct container container;
+static bool contained;
+
+static uint16_t route_of(const char *pattern)
+{
+    for (size_t i = 1; i <= api_route_count(); i++)
+        if (strcmp(api_route_at(i)->pattern, pattern) == 0)
+            return (uint16_t)i;
+    cr_assert(false, "no route %s", pattern);
+    return 0;
+}
+
+static void set_models(const char *asked, const char *answered)
+{
+    struct wire_api_exchange *exchange = &record.exchange;
+    exchange->request_model_length = (uint8_t)strlen(asked);
+    exchange->response_model_length = (uint8_t)strlen(answered);
+    memcpy(exchange->request_model, asked, strlen(asked));
+    memcpy(exchange->response_model, answered, strlen(answered));
+}
+
+// A stream of 5 tokens: the first after 20 ms, the last after 100 ms.
+static void setup(void)
+{
+    inference_stop();
+    cr_assert_eq(inference_start(), 0);
+    record = (struct wire_api){.family = 4, .server_port = 8000};
+    record.header.type = WIRE_API_INFER;
+    record.exchange = (struct wire_api_exchange){
+        .start_ns = 1000000000,
+        .first_content_ns = 1020000000,
+        .last_content_ns = 1100000000,
+        .end_ns = 1100000000,
+        .content_events = 4,
+        .input_tokens = 17,
+        .output_tokens = 5,
+        .flags = WIRE_API_STREAMED | WIRE_API_HAS_INPUT | WIRE_API_HAS_OUTPUT | WIRE_API_INFERENCE,
+        .status = 200,
+        .method = WIRE_API_POST,
+        .route = route_of("/v1/chat/completions"),
+        .server = "llama.cpp",
+    };
+    set_models("asked", "answered");
+    process = (struct process){.name = "server"};
+    contained = false;
+}
+
+static void teardown(void)
+{
+    inference_stop();
+}
+
+TestSuite(metric_inference, .init = setup, .fini = teardown);
+
+static void count(void)
+{
+    struct event event = {.type = &api_types[record.header.type],
+                          .wire = &record.header,
+                          .scratch = &scratch,
+                          .process = &process,
+                          .container = contained ? &container : NULL};
+    inference_event(&event);
+}
+
+static bool page_has(const char *line)
+{
+    static struct text page = TEXT_INIT(16 << 20);
+    text_reset(&page);
+    metric_render(METRIC_PROMETHEUS, &page);
+    return strstr(text_string(&page), line) != NULL;
+}
+
+#define LABELS                                                                                 \
+    "{server_port=\"8000\",gen_ai_operation_name=\"chat\",gen_ai_provider_name=\"llama.cpp\"," \
+    "gen_ai_request_model=\"asked\",gen_ai_response_model=\"answered\""
+
+Test(metric_inference, a_stream_that_went_well)
+{
+    count();
+    cr_expect(page_has("\ngen_ai_server_request_duration_seconds_bucket" LABELS ",le=\"0.08\"} 0\n"));
+    cr_expect(page_has("\ngen_ai_server_request_duration_seconds_bucket" LABELS ",le=\"0.16\"} 1\n"));
+    cr_expect(page_has("\ngen_ai_server_request_duration_seconds_sum" LABELS "} 0.1\n"));
+    cr_expect(page_has("\ngen_ai_server_time_to_first_token_seconds_sum" LABELS "} 0.02\n"));
+    // 80 ms for the four tokens behind the first
+    cr_expect(page_has("\ngen_ai_server_time_per_output_token_seconds_sum" LABELS
+                       ",token_source=\"usage\"} 0.02\n"));
+    cr_expect(page_has("\ngen_ai_server_token_usage_sum" LABELS
+                       ",gen_ai_token_type=\"input\",token_source=\"usage\"} 17\n"));
+    cr_expect(page_has("\ngen_ai_server_token_usage_sum" LABELS
+                       ",gen_ai_token_type=\"output\",token_source=\"usage\"} 5\n"));
+    cr_expect(
+        page_has("\ninferscope_inference_requests_total" LABELS ",http_response_status_code=\"200\"} 1\n"));
+}
+
+Test(metric_inference, tokens_are_counted_where_the_server_does_not_say)
+{
+    record.exchange.flags &= ~(__u32)(WIRE_API_HAS_INPUT | WIRE_API_HAS_OUTPUT);
+    count();
+    cr_expect(page_has("\ngen_ai_server_token_usage_sum" LABELS
+                       ",gen_ai_token_type=\"output\",token_source=\"events\"} 4\n"));
+    cr_expect_not(page_has("gen_ai_token_type=\"input\""), "never guessed");
+    cr_expect_not(page_has("token_source=\"usage\""));
+}
+
+Test(metric_inference, failures_are_no_measure_of_tokens)
+{
+    record.exchange.status = 503;
+    count();
+    record.exchange.status = 200;
+    record.exchange.end = WIRE_API_CLIENT_GONE;
+    count();
+    record.exchange.status = 0;
+    count();
+    cr_expect(page_has("\ngen_ai_server_request_duration_seconds_count" LABELS ",error_type=\"503\"} 1\n"));
+    cr_expect(
+        page_has("\ngen_ai_server_request_duration_seconds_count" LABELS ",error_type=\"client_gone\"} 2\n"));
+    cr_expect(page_has("\ninferscope_inference_requests_total" LABELS ",error_type=\"client_gone\"} 1\n"));
+    cr_expect(page_has("\ninferscope_inference_abandoned_requests_total" LABELS "} 2\n"));
+    cr_expect(
+        page_has("\ninferscope_inference_abandoned_tokens_total" LABELS ",token_source=\"usage\"} 10\n"));
+    cr_expect_not(page_has("gen_ai_server_token_usage_sum"));
+    cr_expect_not(page_has("gen_ai_server_time_to_first_token_seconds_sum"));
+}
+
+Test(metric_inference, the_server_is_known_by_its_process_and_pod)
+{
+    static char arguments[] = "python3\0-m\0vllm.entrypoints.openai.api_server";
+    process = (struct process){.name = "python3", .args = arguments, .args_size = sizeof(arguments)};
+    container = (struct container){
+        .pod_namespace = (char *)"prod", .pod_name = (char *)"llm-0", .name = (char *)"srv"};
+    contained = true;
+    strcpy(record.exchange.server, "uvicorn");
+    count();
+    cr_expect(page_has("\ngen_ai_server_request_duration_seconds_count{server_port=\"8000\","
+                       "k8s_namespace_name=\"prod\",k8s_pod_name=\"llm-0\",k8s_container_name=\"srv\","
+                       "gen_ai_operation_name=\"chat\",gen_ai_provider_name=\"vllm\""));
+    process = (struct process){.name = "python3"};
+    contained = false;
+    count();
+    cr_expect(page_has("gen_ai_provider_name=\"unknown\""));
+}
+
+// A client chooses the names of models it asks for; it must not fill the agent's memory.
+Test(metric_inference, too_many_models_are_counted_as_other)
+{
+    for (int i = 0; i < 1000; i++) {
+        char name[24];
+        snprintf(name, sizeof(name), "model-%d", i);
+        record.exchange.request_model_length = 0;
+        set_models(name, "");
+        count();
+    }
+    cr_expect(page_has("gen_ai_request_model=\"model-199\""));
+    cr_expect_not(page_has("gen_ai_request_model=\"model-200\""));
+    cr_expect(page_has("\ngen_ai_server_request_duration_seconds_count{gen_ai_request_model=\"other\","
+                       "gen_ai_response_model=\"other\"} 800\n"));
+    cr_expect(page_has("\ninferscope_inference_series_folded_total 800\n"));
+}
+
+Test(metric_inference, other_routes)
+{
+    record.header.type = WIRE_API_HTTP;
+    record.exchange.method = WIRE_API_GET;
+    record.exchange.route = route_of("/v1/models");
+    count();
+    record.exchange.route = 0;
+    record.exchange.status = 404;
+    count();
+    cr_expect(page_has(
+        "\nhttp_server_request_duration_seconds_count{server_port=\"8000\",http_request_method=\"GET\","
+        "http_route=\"/v1/models\",http_response_status_class=\"2xx\"} 1\n"));
+    cr_expect(page_has("http_route=\"other\",http_response_status_class=\"4xx\",error_type=\"404\"} 1\n"));
+    cr_expect_not(page_has("gen_ai_server_request_duration_seconds_count"));
+}

@@ -1,0 +1,377 @@
+#include "inference.h"
+
+#include "api.h"
+#include "base/cleanup.h"
+#include "histogram.h"
+#include "http_requests.h"
+#include "process.h"
+#include "served_by.h"
+#include "under_way.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <uthash.h>
+
+// As OpenTelemetry's conventions for generative AI give them; more where vLLM has more, and finer below 10
+// ms.
+static const double duration_bounds[] = {0.01, 0.02, 0.04, 0.08,  0.16,  0.32,  0.64,
+                                         1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92};
+static const double first_bounds[] = {.001, .005, .01, .02, .04, .06, .08, .1, .25, .5,
+                                      .75,  1,    2.5, 5,   7.5, 10,  20,  40, 80,  160};
+static const double per_token_bounds[] = {.0005, .001, .0025, .005, .01, .025, .05, .075, .1,
+                                          .15,   .2,   .3,    .4,   .5,  .75,  1,   2.5};
+static const double token_bounds[] = {1,     4,     16,     64,      256,     1024,     4096,
+                                      16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864};
+_Static_assert(ARRAY_SIZE(first_bounds) <= HISTOGRAM_BOUNDS_MAX, "more bounds than a histogram has room for");
+
+enum { SERIES_MAX = 200, OUTCOMES_MAX = 16, LABELS_MAX = 10, SOURCES_COUNT = 2 };
+
+// Zero-filled.
+struct key {
+    char operation[24];
+    char provider[16];
+    char request_model[WIRE_API_MODEL_MAX + 1];
+    char response_model[WIRE_API_MODEL_MAX + 1];
+    struct served_by served_by;
+};
+
+// Requests that ended in one way.
+struct outcome {
+    unsigned status; // 0: no answer
+    char error[16];  // error.type; "" for none
+    struct histogram duration;
+};
+
+struct model_series {
+    struct key key;
+    UT_hash_handle hh;
+    struct outcome *outcomes; // owned
+    size_t outcomes_count;
+    struct histogram first;
+    struct histogram per_token[SOURCES_COUNT]; // by enum api_token_source, from API_TOKENS_USAGE on
+    struct histogram input;
+    struct histogram output[SOURCES_COUNT];
+    uint64_t abandoned;
+    uint64_t abandoned_tokens[SOURCES_COUNT];
+};
+
+static struct model_series *table;
+
+static struct counter folded = {
+    .name = "inferscope_inference_series_folded_total",
+    .help = "Inference requests counted under the model \"other\" because there were too many series",
+};
+static struct counter dropped = {
+    .name = "inferscope_inference_requests_uncounted_total",
+    .help = "Inference requests that no series could be made for",
+};
+
+// --- Whose request it was ---
+
+// The serving software, by what it says of itself or what its process is called.
+static const char *provider_of(const struct event *event, const struct wire_api *record)
+{
+    static const struct {
+        const char *mark;
+        const char *name;
+    } known[] = {
+        {"llama.cpp", "llama.cpp"}, {"llama-server", "llama.cpp"}, {"vllm", "vllm"},
+        {"sglang", "sglang"},       {"ollama", "ollama"},          {"text-generation", "tgi"},
+        {"triton", "triton"},       {"torchserve", "torchserve"},  {"lmdeploy", "lmdeploy"},
+        {"mlx_lm", "mlx"},
+    };
+    const struct process *process = event->process;
+    for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+        if (strstr(record->exchange.server, known[i].mark))
+            return known[i].name;
+    for (size_t i = 0; process && i < ARRAY_SIZE(known); i++) {
+        size_t length = strlen(known[i].mark);
+        if (strstr(process->name, known[i].mark) ||
+            (process->args && memmem(process->args, process->args_size, known[i].mark, length)))
+            return known[i].name;
+    }
+    return "unknown";
+}
+
+static void key_fill(const struct event *event, const struct wire_api *record, struct key *ret_key)
+{
+    const struct wire_api_exchange *exchange = &record->exchange;
+    const struct api_route *route = api_route_at(exchange->route);
+    memset(ret_key, 0, sizeof(*ret_key));
+    snprintf(ret_key->operation, sizeof(ret_key->operation), "%s",
+             route && route->operation ? route->operation : "inference");
+    snprintf(ret_key->provider, sizeof(ret_key->provider), "%s", provider_of(event, record));
+    memcpy(ret_key->request_model, exchange->request_model, exchange->request_model_length);
+    memcpy(ret_key->response_model, exchange->response_model, exchange->response_model_length);
+    served_by_event(event, record->server_port, &ret_key->served_by);
+}
+
+static struct model_series *series_add(const struct key *key)
+{
+    struct model_series *series = calloc(1, sizeof(*series));
+    if (!series)
+        return NULL;
+    series->key = *key;
+    HASH_ADD(hh, table, key, sizeof(series->key), series);
+    return series;
+}
+
+static struct model_series *series_of(struct key *key)
+{
+    struct model_series *series;
+    HASH_FIND(hh, table, key, sizeof(*key), series);
+    if (series)
+        return series;
+    if (HASH_COUNT(table) < SERIES_MAX)
+        return series_add(key);
+    // One series takes the rest: a client chooses what it calls a model, and there may be many of them.
+    folded.value++;
+    memset(key, 0, sizeof(*key));
+    strcpy(key->request_model, "other");
+    strcpy(key->response_model, "other");
+    HASH_FIND(hh, table, key, sizeof(*key), series);
+    return series ? series : series_add(key);
+}
+
+static struct outcome *outcome_of(struct model_series *series, unsigned status, const char *error)
+{
+    for (size_t i = 0; i < series->outcomes_count; i++)
+        if (series->outcomes[i].status == status && strcmp(series->outcomes[i].error, error) == 0)
+            return &series->outcomes[i];
+    if (series->outcomes_count == OUTCOMES_MAX)
+        return &series->outcomes[OUTCOMES_MAX - 1];
+    struct outcome *more =
+        reallocarray(series->outcomes, series->outcomes_count + 1, sizeof(*series->outcomes));
+    if (!more)
+        return NULL;
+    series->outcomes = more;
+    struct outcome *outcome = &more[series->outcomes_count++];
+    *outcome = (struct outcome){.status = status};
+    snprintf(outcome->error, sizeof(outcome->error), "%s",
+             series->outcomes_count == OUTCOMES_MAX ? "_OTHER" : error);
+    return outcome;
+}
+
+// --- Counting ---
+
+static double seconds(uint64_t from_ns, uint64_t to_ns)
+{
+    return to_ns > from_ns ? (double)(to_ns - from_ns) / 1e9 : 0;
+}
+
+static void count_success(struct model_series *series, const struct wire_api *record)
+{
+    const struct wire_api_exchange *exchange = &record->exchange;
+    enum api_token_source source = api_output_source(record);
+    uint32_t tokens = api_output_tokens(record);
+    if (exchange->first_content_ns)
+        histogram_add(&series->first, first_bounds, ARRAY_SIZE(first_bounds),
+                      seconds(exchange->start_ns, exchange->first_content_ns));
+    if (exchange->flags & WIRE_API_HAS_INPUT)
+        histogram_add(&series->input, token_bounds, ARRAY_SIZE(token_bounds), exchange->input_tokens);
+    if (source == API_TOKENS_UNKNOWN)
+        return;
+    histogram_add(&series->output[source - 1], token_bounds, ARRAY_SIZE(token_bounds), tokens);
+    if (exchange->first_content_ns && tokens > 1)
+        histogram_add(&series->per_token[source - 1], per_token_bounds, ARRAY_SIZE(per_token_bounds),
+                      seconds(exchange->first_content_ns, exchange->end_ns) / (tokens - 1));
+}
+
+void inference_event(const struct event *event)
+{
+    const struct wire_api *record = api_record(event);
+    if (!record)
+        return;
+    if (record->header.type == WIRE_API_HTTP) {
+        http_requests_event(event, record);
+        return;
+    }
+    const struct wire_api_exchange *exchange = &record->exchange;
+    struct key key;
+    key_fill(event, record, &key);
+    under_way_learn(record, &key.served_by);
+    char text[16];
+    const char *error = api_error_type(record, text);
+    struct model_series *series = series_of(&key);
+    struct outcome *outcome = series ? outcome_of(series, exchange->status, error) : NULL;
+    if (!outcome) {
+        dropped.value++;
+        return;
+    }
+    histogram_add(&outcome->duration, duration_bounds, ARRAY_SIZE(duration_bounds),
+                  seconds(exchange->start_ns, exchange->end_ns));
+    if (exchange->end == WIRE_API_CLIENT_GONE) {
+        enum api_token_source source = api_output_source(record);
+        series->abandoned++;
+        if (source != API_TOKENS_UNKNOWN)
+            series->abandoned_tokens[source - 1] += api_output_tokens(record);
+    }
+    if (!error[0])
+        count_success(series, record);
+}
+
+// --- Showing ---
+
+static size_t labels_of(const struct model_series *series, struct label *labels)
+{
+    const struct key *key = &series->key;
+    size_t count = served_by_labels(&key->served_by, labels);
+    count = label_append(labels, count, "gen_ai_operation_name", key->operation);
+    count = label_append(labels, count, "gen_ai_provider_name", key->provider);
+    count = label_append(labels, count, "gen_ai_request_model", key->request_model);
+    return label_append(labels, count, "gen_ai_response_model", key->response_model);
+}
+
+static void collect_durations(struct series_writer *writer)
+{
+    static const struct series_family family = {.name = "gen_ai_server_request_duration_seconds",
+                                                .type = SERIES_HISTOGRAM,
+                                                .unit = "seconds",
+                                                .help =
+                                                    "From the first byte of an inference request that the "
+                                                    "server read to the last of its answer"};
+    struct label labels[LABELS_MAX];
+    writer->family(writer, &family);
+    for (const struct model_series *series = table; series; series = series->hh.next) {
+        size_t count = labels_of(series, labels);
+        for (size_t i = 0; i < series->outcomes_count; i++) {
+            // Statuses of one error.type together, at the first of them.
+            struct histogram sum = {};
+            bool first = true;
+            for (size_t k = 0; k < series->outcomes_count; k++) {
+                bool same = strcmp(series->outcomes[k].error, series->outcomes[i].error) == 0;
+                first = first && !(same && k < i);
+                if (same)
+                    histogram_merge(&sum, &series->outcomes[k].duration);
+            }
+            size_t all = label_append(labels, count, "error_type", series->outcomes[i].error);
+            if (first)
+                histogram_write(&sum, duration_bounds, ARRAY_SIZE(duration_bounds), writer, labels, all);
+        }
+    }
+}
+
+static void collect_requests(struct series_writer *writer)
+{
+    static const struct series_family family = {
+        .name = "inferscope_inference_requests_total",
+        .type = SERIES_COUNTER,
+        .help = "Inference requests that have ended, by status and error"};
+    struct label labels[LABELS_MAX];
+    writer->family(writer, &family);
+    for (const struct model_series *series = table; series; series = series->hh.next) {
+        size_t count = labels_of(series, labels);
+        for (size_t i = 0; i < series->outcomes_count; i++) {
+            const struct outcome *outcome = &series->outcomes[i];
+            char status[12] = "";
+            if (outcome->status)
+                snprintf(status, sizeof(status), "%u", outcome->status);
+            size_t all = label_append(labels, count, "http_response_status_code", status);
+            all = label_append(labels, all, "error_type", outcome->error);
+            writer->number(writer, labels, all, (double)outcome->duration.total);
+        }
+    }
+}
+
+static const char *const source_names[SOURCES_COUNT] = {"usage", "events"};
+
+static void collect_tokens(struct series_writer *writer)
+{
+    static const struct series_family first = {
+        .name = "gen_ai_server_time_to_first_token_seconds",
+        .type = SERIES_HISTOGRAM,
+        .unit = "seconds",
+        .help = "From the first byte of a request to its first event with generated text; successes only"};
+    static const struct series_family per_token = {
+        .name = "gen_ai_server_time_per_output_token_seconds",
+        .type = SERIES_HISTOGRAM,
+        .unit = "seconds",
+        .help = "Time after the first token by number of further tokens; successes only. token_source: see "
+                "gen_ai_server_token_usage"};
+    static const struct series_family usage = {
+        .name = "gen_ai_server_token_usage",
+        .type = SERIES_HISTOGRAM,
+        .help = "Tokens of a request; successes only. token_source is \"usage\" where the server said how "
+                "many, \"events\" where the events of its stream that have text were counted"};
+    struct label labels[LABELS_MAX];
+    writer->family(writer, &first);
+    for (const struct model_series *series = table; series; series = series->hh.next)
+        histogram_write(&series->first, first_bounds, ARRAY_SIZE(first_bounds), writer, labels,
+                        labels_of(series, labels));
+    writer->family(writer, &per_token);
+    for (const struct model_series *series = table; series; series = series->hh.next) {
+        size_t count = labels_of(series, labels);
+        for (size_t i = 0; i < SOURCES_COUNT; i++)
+            histogram_write(&series->per_token[i], per_token_bounds, ARRAY_SIZE(per_token_bounds), writer,
+                            labels, label_append(labels, count, "token_source", source_names[i]));
+    }
+    writer->family(writer, &usage);
+    for (const struct model_series *series = table; series; series = series->hh.next) {
+        size_t count = labels_of(series, labels);
+        size_t typed = label_append(labels, count, "gen_ai_token_type", "input");
+        histogram_write(&series->input, token_bounds, ARRAY_SIZE(token_bounds), writer, labels,
+                        label_append(labels, typed, "token_source", source_names[0]));
+        typed = label_append(labels, count, "gen_ai_token_type", "output");
+        for (size_t i = 0; i < SOURCES_COUNT; i++)
+            histogram_write(&series->output[i], token_bounds, ARRAY_SIZE(token_bounds), writer, labels,
+                            label_append(labels, typed, "token_source", source_names[i]));
+    }
+}
+
+static void collect_abandoned(struct series_writer *writer)
+{
+    static const struct series_family requests = {
+        .name = "inferscope_inference_abandoned_requests_total",
+        .type = SERIES_COUNTER,
+        .help = "Inference requests whose client went away before it had the whole answer"};
+    static const struct series_family tokens = {
+        .name = "inferscope_inference_abandoned_tokens_total",
+        .type = SERIES_COUNTER,
+        .help = "Tokens that were generated for such requests and sent, as far as they are known"};
+    struct label labels[LABELS_MAX];
+    writer->family(writer, &requests);
+    for (const struct model_series *series = table; series; series = series->hh.next)
+        writer->number(writer, labels, labels_of(series, labels), (double)series->abandoned);
+    writer->family(writer, &tokens);
+    for (const struct model_series *series = table; series; series = series->hh.next) {
+        size_t count = labels_of(series, labels);
+        for (size_t i = 0; i < SOURCES_COUNT; i++)
+            if (series->abandoned_tokens[i])
+                writer->number(writer, labels, label_append(labels, count, "token_source", source_names[i]),
+                               (double)series->abandoned_tokens[i]);
+    }
+}
+
+static void collect(struct series_writer *writer, void *context)
+{
+    if (table) {
+        collect_durations(writer);
+        collect_requests(writer);
+        collect_tokens(writer);
+        collect_abandoned(writer);
+    }
+    under_way_collect(writer);
+    http_requests_collect(writer);
+}
+
+int inference_start(void)
+{
+    static bool registered;
+    counter_register(&folded);
+    counter_register(&dropped);
+    int error = registered ? 0 : series_register(collect, NULL);
+    registered = registered || !error;
+    return error;
+}
+
+void inference_stop(void)
+{
+    struct model_series *series, *next;
+    HASH_ITER (hh, table, series, next) {
+        HASH_DEL(table, series);
+        free(series->outcomes);
+        free(series);
+    }
+    under_way_stop();
+    http_requests_stop();
+}

@@ -1,0 +1,25 @@
+// Which server a request was to, as labels: its port, and its pod or container where there is one. No
+// addresses and no process ids, of which there is no end.
+#pragma once
+
+#include "base/series.h"
+#include "event.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { SERVED_BY_LABELS = 4, SERVED_BY_NAME = 64 };
+
+// Zero-filled, so that it can be a key.
+struct served_by {
+    char port[8];
+    char pod_namespace[SERVED_BY_NAME];
+    char pod[SERVED_BY_NAME];
+    char container[SERVED_BY_NAME];
+};
+
+void served_by_event(const struct event *event, uint16_t port, struct served_by *ret_served_by);
+// Writes those labels that have a value; their number. They borrow from `served_by`.
+size_t served_by_labels(const struct served_by *served_by, struct label *ret_labels);
+// Appends a label unless its value is "". Prometheus takes an empty label for none anyway.
+size_t label_append(struct label *labels, size_t count, const char *name, const char *value);
