@@ -92,7 +92,10 @@ INLINE void control_called(struct call *call)
         if (call->compat && registers_syscall(call->regs) == I386_SETUID)
             event.what = (__u16)event.what == 0xffff ? 0xffffffff : (__u16)event.what;
         break;
-    default: // unshare, userfaultfd
+    case WIRE_CONTROL_USERFAULTFD:
+        event.what = (__u32)CALL_ARG1(call);
+        break;
+    default: // unshare, which takes a long
         event.what = CALL_ARG1(call);
     }
     header_fill(&event.call.header, call->task, call->type, sizeof(event));

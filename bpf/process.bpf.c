@@ -54,21 +54,25 @@ INLINE __u32 task_tty(struct task_struct *task)
 }
 
 // Names from the leaf to the root's child; the root itself has no parent and no name. At least the leaf and
-// what is above it fit; eight levels are more than any runtime nests.
-INLINE void cgroup_append(struct kernfs_node *node, char *data, volatile __u32 *cursor, __u32 limit)
+// what is above it fit; sixteen levels are more than any runtime nests. Returns 1 where there are more, which
+// a container with a cgroup file system of its own may have, else 0.
+INLINE int cgroup_append(struct kernfs_node *node, char *data, volatile __u32 *cursor, __u32 limit)
 {
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < 16; i++) {
         struct kernfs_node *parent = cgroup_parent(node);
         __u32 at = *cursor;
-        if (!parent || at > limit)
-            return;
+        if (!parent)
+            return 0;
+        if (at > limit)
+            return 1;
         long length =
             bpf_probe_read_kernel_str(data + at, WIRE_PATH_COMPONENT_MAX, BPF_CORE_READ(node, name));
         if (length <= 0)
-            return;
+            return 1;
         *cursor = at + length;
         node = parent;
     }
+    return 1;
 }
 
 INLINE void process_forked(struct task_struct *parent, struct task_struct *child)
@@ -166,7 +170,8 @@ INLINE void process_execed(struct task_struct *task, struct linux_binprm *bprm)
     event->args_size = stack_append(start, length, data, used, EXECVE_ARGS_LIMIT);
 
     before = *used;
-    cgroup_append(task_cgroup(task), data, used, EXECVE_CGROUP_END - WIRE_PATH_COMPONENT_MAX);
+    event->cgroup_truncated =
+        cgroup_append(task_cgroup(task), data, used, EXECVE_CGROUP_END - WIRE_PATH_COMPONENT_MAX);
     event->cgroup_size = *used - before;
     execve_extend(event, task, mm, data, used);
 

@@ -61,6 +61,9 @@ INLINE long call_compat_number(struct pt_regs *regs)
 {
     long number = registers_syscall(regs);
 #if defined(__TARGET_ARCH_x86)
+    // Numbers from there on are ours; no call has them.
+    if (number >= WIRE_CALL_SOCKETCALL)
+        return -1;
     if (number != I386_SOCKETCALL)
         return number;
     __u32 which = BPF_CORE_READ(regs, bx);

@@ -70,7 +70,7 @@ INLINE struct pt_regs *task_registers(struct task_struct *task)
 INLINE long registers_syscall(struct pt_regs *regs)
 {
 #if defined(__TARGET_ARCH_x86)
-    return (long)BPF_CORE_READ(regs, orig_ax);
+    return (int)BPF_CORE_READ(regs, orig_ax); // the kernel, too, looks at the lower half only
 #else
     return BPF_CORE_READ(regs, syscallno);
 #endif

@@ -72,9 +72,10 @@ struct wire_process_execve {
     __u8 args_truncated;
     __u8 exe_truncated;
     __u8 env_truncated;
-    __u8 exe_flags; // enum wire_process_exe
-    __u8 has_cwd;   // cwd_size counts, and 0 is the root
-    __u8 reserved[3];
+    __u8 exe_flags;        // enum wire_process_exe
+    __u8 has_cwd;          // cwd_size counts, and 0 is the root
+    __u8 cgroup_truncated; // there are more names above those
+    __u8 reserved[2];
     __u64 exe_ino;
     __u64 exe_ctime_ns; // since the Unix epoch
     __u64 exe_mtime_ns;

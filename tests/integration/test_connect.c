@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -130,6 +131,23 @@ Test(connect, mapped_address_is_shown_as_v4)
     cr_assert_eq(result, 0);
     agent_wait_alert(agent, "connect", "proc.pid", own_pid, "fd.sport", format_text("%u", port), "fd.sip",
                      "127.0.0.1", "fd.cip", "127.0.0.1", "fd.type", "ipv4", "evt.res", "SUCCESS", NULL);
+}
+
+// The kernel takes the call from the lower half of its register and does not mind what is in the upper one.
+Test(connect, number_with_an_upper_half)
+{
+#if defined(__x86_64__)
+    unsigned port;
+    _cleanup_close_ int server = serve("127.0.0.1", SOCK_STREAM, &port);
+    _cleanup_close_ int client = open_socket(AF_INET, SOCK_STREAM);
+    struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    cr_assert_eq(syscall(SYS_connect | 1L << 40, client, &to, sizeof(to)), 0);
+    agent_wait_alert(agent, "connect", "proc.pid", own_pid, "fd.sport", format_text("%u", port), "evt.res",
+                     "SUCCESS", "fd.num", format_text("%d", client), NULL);
+#else
+    cr_skip_test("a number of a call is no longer than that here");
+#endif
 }
 
 // By connect() itself and by socketcall(), as older C libraries do.

@@ -2,6 +2,12 @@
 // containers all fire, and know its name and image.
 #include "container.h"
 
+#include <errno.h>
+#include <mntent.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 TestSuite(container, .init = container_setup, .fini = container_teardown);
 
 Test(container, the_users_four_rules_fire)
@@ -64,4 +70,57 @@ Test(container, node_is_not_a_container)
     run_program(actor_copy("sh"), "x", NULL);
     agent_wait_alert(agent, "outside", "container.name", "host", NULL);
     cr_expect_eq(agent_count_alerts(agent, "inside", NULL), 0);
+}
+
+// Where the second version of the cgroup file system is mounted, or NULL.
+static const char *cgroup_mount(void)
+{
+    FILE *mounts = setmntent("/proc/self/mounts", "r");
+    const char *found = NULL;
+    for (struct mntent *entry; !found && mounts && (entry = getmntent(mounts));)
+        if (strcmp(entry->mnt_type, "cgroup2") == 0)
+            found = format_text("%s", entry->mnt_dir);
+    if (mounts)
+        endmntent(mounts);
+    return found;
+}
+
+struct deep {
+    const char *cgroup;
+    const char *program;
+};
+
+static int move_and_exec(const void *argument)
+{
+    const struct deep *deep = argument;
+    write_file(format_text("%s/cgroup.procs", deep->cgroup), "0");
+    execl(deep->program, "stranger", "deep", NULL);
+    return 1;
+}
+
+// Whoever may make cgroups in a container must not get out of it by making many.
+Test(container, many_levels_of_cgroups_lead_to_it_all_the_same)
+{
+    const char *mount = cgroup_mount();
+    if (!mount)
+        cr_skip_test("no cgroup file system of the second version is mounted here");
+    _cleanup_agent_ struct agent *agent = agent_start(
+        "- rule: started\n"
+        "  desc: a program started in a container\n"
+        "  condition: evt.type = execve and container.id != host and proc.cmdline = \"stranger deep\"\n"
+        "  output: \"%container.full_id\"\n"
+        "  priority: NOTICE\n",
+        NULL);
+    enum { LEVELS = 30 };
+    const char *paths[LEVELS] = {format_text("%s/docker", mount),
+                                 format_text("%s/docker/%s", mount, container_id())};
+    for (int i = 2; i < LEVELS; i++)
+        paths[i] = format_text("%s/%d", paths[i - 1], i);
+    for (int i = 0; i < LEVELS; i++)
+        cr_assert(mkdir(paths[i], 0755) == 0 || errno == EEXIST, "%s", paths[i]);
+    struct deep deep = {.cgroup = paths[LEVELS - 1], .program = actor_copy("stranger")};
+    in_child(move_and_exec, &deep);
+    agent_wait_alert(agent, "started", "container.full_id", container_id(), NULL);
+    for (int i = LEVELS - 1; i >= 0; i--)
+        rmdir(paths[i]); // the first may be somebody else's, too
 }

@@ -86,6 +86,7 @@ int enrich_new(const struct enrich_options *options, struct enrich **ret_enrich)
     if (!enrich->containers)
         return -ENOMEM;
     enrich_learn_init();
+    enrich_exec_init();
     users_init(&enrich->users, enrich->host_root);
     enrich->proc_root = "/proc";
     hostname_read(enrich);
@@ -170,13 +171,8 @@ static void follow_cgroup(struct enrich *enrich, struct process_entry *entry,
         return;
     bool moved = entry->cgroup_id != 0;
     entry->cgroup_id = header->cgroup_id;
-    if (!moved)
-        return;
-    ssize_t size = proc_read_cgroup(enrich->proc_root, entry->process.pid, enrich->proc->cgroup,
-                                    sizeof(enrich->proc->cgroup));
-    if (size > 0)
-        process_entry_set_container(
-            entry, enrich_container_of(enrich, enrich->proc->cgroup, (size_t)size, header->time_ns));
+    if (moved)
+        enrich_ask_container(enrich, entry, header->time_ns);
 }
 
 // The parent is looked for first, because learning it may push out other entries.

@@ -1,5 +1,6 @@
 // A process that has become another program: all that the record tells.
 #include "base/path.h"
+#include "base/series.h"
 #include "enrich_private.h"
 
 #include <string.h>
@@ -67,9 +68,20 @@ static void exec_set_surroundings(struct process_entry *entry, const struct wire
         enrich_env_truncated();
 }
 
+static struct counter args_truncated = {
+    .name = "inferscope_arguments_truncated_total",
+    .help = "Command lines that were longer than 4096 bytes, of which the rest is unknown",
+};
+
+void enrich_exec_init(void)
+{
+    counter_register(&args_truncated);
+}
+
 static void exec_set_args(struct enrich *enrich, struct process_entry *entry,
                           const struct wire_process_execve *wire, const struct exec_parts *parts)
 {
+    args_truncated.value += wire->args_truncated != 0;
     if (wire->args_size > 0) {
         process_entry_set_args(entry, parts->args, wire->args_size);
         return;
@@ -79,6 +91,20 @@ static void exec_set_args(struct enrich *enrich, struct process_entry *entry,
     bool same = proc_read(enrich->proc_root, entry->process.pid, enrich->proc) == 0 &&
                 process_table_same_tick(&enrich->table, proc->start_time_ns, wire->header.start_time_ns);
     process_entry_set_args(entry, proc->args, same ? proc->args_size : 0);
+}
+
+static void exec_set_container(struct enrich *enrich, struct process_entry *entry,
+                               const struct wire_process_execve *wire, const struct exec_parts *parts)
+{
+    const struct wire_header *header = &wire->header;
+    struct container_id id;
+    if (wire->cgroup_size > 0 && container_id_from_names(parts->cgroup, wire->cgroup_size, &id))
+        process_entry_set_container(entry, containers_get(enrich->containers, &id, header->time_ns));
+    else if (wire->cgroup_truncated)
+        // The container's name may be further up. Where /proc does not tell either, what was known stays.
+        enrich_ask_container(enrich, entry, header->time_ns);
+    else if (wire->cgroup_size > 0)
+        process_entry_set_container(entry, NULL);
 }
 
 struct process_entry *enrich_exec(struct enrich *enrich, const struct wire_process_execve *wire)
@@ -103,12 +129,7 @@ struct process_entry *enrich_exec(struct enrich *enrich, const struct wire_proce
     exec_set_exe(entry, wire, &parts);
     exec_set_surroundings(entry, wire, &parts);
     exec_set_args(enrich, entry, wire, &parts);
-    if (wire->cgroup_size > 0) {
-        struct container_id id;
-        bool found = container_id_from_names(parts.cgroup, wire->cgroup_size, &id);
-        process_entry_set_container(entry,
-                                    found ? containers_get(enrich->containers, &id, header->time_ns) : NULL);
-    }
+    exec_set_container(enrich, entry, wire, &parts);
 
     if (!entry->process.parent && wire->parent_pid) {
         // Held, because learning the parent may push out other entries.

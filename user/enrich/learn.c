@@ -16,6 +16,15 @@ const struct container *enrich_container_of(struct enrich *enrich, const char *t
     return container_id_from_proc(text, size, &id) ? containers_get(enrich->containers, &id, now_ns) : NULL;
 }
 
+void enrich_ask_container(struct enrich *enrich, struct process_entry *entry, uint64_t now_ns)
+{
+    ssize_t size = proc_read_cgroup(enrich->proc_root, entry->process.pid, enrich->proc->cgroup,
+                                    sizeof(enrich->proc->cgroup));
+    if (size > 0)
+        process_entry_set_container(entry,
+                                    enrich_container_of(enrich, enrich->proc->cgroup, (size_t)size, now_ns));
+}
+
 // Adds what was read into enrich->proc.
 static struct process_entry *add_from_proc(struct enrich *enrich, uint64_t now_ns)
 {

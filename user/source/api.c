@@ -30,9 +30,14 @@ static bool record_valid(const struct wire_header *wire)
            memchr(exchange->traceparent, '\0', WIRE_API_TRACEPARENT_MAX);
 }
 
+// What was counted before the source was stopped.
+static uint64_t unfollowed[WIRE_API_UNFOLLOWED];
+
 static void stop(void)
 {
     hook_detach_all(&attached);
+    for (size_t i = 0; skeleton && i < WIRE_API_UNFOLLOWED; i++)
+        unfollowed[i] += skeleton->bss->unfollowed[i];
     api_bpf__destroy(skeleton);
     skeleton = NULL;
 }
@@ -221,7 +226,7 @@ static void collect(struct series_writer *writer)
     writer->family(writer, &family);
     for (size_t i = 0; i < WIRE_API_UNFOLLOWED; i++) {
         struct label label = {"reason", reasons[i]};
-        writer->number(writer, &label, 1, (double)skeleton->bss->unfollowed[i]);
+        writer->number(writer, &label, 1, (double)(unfollowed[i] + skeleton->bss->unfollowed[i]));
     }
 }
 

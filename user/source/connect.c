@@ -137,7 +137,8 @@ static int start(const struct source_env *env, struct source_report *ret_report)
     struct call_hooks hooks;
     calls_hooks(calls, ARRAY_SIZE(calls), types, env, &hooks);
     bool wanted = calls_wanted(&hooks);
-    bool results = env->everything || return_wanted(env->demand);
+    // Once results are joined, they go on to be: connections under way would be lost with their returns.
+    bool results = env->everything || return_wanted(env->demand) || (skeleton && skeleton->bss->join_results);
     for (size_t i = 0; i < hooks.count; i++)
         hooks.hooks[i].wanted = hooks.hooks[i].wanted && results;
     hooks.hooks[hooks.count++] = (struct hook){.name = "connect IPv4",
@@ -160,8 +161,6 @@ static int start(const struct source_env *env, struct source_report *ret_report)
         return error;
     skeleton->data->wake_all = filter_set_clues(env->demand, &types[WIRE_CONNECT_CONNECT],
                                                 skeleton->bss->wake_names, skeleton->bss->wake_addresses);
-    if (!results)
-        skeleton->bss->join_results = false;
     error = hook_update(skeleton->obj, hooks.hooks, hooks.count, &attached, ret_report);
     if (error)
         stop();
