@@ -2,6 +2,7 @@
 
 #include "account.h"
 #include "base/outside.h"
+#include "base/series.h"
 #include "decode.h"
 #include "enrich.h"
 #include "inference.h"
@@ -10,7 +11,11 @@
 #include <errno.h>
 #include <time.h>
 
-enum { PROCESSES_MAX = 65536, CONTAINERS_MAX = 8192 };
+enum {
+    PROCESSES_MAX = 65536,
+    CONTAINERS_MAX = 8192,
+    MATCHES_MAX = 1024, // rules that hold for one file of several names; more are not told, and counted
+};
 
 static void on_match(const struct rule *rule, const struct event *event, void *context)
 {
@@ -26,6 +31,50 @@ static void on_match(const struct rule *rule, const struct event *event, void *c
     account_alert(rule, now_ns > event->wire->time_ns ? now_ns - event->wire->time_ns : 0);
 }
 
+static struct counter untold = {
+    .name = "inferscope_matches_untold_total",
+    .help = "Rules beyond the first 1024 that held for one file of several names and raised no alert",
+};
+
+// The rules that hold for what an event is about under any of its names, each once and with the first such
+// name.
+struct matches {
+    const struct rule *rules[MATCHES_MAX];
+    unsigned names[MATCHES_MAX];
+    size_t count;
+};
+
+static void on_name_match(const struct rule *rule, const struct event *event, void *context)
+{
+    struct matches *matches = context;
+    for (size_t i = 0; i < matches->count; i++)
+        if (matches->rules[i] == rule)
+            return;
+    if (matches->count == MATCHES_MAX) {
+        untold.value++;
+        return;
+    }
+    matches->rules[matches->count] = rule;
+    matches->names[matches->count++] = event->name;
+}
+
+static void match_names(struct event_path *path, struct event *event)
+{
+    struct matches matches = {};
+    for (event->name = 0; event->name < event->names; event->name++)
+        rule_set_match(path->rules, event, path->matching, on_name_match, &matches);
+    size_t first = 0;
+    for (size_t i = 1; i < matches.count; i++)
+        if (matches.rules[i]->index < matches.rules[first]->index)
+            first = i;
+    for (size_t i = 0; i < matches.count; i++) {
+        if (path->matching == RULE_MATCHING_FIRST && i != first)
+            continue;
+        event->name = matches.names[i];
+        on_match(matches.rules[i], event, path);
+    }
+}
+
 void event_path_record(const struct wire_header *record, size_t size, void *context)
 {
     struct event_path *path = context;
@@ -39,9 +88,10 @@ void event_path_record(const struct wire_header *record, size_t size, void *cont
     enrich_event(path->enrich, &event);
     account_event(&event);
     inference_event(&event);
-    size_t matches = 0;
-    for (event.name = 0; path->rules && !matches && event.name < event.names; event.name++)
-        matches = rule_set_match(path->rules, &event, path->matching, on_match, path);
+    if (path->rules && event.names == 1)
+        rule_set_match(path->rules, &event, path->matching, on_match, path);
+    else if (path->rules)
+        match_names(path, &event);
     enrich_event_done(path->enrich, &event);
 }
 
@@ -53,6 +103,7 @@ int event_path_start(struct event_path *path, const struct event_path_options *o
                                 .patient = options->patient};
     struct enrich_options enrich = {
         .processes_max = PROCESSES_MAX, .containers_max = CONTAINERS_MAX, .host_root = options->host_root};
+    counter_register(&untold);
     path->rules = options->rules;
     path->matching = options->matching;
     outside_host_name(path->hostname, sizeof(path->hostname));

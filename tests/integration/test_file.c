@@ -535,3 +535,67 @@ Test(file, rule_without_a_path_sees_every_open)
     agent_wait_alert(agent, "all", "fd.name", test_path("any-%d", COUNT - 1), NULL);
     cr_expect_eq(agent_count_alerts(agent, "all", NULL), COUNT);
 }
+
+static void link_paths(const char *from, const char *to)
+{
+    unlink(to);
+    cr_assert_eq(link(from, to), 0);
+}
+
+// Whoever can make a link at a path that one rule names must not thereby hide the file from another rule.
+Test(file, all_names_that_rules_know_a_file_by_count)
+{
+    const char *noise = test_path("noise-%d", getpid()), *other = test_path("other");
+    agent_stop(TAKE_PTR(agent));
+    link_paths(secret, noise);
+    link_paths(secret, other);
+    agent = agent_start(format_text("- rule: noisy\n"
+                                    "  desc: d\n"
+                                    "  condition: " OPENED " and fd.name = %s and proc.name = nobody\n"
+                                    "  output: \"%%fd.name\"\n"
+                                    "  priority: DEBUG\n"
+                                    "- rule: below\n"
+                                    "  desc: d\n"
+                                    "  condition: " OPENED " and fd.name startswith %s/watched/\n"
+                                    "  output: \"%%fd.name\"\n"
+                                    "  priority: CRITICAL\n"
+                                    "- rule: exact\n"
+                                    "  desc: d\n"
+                                    "  condition: " OPENED " and fd.name = %s\n"
+                                    "  output: \"%%fd.name %%fd.nameraw\"\n"
+                                    "  priority: CRITICAL\n"
+                                    "- rule: noise\n"
+                                    "  desc: d\n"
+                                    "  condition: " OPENED " and fd.name = %s\n"
+                                    "  output: \"%%fd.name\"\n"
+                                    "  priority: DEBUG\n",
+                                    noise, test_dir(), secret, noise),
+                        "--rule-matching", "all", NULL);
+    close_opened(open(noise, O_RDONLY));
+    agent_wait_alert(agent, "exact", "fd.name", secret, "fd.nameraw", noise, NULL);
+    close_opened(open(other, O_RDONLY));
+    agent_wait_alert(agent, "exact", "fd.name", secret, "fd.nameraw", other, NULL);
+    close_opened(open(secret, O_RDONLY));
+    agent_wait_alert(agent, "exact", "fd.name", secret, "fd.nameraw", secret, NULL);
+    agent_wait_count(agent, "below", 3);
+    agent_wait_count(agent, "noise", 3);
+    cr_expect_eq(agent_count_alerts(agent, "exact", NULL), 3);
+}
+
+// The file system gives the inode of a removed file to the next one, which nobody must be accused for.
+Test(file, inode_of_a_replaced_file_accuses_no_other)
+{
+    for (int round = 0; round < 50; round++) {
+        const char *fresh = test_path("watched/fresh"), *innocent = test_path("watched/innocent-%d", round);
+        write_file(fresh, "secret, but new");
+        cr_assert_eq(rename(fresh, secret), 0);
+        write_file(innocent, "public");
+        close_opened(open(innocent, O_RDONLY));
+    }
+    close_opened(open(secret, O_RDONLY | O_NOFOLLOW));
+    agent_wait_alert(agent, "exact", "fd.name", secret, "fd.nameraw", secret, NULL);
+    for (int round = 0; round < 50; round++)
+        cr_expect_eq(
+            agent_count_alerts(agent, "exact", "fd.nameraw", test_path("watched/innocent-%d", round), NULL),
+            0);
+}

@@ -45,20 +45,23 @@ static const char *path_of(const struct event *event)
     return known_path;
 }
 
-// A file that was opened under another name than the one that rules know it by, through a link or a bind
-// mount, goes by the watched name.
+// The names by which rules know the file, and last its own path, so that no rule misses it that means this
+// one.
+static unsigned record_names(const struct wire_header *wire)
+{
+    const struct wire_file_open *record = (const struct wire_file_open *)wire;
+    return record->how & WIRE_FILE_BY_INODE ? file_watch_count(record->dev, record->ino) + 1 : 1;
+}
+
+// A file that was opened under another name than those that rules know it by, through a link or a bind mount,
+// goes by each of these in turn.
 static const char *name_of(const struct event *event)
 {
     const struct wire_file_open *record = open_of(event);
-    bool by_inode = event->name == 0 && record->how & WIRE_FILE_BY_INODE;
-    const char *watched = by_inode ? file_watch_name(record->dev, record->ino, path_of(event)) : NULL;
+    bool by_inode = event->name + 1 < event->names && record->how & WIRE_FILE_BY_INODE;
+    const char *watched =
+        by_inode ? file_watch_name(record->dev, record->ino, event->name, path_of(event)) : NULL;
     return watched ? watched : path_of(event);
-}
-
-// The name by which a rule knows the file, and its own path, so that no rule misses it that means this one.
-static unsigned record_names(const struct wire_header *wire)
-{
-    return ((const struct wire_file_open *)wire)->how & WIRE_FILE_BY_INODE ? 2 : 1;
 }
 
 static bool opened_for(const struct event *event, uint32_t access)

@@ -24,6 +24,7 @@ static struct watched {
     char *path; // owned
     uint32_t dev;
     uint64_t ino; // 0: does not exist at present
+    uint64_t born_ns;
 } watched[INODES_MAX];
 static size_t watched_count;
 static struct file_watch_sets sets;
@@ -78,6 +79,7 @@ void file_watch_stop(void)
 struct found_inode {
     uint64_t ino;
     uint64_t dev;
+    uint64_t born_ns; // 0: the file system does not tell
 };
 
 static ssize_t inode_now(void *context, void *ret_data, size_t capacity)
@@ -88,12 +90,15 @@ static ssize_t inode_now(void *context, void *ret_data, size_t capacity)
         return -ENAMETOOLONG;
     // From what is known already: a server of files that hangs must not stop the agent. A link in the last
     // place is followed, since rules name /etc/resolv.conf; a device is everybody's.
-    if (statx(AT_FDCWD, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_INO | STATX_TYPE, &status))
+    if (statx(AT_FDCWD, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_INO | STATX_TYPE | STATX_BTIME,
+              &status))
         return -errno;
     if (!S_ISREG(status.stx_mode))
         return -EINVAL;
     struct found_inode found = {.ino = status.stx_ino,
                                 .dev = status.stx_dev_major << 20 | status.stx_dev_minor};
+    if (status.stx_mask & STATX_BTIME)
+        found.born_ns = (uint64_t)status.stx_btime.tv_sec * 1000000000 + status.stx_btime.tv_nsec;
     memcpy(ret_data, &found, sizeof(found));
     return sizeof(found);
 }
@@ -113,21 +118,40 @@ void file_watch_tick(void)
             continue;
         watched[i].dev = (uint32_t)found.dev;
         watched[i].ino = found.ino;
+        watched[i].born_ns = found.born_ns;
         filter_set_add(fresh, path_filter_hash(found.ino, 0, 0));
     }
     filter_set_replace(sets.inode, fresh);
 }
 
-const char *file_watch_name(uint32_t dev, uint64_t ino, const char *own)
+unsigned file_watch_count(uint32_t dev, uint64_t ino)
 {
-    const char *found = NULL;
-    for (size_t i = 0; i < watched_count; i++) {
-        if (watched[i].ino != ino || watched[i].dev != dev)
-            continue;
-        if (own && strcmp(watched[i].path, own) == 0)
-            return own;
-        if (!found)
-            found = watched[i].path;
-    }
-    return found;
+    unsigned count = 0;
+    for (size_t i = 0; i < watched_count && count < FILE_WATCH_NAMES_MAX; i++)
+        count += watched[i].ino == ino && watched[i].dev == dev;
+    return count;
+}
+
+// A file that was removed leaves its inode to another one, and until the next look nothing else tells the two
+// apart. Where the file cannot be asked any more, or the file system keeps no time of birth, it is taken for
+// it.
+static bool is_reused(const struct watched *watch, const char *own)
+{
+    char question[OUTSIDE_QUESTION_MAX];
+    struct found_inode found;
+    if (!own || strcmp(own, watch->path) == 0)
+        return false;
+    snprintf(question, sizeof(question), "birth of %s", own);
+    return outside_ask(OUTSIDE_ONCE, question, inode_now, (void *)own, &found, sizeof(found)) ==
+               sizeof(found) &&
+           found.ino == watch->ino && found.dev == watch->dev && found.born_ns && watch->born_ns &&
+           found.born_ns != watch->born_ns;
+}
+
+const char *file_watch_name(uint32_t dev, uint64_t ino, unsigned nth, const char *own)
+{
+    for (size_t i = 0; i < watched_count; i++)
+        if (watched[i].ino == ino && watched[i].dev == dev && nth-- == 0)
+            return is_reused(&watched[i], own) ? NULL : watched[i].path;
+    return NULL;
 }

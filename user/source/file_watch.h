@@ -25,6 +25,10 @@ void file_watch_stop(void);
 // Looks again which inodes the exact paths have: files are replaced by renaming.
 void file_watch_tick(void);
 
-// The path that a rule names for this inode, or NULL; `own` itself, by which the file was reached, where that
-// is one. `dev` as the kernel keeps it, major << 20 | minor.
-const char *file_watch_name(uint32_t dev, uint64_t ino, const char *own);
+// How many paths that rules name have this inode; `dev` as the kernel keeps it, major << 20 | minor. More
+// than FILE_WATCH_NAMES_MAX are not told.
+enum { FILE_WATCH_NAMES_MAX = 16 };
+unsigned file_watch_count(uint32_t dev, uint64_t ino);
+// The nth of them. NULL: there is none, or the file of the path `own` (NULL where not known) is another one
+// by now, which has got the inode of one that was removed.
+const char *file_watch_name(uint32_t dev, uint64_t ino, unsigned nth, const char *own);
