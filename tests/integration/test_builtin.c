@@ -143,10 +143,15 @@ Test(builtin, program_in_memory)
                      "integration", NULL);
 }
 
-// As a reverse shell does: the connection becomes what the shell reads.
+// As a reverse shell does: the connection becomes what the shell reads. In a network of its own, where an
+// address of other machines leads back.
 static int take_connection(const void *unused)
 {
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in to = {.sin_family = AF_INET};
+    inet_pton(AF_INET, "203.0.113.7", &to.sin_addr);
+    if (unshare(CLONE_NEWNET) || run_program("ip", "link", "set", "lo", "up", NULL) ||
+        run_program("ip", "addr", "add", "203.0.113.7/32", "dev", "lo", NULL))
+        return 1;
     socklen_t length = sizeof(to);
     _cleanup_close_ int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     _cleanup_close_ int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -160,7 +165,7 @@ Test(builtin, connection_becomes_input)
     in_child(take_connection, NULL);
     json_t *alert = agent_wait_alert(agent, "Network connection given to a program", "proc.name",
                                      "integration", "proc.pname", "integration", NULL);
-    cr_expect(strstr(alert_field(alert, "fd.name"), "->127.0.0.1:"), "%s", alert_field(alert, "fd.name"));
+    cr_expect(strstr(alert_field(alert, "fd.name"), "->203.0.113.7:"), "%s", alert_field(alert, "fd.name"));
 }
 
 Test(builtin, link_to_the_passwords)
