@@ -44,6 +44,10 @@ int wait_for_exit(pid_t pid);
 // Runs `act` in a child, which exits with what it returns; 0 is asserted.
 void in_child(int (*act)(const void *), const void *argument);
 
+// The capabilities that stay permitted for a reload: CAP_NET_ADMIN, CAP_PERFMON, and CAP_SYS_ADMIN where this
+// kernel asks for it (kernel.perf_event_paranoid above 2).
+unsigned long long capabilities_for_reload(void);
+
 // The running kernel is at least that.
 bool kernel_at_least(int major, int minor);
 

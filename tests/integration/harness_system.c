@@ -239,3 +239,9 @@ bool kernel_at_least(int major, int minor)
     sscanf(kernel.release, "%d.%d", &has_major, &has_minor);
     return has_major > major || (has_major == major && has_minor >= minor);
 }
+
+unsigned long long capabilities_for_reload(void)
+{
+    _cleanup_free_ char *level = read_whole_file("/proc/sys/kernel/perf_event_paranoid");
+    return 1ull << 12 | 1ull << 38 | (level && atoi(level) > 2 ? 1ull << 21 : 0);
+}

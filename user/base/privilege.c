@@ -1,8 +1,11 @@
 #include "base/privilege.h"
 
+#include "base/cleanup.h"
+
 #include <errno.h>
 #include <linux/capability.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -30,7 +33,16 @@ bool privilege_can_load(void)
 }
 
 static const uint64_t always = BIT(CAP_BPF) | BIT(CAP_SYS_PTRACE) | BIT(CAP_DAC_READ_SEARCH);
-static const uint64_t for_loading = BIT(CAP_PERFMON) | BIT(CAP_NET_ADMIN);
+
+// Debian's kernels have a third level of perf_event_paranoid, their default, at which attaching to a
+// tracepoint takes CAP_SYS_ADMIN.
+static uint64_t for_loading(void)
+{
+    _cleanup_fclose_ FILE *file = fopen("/proc/sys/kernel/perf_event_paranoid", "re");
+    int level = 0;
+    bool strict = file && fscanf(file, "%d", &level) == 1 && level > 2;
+    return BIT(CAP_PERFMON) | BIT(CAP_NET_ADMIN) | (strict ? BIT(CAP_SYS_ADMIN) : 0);
+}
 
 static int capabilities_set(uint64_t effective, uint64_t permitted)
 {
@@ -44,7 +56,7 @@ static int capabilities_set(uint64_t effective, uint64_t permitted)
 
 int privilege_drop(bool keep_loading)
 {
-    const uint64_t keep = always | (keep_loading ? for_loading : 0);
+    const uint64_t keep = always | (keep_loading ? for_loading() : 0);
     uint64_t effective = 0, permitted = 0;
     int error = capabilities_get(&effective, &permitted);
     if (error)
