@@ -153,8 +153,6 @@ static void say_end(const struct replay *replay, const struct replay_options *op
     }
     if (replay->path.malformed)
         log_warning("%" PRIu64 " records did not hold together and were left out", replay->path.malformed);
-    if (replay->path.unwritten)
-        log_error("%" PRIu64 " alerts could not be written", replay->path.unwritten);
     log_info("replayed %s%" PRIu64 " events: %" PRIu64 " alerts", error ? "what comes before that, " : "",
              replay->path.events, replay->path.alerts);
 }

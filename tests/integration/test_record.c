@@ -475,6 +475,28 @@ Test(record, losses_are_told_again)
     cr_expect(strstr(words, "records of the source file were lost while recording (ring_full)"), "%s", words);
 }
 
+// What only outputs read is asked and recorded there, too.
+Test(record, outputs_of_a_recording_into_a_pipe_come_again)
+{
+    const char *file = test_path("live"), *rules = test_path("cwd.yaml"), *watched = test_path("watched");
+    write_file(watched, "x");
+    write_file(rules, format_text("- rule: opened\n  desc: d\n"
+                                  "  condition: evt.type in (open, openat) and fd.name = %s\n"
+                                  "  output: \"cwd=%%proc.cwd sid=%%proc.sid\"\n  priority: NOTICE\n",
+                                  watched));
+    int waiting;
+    pid_t pid = start_waiting(&waiting, actor_copy("before"), "wait", "open", watched, NULL);
+    struct recorder recorder = record_start("-", rules, NULL);
+    cr_assert_eq(write(waiting, "x", 1), 1);
+    close(waiting);
+    wait_for_exit(pid);
+    record_stop(&recorder, SIGTERM);
+    _cleanup_free_ char *alerts = NULL, *words = NULL;
+    cr_expect_eq(replay(&alerts, &words, file, rules, NULL), 0, "%s", words);
+    cr_expect(strstr(alerts, "cwd="), "%s", alerts);
+    cr_expect_not(strstr(words, "missing"), "%s", words);
+}
+
 Test(record, into_a_pipe)
 {
     const char *file = test_path("live"), *rules = wide_rules(), *watched = test_path("watched");
