@@ -221,6 +221,9 @@ Test(record, entries_that_do_not_hold_together)
         {{13, RECORD_LOST}, "12345678\33c\0a\0", 13, "does not hold together"},
         {{13, RECORD_LOST}, "12345678ab\0\7\0", 13, "does not hold together"},
         {{0, 77}, "", 0, "unknown kind"},
+        {{4, RECORD_TYPES}, "open", 4, "list of types is cut off"},
+        {{6, RECORD_TYPES}, "open\0\0", 6, "that is no name"},
+        {{4, RECORD_TYPES}, "\33[m\0", 4, "that is no name"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char raw[64];

@@ -324,6 +324,18 @@ static int read_lost(struct record_reader *reader, const char *body, size_t size
     return 1;
 }
 
+static int read_types(struct record_reader *reader, const char *body, size_t size,
+                      struct record_entry *ret_entry)
+{
+    if (size > 0 && body[size - 1] != '\0')
+        return fail_entry(reader, "the list of types is cut off");
+    for (const char *name = body; name < body + size; name += strlen(name) + 1)
+        if (!is_name(name))
+            return fail_entry(reader, "the list of types has something in it that is no name");
+    ret_entry->types = (struct record_types){.names = body, .size = size};
+    return 1;
+}
+
 static int read_tick(struct record_reader *reader, const char *body, size_t size,
                      struct record_entry *ret_entry)
 {
@@ -370,6 +382,8 @@ static int read_entry(struct record_reader *reader, struct record_entry *ret_ent
         return read_lost(reader, body, head.size, ret_entry);
     case RECORD_END:
         return read_end(reader);
+    case RECORD_TYPES:
+        return read_types(reader, body, head.size, ret_entry);
     }
     return fail_entry(reader, "an entry is of an unknown kind");
 }
