@@ -21,6 +21,7 @@ enum record_kind {
     RECORD_ANSWER,    // what the node answered to what the entry before asked
     RECORD_LOST,      // how many records of a kind the kernel had to drop until now
     RECORD_END,       // the recorder was told to stop
+    RECORD_TYPES,     // which types of events are recorded
 };
 
 struct record_tick {
@@ -32,6 +33,11 @@ struct record_lost {
     const char *source;
     const char *reason;
     uint64_t total;
+};
+
+struct record_types {
+    const char *names; // a NUL after each
+    size_t size;
 };
 
 struct record_answer {
@@ -51,6 +57,7 @@ struct record_entry {
         struct record_tick tick;
         struct record_lost lost;
         struct record_answer answer;
+        struct record_types types;
     };
     size_t size; // RECORD_EVENT: bytes
 };
@@ -73,6 +80,8 @@ void record_writer_free(struct record_writer **writer);
 // written before it is handled: what is asked meanwhile belongs to it.
 void record_writer_event(struct record_writer *writer, const struct wire_header *record, size_t size);
 void record_writer_tick(struct record_writer *writer, const struct record_tick *tick);
+// Which types of events will come where they happen, by event_type_index().
+void record_writer_types(struct record_writer *writer, const bool *recorded);
 void record_writer_scan(struct record_writer *writer);
 // Does nothing where the total is what it was.
 void record_writer_lost(struct record_writer *writer, size_t source, enum wire_lost reason, uint64_t total);

@@ -53,6 +53,7 @@ struct source {
     const char *help;
     const struct event_type *types; // in the order of the source's wire types
     size_t types_count;
+    size_t types_always; // so many, from the first, are sent whatever the rules ask for
     // Smallest valid record of a wire type; records are checked against it before they are read.
     size_t (*record_size)(uint16_t type);
     // True where the variable parts stay inside the record. NULL: no variable parts.

@@ -22,7 +22,7 @@ static void on_match(const struct rule *rule, const struct event *event, void *c
     struct event_path *path = context;
     struct alert alert = {.rule = rule, .event = event, .hostname = path->hostname};
     path->alerts++;
-    if (path->sink && sink_alert(path->sink, &alert))
+    if (sink_alert(path->sink, &alert))
         path->unwritten++;
 
     struct timespec now;
@@ -107,7 +107,7 @@ int event_path_start(struct event_path *path, const struct event_path_options *o
     path->rules = options->rules;
     path->matching = options->matching;
     outside_host_name(path->hostname, sizeof(path->hostname));
-    int error = options->alerts_fd >= 0 ? sink_new(&sink, &path->sink) : 0;
+    int error = sink_new(&sink, &path->sink);
     return error ? error : enrich_new(&enrich, &path->enrich);
 }
 

@@ -15,7 +15,7 @@ struct sink;
 struct event_path_options {
     const struct rule_set *rules; // borrowed; NULL: none
     enum rule_matching matching;
-    int alerts_fd; // borrowed; -1: alerts are raised and written nowhere
+    int alerts_fd; // borrowed; -1: alerts are put together and thrown away
     bool json;
     bool color;
     bool patient; // waits for the reader of alerts, however long

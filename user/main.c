@@ -1,9 +1,11 @@
 #include "cli/cli.h"
 #include "version.h"
 
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char help[] =
     "Inferscope watches a node that serves AI models, from its kernel: alerts by Falco rules, metrics for\n"
@@ -44,8 +46,21 @@ static const char help[] =
     "  --everything               (record) all types of events on any path, for rules yet to be written\n"
     "  --debug                    say more, on standard error\n";
 
+// Whatever is opened first takes a free place among the standard descriptors: alerts would go into a
+// recording. What fills it is open the wrong way round, so that using it stays an error. False: there is no
+// /dev/null.
+static bool fill_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+            return false;
+    return true;
+}
+
 int main(int argc, char **argv)
 {
+    if (!fill_standard_descriptors())
+        return 1;
     const char *command = argc > 1 ? argv[1] : "";
     bool wants_help = strcmp(command, "help") == 0;
     for (int i = 1; i < argc && (i == 1 || command[0] == '-' || strcmp(command, "record") == 0); i++)

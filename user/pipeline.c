@@ -174,6 +174,19 @@ static int start_stages(struct pipeline *pipeline)
     return error ? error : reload_start(pipeline);
 }
 
+static void record_types(struct pipeline *pipeline)
+{
+    bool recorded[EVENT_TYPES_MAX] = {};
+    for (size_t i = 0; i < source_count(); i++) {
+        const struct source *source = source_at(i);
+        for (size_t k = 0; pipeline->reports[i].up && k < source->types_count; k++) {
+            size_t index = event_type_index(&source->types[k]);
+            recorded[index] = k < source->types_always || pipeline->demand.wanted[index];
+        }
+    }
+    record_writer_types(pipeline->writer, recorded);
+}
+
 static int start(struct pipeline *pipeline)
 {
     const struct pipeline_options *options = pipeline->options;
@@ -206,8 +219,10 @@ static int start(struct pipeline *pipeline)
     if (error)
         log_warning("cannot drop capabilities: %s", strerror(-error));
     // After the sources, so that no process is born unseen between the two.
-    if (pipeline->writer)
+    if (pipeline->writer) {
+        record_types(pipeline);
         record_writer_scan(pipeline->writer);
+    }
     error = enrich_scan(pipeline->path.enrich);
     if (error < 0)
         log_warning("cannot read /proc: %s; processes that run already have no names", strerror(-error));

@@ -19,7 +19,7 @@ struct pipeline_options {
     size_t ring_size; // bytes
     int record_fd;    // where the recording is written, borrowed; -1: none is made
     bool everything;  // asks the kernel for all events, whatever the rules need
-    int alerts_fd;    // borrowed; -1: alerts are not written
+    int alerts_fd;    // borrowed; -1: alerts are put together and thrown away
     bool json;
     bool color;
 };

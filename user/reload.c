@@ -42,14 +42,17 @@ static void collect(struct series_writer *writer, void *context)
     static const struct series_family last = {
         .name = "inferscope_rules_last_reload_successful",
         .type = SERIES_GAUGE,
-        .help = "Whether the last attempt to load the rules worked; 0: older rules are in use",
+        .help = "Whether the rules in use are those of the files; 0: older ones are, as loading failed or a "
+                "file is not there",
     };
+    const struct pipeline *pipeline = context;
+    bool missing = pipeline->watch && rule_watch_missing(pipeline->watch);
     if (success_seconds == 0)
         return;
     writer->family(writer, &time);
     writer->number(writer, NULL, 0, success_seconds);
     writer->family(writer, &last);
-    writer->number(writer, NULL, 0, last_succeeded);
+    writer->number(writer, NULL, 0, last_succeeded && !missing);
 }
 
 static void note(bool success)
@@ -69,7 +72,7 @@ int reload_start(struct pipeline *pipeline)
     counter_register(&succeeded);
     counter_register(&failed);
     note(true);
-    int error = series_register(collect, NULL);
+    int error = series_register(collect, pipeline);
     const struct rule_plan *plan = pipeline->options->plan;
     if (error || !plan || !plan->inputs[0].path)
         return error;

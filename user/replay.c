@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "decode.h"
 #include "enrich.h"
 #include "event_path.h"
@@ -76,6 +77,28 @@ static void on_lost(struct replay *replay, const struct record_lost *lost)
     loss->total = lost->total;
 }
 
+static bool has_name(const struct record_types *types, const char *name)
+{
+    for (const char *at = types->names; at < types->names + types->size; at += strlen(at) + 1)
+        if (strcmp(at, name) == 0)
+            return true;
+    return false;
+}
+
+// Silence of a rule whose events are not in the recording says nothing.
+static void on_types(const struct replay *replay, const struct record_types *types)
+{
+    _cleanup_text_ struct text missing = TEXT_INIT(1024);
+    for (size_t i = 0; i < event_type_count(); i++)
+        if (replay->demand.wanted[i] && !has_name(types, event_type_at(i)->name))
+            text_addf(&missing, "%s%s", missing.length ? ", " : "", event_type_at(i)->name);
+    if (missing.length)
+        log_warning(
+            "these rules ask for types of events that were not recorded: %s%s (record with these rules, "
+            "or with --everything)",
+            text_string(&missing), missing.truncated ? "…" : "");
+}
+
 static void play(struct replay *replay, const struct record_entry *entry)
 {
     switch (entry->kind) {
@@ -90,6 +113,9 @@ static void play(struct replay *replay, const struct record_entry *entry)
         return;
     case RECORD_LOST:
         on_lost(replay, &entry->lost);
+        return;
+    case RECORD_TYPES:
+        on_types(replay, &entry->types);
         return;
     case RECORD_ANSWER:
     case RECORD_END:
@@ -153,8 +179,6 @@ static void say_end(const struct replay *replay, const struct replay_options *op
     }
     if (replay->path.malformed)
         log_warning("%" PRIu64 " records did not hold together and were left out", replay->path.malformed);
-    if (replay->path.unwritten)
-        log_error("%" PRIu64 " alerts could not be written", replay->path.unwritten);
     log_info("replayed %s%" PRIu64 " events: %" PRIu64 " alerts", error ? "what comes before that, " : "",
              replay->path.events, replay->path.alerts);
 }

@@ -223,6 +223,11 @@ int rule_watch_fd(const struct rule_watch *watch)
     return watch->fd;
 }
 
+bool rule_watch_missing(const struct rule_watch *watch)
+{
+    return watch->missing;
+}
+
 // --- What happens to them ---
 
 static void written_remove(struct rule_watch *watch, int wd, const char *name)

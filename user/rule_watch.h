@@ -14,6 +14,9 @@ int rule_watch_new(const struct rule_input *inputs, size_t count, struct rule_wa
 void rule_watch_free(struct rule_watch **watch);
 int rule_watch_fd(const struct rule_watch *watch); // readable when there is news
 
+// Whether one of the files was not there when last looked at.
+bool rule_watch_missing(const struct rule_watch *watch);
+
 // Takes the files as they are now for those that are loaded: to be called just before loading them.
 void rule_watch_arm(struct rule_watch *watch);
 

@@ -298,3 +298,64 @@ Test(agent, reader_that_stands_still_does_not_stop_it)
     close(out[0]);
     close(out[1]);
 }
+
+// Starts `agent record FILE RULES` with so many descriptors closed, from 0 on. What it says can be read.
+static pid_t record_without_descriptors(const char *file, const char *rules, int closed, FILE **ret_said)
+{
+    int err[2];
+    cr_assert_eq(pipe(err), 0);
+    pid_t pid = fork();
+    cr_assert_geq(pid, 0);
+    if (pid == 0) {
+        dup2(err[1], STDERR_FILENO);
+        close_range(3, ~0u, 0);
+        close_range(0, (unsigned)closed - 1, 0);
+        execl(agent_path(), "agent", "record", file, rules, NULL);
+        _exit(127);
+    }
+    close(err[1]);
+    *ret_said = fdopen(err[0], "r");
+    return pid;
+}
+
+Test(agent, nothing_takes_the_place_of_a_closed_standard_descriptor)
+{
+    const char *watched = test_path("watched-by-%d", getpid()), *rules = test_path("rules.yaml");
+    const char *file = test_path("recording");
+    write_file(watched, "x");
+    write_file(rules, format_text("- rule: opened\n"
+                                  "  desc: the file was opened\n"
+                                  "  condition: evt.type = openat and fd.name = %s\n"
+                                  "  output: \"%%fd.name\"\n"
+                                  "  priority: NOTICE\n",
+                                  watched));
+    _cleanup_fclose_ FILE *said = NULL, *unused = NULL;
+    pid_t pid = record_without_descriptors(file, rules, 2, &said);
+    char line[512] = "";
+    while (!strstr(line, "ready: ") && fgets(line, sizeof(line), said))
+        ;
+    cr_assert(strstr(line, "ready: "), "%s", line);
+    int fd = openat(AT_FDCWD, watched, O_RDONLY);
+    cr_assert_geq(fd, 0);
+    close(fd);
+    kill(pid, SIGTERM);
+    cr_expect_eq(wait_for_exit(pid), 0);
+    _cleanup_free_ char *output = NULL;
+    cr_expect_eq(run_captured(&output, agent_path(), "replay", file, "--rules", rules, NULL), 0, "%s",
+                 output);
+    cr_expect(strstr(output, watched), "%s", output);
+
+    // The recording is the first thing that could take the place of any of the three.
+    cr_assert_eq(unlink(file), 0);
+    pid = record_without_descriptors(file, rules, 3, &unused);
+    time_t deadline = time(NULL) + DEADLINE_S;
+    while (access(file, F_OK) && time(NULL) < deadline)
+        ;
+    for (int i = 0; i < 3; i++) {
+        char target[64] = "";
+        cr_expect_gt(readlink(format_text("/proc/%d/fd/%d", pid, i), target, sizeof(target) - 1), 0);
+        cr_expect_str_eq(target, "/dev/null", "%d", i);
+    }
+    kill(pid, SIGKILL);
+    wait_for_exit(pid);
+}

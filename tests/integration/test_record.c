@@ -406,6 +406,34 @@ Test(record, other_rules_see_what_was_recorded_and_say_what_was_not)
     cr_expect(strstr(words, "ask 1 things about the node that were not asked while recording"), "%s", words);
 }
 
+// No alert of a rule whose events were not recorded must not look like nothing having happened.
+Test(record, types_of_events_that_were_not_recorded_are_told)
+{
+    const char *file = test_path("recording"), *rules = test_path("opened.yaml");
+    const char *other = test_path("removed.yaml"), *started = test_path("started.yaml");
+    write_file(rules,
+               "- rule: opened\n  desc: d\n  condition: evt.type = openat and fd.name = /nowhere/at/all\n"
+               "  output: x\n  priority: NOTICE\n");
+    write_file(other, "- rule: removed\n  desc: d\n  condition: evt.type in (openat, unlinkat, connect)\n"
+                      "  output: x\n  priority: NOTICE\n");
+    write_file(started, "- rule: started\n  desc: d\n  condition: evt.type in (execve, clone, procexit)\n"
+                        "  output: x\n  priority: NOTICE\n");
+    struct recorder recorder = record_start(file, rules, NULL);
+    record_stop(&recorder, SIGTERM);
+    _cleanup_free_ char *alerts = NULL, *words = NULL;
+    cr_expect_eq(replay(&alerts, &words, file, other, NULL), 0);
+    const char *list = strstr(words, "types of events that were not recorded: ");
+    cr_assert(list, "%s", words);
+    cr_expect(strstr(list, "unlinkat") && strstr(list, "connect") && !strstr(list, "openat"), "%s", words);
+    const char *const complete[] = {rules, started};
+    for (size_t i = 0; i < ARRAY_SIZE(complete); i++) {
+        free(TAKE_PTR(alerts));
+        free(TAKE_PTR(words));
+        cr_expect_eq(replay(&alerts, &words, file, complete[i], NULL), 0);
+        cr_expect_not(strstr(words, "not recorded"), "%s", words);
+    }
+}
+
 Test(record, everything_is_for_rules_yet_to_be_written)
 {
     const char *file = test_path("recording"), *rules = test_path("quiet.yaml"),
@@ -473,6 +501,28 @@ Test(record, losses_are_told_again)
     cr_expect_eq(replay(&alerts, &words, file, rules, NULL), 0);
     cr_expect_str_eq(alerts, live);
     cr_expect(strstr(words, "records of the source file were lost while recording (ring_full)"), "%s", words);
+}
+
+// What only outputs read is asked and recorded there, too.
+Test(record, outputs_of_a_recording_into_a_pipe_come_again)
+{
+    const char *file = test_path("live"), *rules = test_path("cwd.yaml"), *watched = test_path("watched");
+    write_file(watched, "x");
+    write_file(rules, format_text("- rule: opened\n  desc: d\n"
+                                  "  condition: evt.type in (open, openat) and fd.name = %s\n"
+                                  "  output: \"cwd=%%proc.cwd sid=%%proc.sid\"\n  priority: NOTICE\n",
+                                  watched));
+    int waiting;
+    pid_t pid = start_waiting(&waiting, actor_copy("before"), "wait", "open", watched, NULL);
+    struct recorder recorder = record_start("-", rules, NULL);
+    cr_assert_eq(write(waiting, "x", 1), 1);
+    close(waiting);
+    wait_for_exit(pid);
+    record_stop(&recorder, SIGTERM);
+    _cleanup_free_ char *alerts = NULL, *words = NULL;
+    cr_expect_eq(replay(&alerts, &words, file, rules, NULL), 0, "%s", words);
+    cr_expect(strstr(alerts, "cwd="), "%s", alerts);
+    cr_expect_not(strstr(words, "missing"), "%s", words);
 }
 
 Test(record, into_a_pipe)

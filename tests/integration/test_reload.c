@@ -265,6 +265,25 @@ Test(reload, a_broken_file_keeps_the_old_rules)
     cr_expect_gt(agent_metric(agent, "inferscope_rules_last_reload_success_timestamp_seconds", NULL), loaded);
 }
 
+Test(reload, older_rules_are_in_use_while_a_file_is_gone)
+{
+    const char *watched = test_path("watched"), *rules = test_path("rules.yaml"), *away = test_path("away");
+    const char *metric = "inferscope_rules_last_reload_successful";
+    write_file(watched, "x");
+    write_file(rules, open_rule("opened", watched));
+    _cleanup_agent_ struct agent *agent = agent_start(NULL, "--rules", rules, NULL);
+    cr_expect_eq(agent_metric(agent, metric, NULL), 1);
+    time_t deadline = time(NULL) + DEADLINE_S;
+    cr_assert_eq(rename(rules, away), 0);
+    while (agent_metric(agent, metric, NULL) != 0 && time(NULL) < deadline)
+        ;
+    cr_expect_eq(agent_metric(agent, metric, NULL), 0);
+    cr_expect_eq(reloads(agent, "failed"), 0);
+    cr_assert_eq(rename(away, rules), 0);
+    wait_reloads(agent, "ok", 1);
+    cr_expect_eq(agent_metric(agent, metric, NULL), 1);
+}
+
 Test(reload, by_a_signal_though_nothing_has_changed)
 {
     const char *watched = test_path("watched"), *rules = test_path("rules.yaml");

@@ -146,6 +146,12 @@ Test(record, other_files_and_other_builds)
     memcpy(known, "process procexot 96", 19);
     seal_head(&head);
     expect_words("\"process procexot\" of 96 bytes: this agent does not know it");
+    memcpy(known, "process procex\33c 96", 19);
+    seal_head(&head);
+    expect_words("the head is damaged: its table of records cannot be read");
+    memcpy(known, "pro\33ess procexit 96", 19);
+    seal_head(&head);
+    expect_words("the head is damaged: its table of records cannot be read");
     memcpy(recording.data, "- rule: ", 8);
     expect_words("not a recording");
 }
@@ -212,7 +218,12 @@ Test(record, entries_that_do_not_hold_together)
         {{9, RECORD_LOST}, "", 9, "too short"},
         {{11, RECORD_LOST}, "12345678abc", 11, "too short"},
         {{11, RECORD_LOST}, "12345678ab\0", 11, "does not hold together"},
+        {{13, RECORD_LOST}, "12345678\33c\0a\0", 13, "does not hold together"},
+        {{13, RECORD_LOST}, "12345678ab\0\7\0", 13, "does not hold together"},
         {{0, 77}, "", 0, "unknown kind"},
+        {{4, RECORD_TYPES}, "open", 4, "list of types is cut off"},
+        {{6, RECORD_TYPES}, "open\0\0", 6, "that is no name"},
+        {{4, RECORD_TYPES}, "\33[m\0", 4, "that is no name"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char raw[64];

@@ -24,9 +24,12 @@ static struct {
     uint8_t address[4];
 } probe;
 
+static unsigned names_read;
+
 static bool get_name(const struct event *event, const struct field_arg *arg, size_t nth,
                      struct value *ret_value)
 {
+    names_read += nth == 0;
     return nth == 0 && value_set_bytes(ret_value, probe.name, probe.name_length);
 }
 
@@ -341,6 +344,48 @@ Test(sink, a_reader_that_has_gone_is_counted)
     cr_assert_eq(count_lost(), 2);
     sink_free(&sink);
     cr_assert_eq(count_lost(), 2);
+}
+
+// What was written to standard error since it was led into a pipe of ours, which this reads.
+static void read_words(int fd, char *ret_words, size_t size)
+{
+    ssize_t count = read(fd, ret_words, size - 1);
+    ret_words[count > 0 ? count : 0] = '\0';
+}
+
+Test(sink, losses_are_said_once_and_at_the_end)
+{
+    int err[2], before = dup(STDERR_FILENO);
+    char first[512], later[512], end[512];
+    load("Probe", "Warning");
+    cr_assert_eq(pipe2(err, O_NONBLOCK), 0);
+    int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+    struct sink *sink = open_sink(full, SINK_TEXT);
+    dup2(err[1], STDERR_FILENO);
+    cr_expect_eq(sink_alert(sink, &alert), -ENOSPC);
+    read_words(err[0], first, sizeof(first));
+    for (int i = 0; i < 5; i++)
+        cr_expect_eq(sink_alert(sink, &alert), -ENOSPC);
+    read_words(err[0], later, sizeof(later));
+    sink_free(&sink);
+    read_words(err[0], end, sizeof(end));
+    dup2(before, STDERR_FILENO);
+    cr_expect_str_eq(first, "agent: error: 1 alert could not be written: No space left on device\n");
+    cr_expect_str_eq(later, "");
+    cr_expect_str_eq(end, "agent: error: alerts that could not be written: 6 in all\n");
+    close(full);
+}
+
+Test(sink, where_alerts_go_nowhere_they_are_put_together_all_the_same)
+{
+    load("Probe of %probe.name", "Warning");
+    struct sink *sink = open_sink(-1, SINK_TEXT);
+    names_read = 0;
+    cr_expect_eq(sink_alert(sink, &alert), 0);
+    cr_expect_eq(sink_alert(sink, &alert), 0);
+    cr_expect_eq(names_read, 2);
+    sink_free(&sink);
+    cr_expect_eq(count_lost(), 0);
 }
 
 // Fills a pipe until it refuses, reads all of it, and finds every alert whole: none torn, none uncounted.

@@ -10,12 +10,12 @@
 #include <string.h>
 #include <zlib.h>
 
-enum { TYPES_MAX = 256, CHUNK = 64 * 1024 };
+enum { TYPES_MAX = 256, CHUNK = 64 * 1024, NAME_SIZE = 32 };
 
 // A type of record in the file, and what it is here.
 struct known_type {
-    uint16_t source, type; // as the recorder's build counted them
-    char name[80];         // "process execve"
+    uint16_t source, type;    // as the recorder's build counted them
+    char name[2 * NAME_SIZE]; // "process execve"
     size_t size;
     uint16_t own_source, own_type;
     size_t own_size; // 0: this build does not have it
@@ -143,15 +143,23 @@ static void find_own(struct known_type *known, const char *source, const char *t
     }
 }
 
+// Names end up in sentences on somebody's terminal.
+static bool is_name(const char *text)
+{
+    size_t length = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_");
+    return length > 0 && length < NAME_SIZE && text[length] == '\0';
+}
+
 static bool table_parse(struct record_reader *reader, char *text)
 {
     char *rest = NULL;
     for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
-        char source[32], type[40];
+        char source[NAME_SIZE], type[NAME_SIZE];
         struct known_type known = {};
         if (reader->types_count == TYPES_MAX ||
-            sscanf(line, "%" SCNu16 " %" SCNu16 " %31s %39s %zu", &known.source, &known.type, source, type,
-                   &known.size) != 5)
+            sscanf(line, "%" SCNu16 " %" SCNu16 " %31s %31s %zu", &known.source, &known.type, source, type,
+                   &known.size) != 5 ||
+            !is_name(source) || !is_name(type))
             return false;
         snprintf(known.name, sizeof(known.name), "%s %s", source, type);
         find_own(&known, source, type);
@@ -185,7 +193,8 @@ static int start(struct record_reader *reader)
     if (!checksum_fits(&head, offsetof(struct record_head, crc), table, head.table_size, head.crc))
         return fail(reader, -EPROTO, 0, "the head is damaged: its checksum does not fit");
     if (!table_parse(reader, table))
-        return fail(reader, -EPROTO, sizeof(head), "the table of records cannot be read");
+        return fail(reader, -EPROTO, sizeof(head),
+                    "the head is damaged: its table of records cannot be read");
     if (inflateInit2(&reader->inflate, -MAX_WBITS) != Z_OK)
         return fail(reader, -ENOMEM, reader->offset, "memory is short");
     reader->inflating = reader->started = true;
@@ -309,9 +318,21 @@ static int read_lost(struct record_reader *reader, const char *body, size_t size
         return fail_entry(reader, "a count of losses is too short");
     memcpy(&head, body, sizeof(head));
     const char *reason = source + strlen(source) + 1;
-    if (reason >= body + size)
+    if (reason >= body + size || !is_name(source) || !is_name(reason))
         return fail_entry(reader, "a count of losses does not hold together");
     ret_entry->lost = (struct record_lost){.source = source, .reason = reason, .total = head.total};
+    return 1;
+}
+
+static int read_types(struct record_reader *reader, const char *body, size_t size,
+                      struct record_entry *ret_entry)
+{
+    if (size > 0 && body[size - 1] != '\0')
+        return fail_entry(reader, "the list of types is cut off");
+    for (const char *name = body; name < body + size; name += strlen(name) + 1)
+        if (!is_name(name))
+            return fail_entry(reader, "the list of types has something in it that is no name");
+    ret_entry->types = (struct record_types){.names = body, .size = size};
     return 1;
 }
 
@@ -361,6 +382,8 @@ static int read_entry(struct record_reader *reader, struct record_entry *ret_ent
         return read_lost(reader, body, head.size, ret_entry);
     case RECORD_END:
         return read_end(reader);
+    case RECORD_TYPES:
+        return read_types(reader, body, head.size, ret_entry);
     }
     return fail_entry(reader, "an entry is of an unknown kind");
 }

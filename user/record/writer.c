@@ -163,6 +163,17 @@ void record_writer_tick(struct record_writer *writer, const struct record_tick *
         memcpy(to, &body, sizeof(body));
 }
 
+void record_writer_types(struct record_writer *writer, const bool *recorded)
+{
+    _cleanup_text_ struct text names = TEXT_INIT(RECORD_TABLE_MAX);
+    for (size_t i = 0; i < event_type_count(); i++)
+        if (recorded[i])
+            text_add_bytes(&names, event_type_at(i)->name, strlen(event_type_at(i)->name) + 1);
+    char *to = entry_add(writer, RECORD_TYPES, names.length);
+    if (to && names.length)
+        memcpy(to, names.data, names.length);
+}
+
 void record_writer_scan(struct record_writer *writer)
 {
     entry_add(writer, RECORD_SCAN, 0);

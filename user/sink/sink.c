@@ -1,14 +1,18 @@
 #include "sink.h"
 
 #include "base/cleanup.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { LINE_MAX_BYTES = 1024 * 1024, PATIENCE_MS = 1000 };
+enum { LINE_MAX_BYTES = 1024 * 1024, PATIENCE_MS = 1000, TELL_AFTER_S = 60 };
 
 struct sink {
     int fd;
@@ -16,8 +20,10 @@ struct sink {
     bool color;
     bool patient;
     struct text line;
-    bool stalled;   // the reader stood still the last time
-    size_t written; // of the line; the rest of a line that was begun goes out before the next one
+    bool stalled;        // the reader stood still the last time
+    size_t written;      // of the line; the rest of a line that was begun goes out before the next one
+    uint64_t lost, told; // alerts, and how many of them standard error knows about
+    time_t told_at;      // CLOCK_MONOTONIC
 };
 
 static struct counter lost = {
@@ -29,7 +35,7 @@ static struct counter lost = {
 
 int sink_new(const struct sink_options *options, struct sink **ret_sink)
 {
-    if (fcntl(options->fd, F_GETFD) < 0)
+    if (options->fd >= 0 && fcntl(options->fd, F_GETFD) < 0)
         return -errno;
     struct sink *sink = calloc(1, sizeof(*sink));
     if (!sink)
@@ -57,7 +63,7 @@ static bool is_writable(struct sink *sink)
 // Writes what is left of the line. On an error `written` says how far it came.
 static int write_line(struct sink *sink)
 {
-    while (sink->written < sink->line.length) {
+    while (sink->fd >= 0 && sink->written < sink->line.length) {
         if (!is_writable(sink))
             return -EAGAIN;
         ssize_t length = write(sink->fd, sink->line.data + sink->written, sink->line.length - sink->written);
@@ -71,12 +77,40 @@ static int write_line(struct sink *sink)
     return 0;
 }
 
+// Standard error may be the same pipe, whose reader stands still: then it is told later.
+static bool can_tell(void)
+{
+    struct pollfd poll_fd = {.fd = STDERR_FILENO, .events = POLLOUT};
+    return poll(&poll_fd, 1, 0) == 1;
+}
+
+// Says the first loss at once, and later ones at most once a minute.
+static void lose(struct sink *sink, int error)
+{
+    lost.value++;
+    sink->lost++;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if ((sink->told && now.tv_sec - sink->told_at < TELL_AFTER_S) || !can_tell())
+        return;
+    const char *why = error == -EAGAIN     ? "the reader of standard output stands still"
+                      : error == -EMSGSIZE ? "too long"
+                                           : strerror(-error);
+    log_error("%" PRIu64 " %s could not be written: %s", sink->lost - sink->told,
+              sink->lost - sink->told == 1 ? "alert" : "alerts", why);
+    sink->told = sink->lost;
+    sink->told_at = now.tv_sec;
+}
+
 void sink_free(struct sink **sink)
 {
     if (!*sink)
         return;
-    if (write_line(*sink) < 0)
-        lost.value++;
+    int error = write_line(*sink);
+    if (error)
+        lose(*sink, error);
+    if ((*sink)->lost && can_tell())
+        log_error("alerts that could not be written: %" PRIu64 " in all", (*sink)->lost);
     text_free(&(*sink)->line);
     free(*sink);
     *sink = NULL;
@@ -105,6 +139,6 @@ int sink_alert(struct sink *sink, const struct alert *alert)
 {
     int error = write_alert(sink, alert);
     if (error)
-        lost.value++;
+        lose(sink, error);
     return error;
 }

@@ -257,6 +257,7 @@ const struct source source_process = {
     .help = "Processes: fork, exec, exit, groups and sessions",
     .types = types,
     .types_count = ARRAY_SIZE(types),
+    .types_always = WIRE_PROCESS_PROCEXIT + 1,
     .record_size = record_size,
     .record_valid = record_valid,
     .start = start,
