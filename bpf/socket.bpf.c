@@ -100,16 +100,18 @@ INLINE void record_send(struct scratch_slot *slot, const struct call *call)
     scratch_give(slot);
 }
 
-// The name that a UNIX socket's peer has, or else its own. It comes last in the record.
-INLINE void record_name(struct scratch_slot *slot, struct sock *sock)
+// The name of a UNIX socket or of its peer: the first that there is, its own being asked first or last. It
+// comes last in the record.
+INLINE void record_name(struct scratch_slot *slot, struct sock *sock, bool own_first)
 {
     struct unix_sock *own = (void *)sock;
     if (slot->record.event.call.endpoint.family != WIRE_FAMILY_UNIX || !bpf_core_field_exists(own->addr))
         return;
     struct unix_sock *peer = (void *)BPF_CORE_READ(own, peer);
+    struct unix_address *own_name = BPF_CORE_READ(own, addr);
     struct unix_address *address = peer ? BPF_CORE_READ(peer, addr) : NULL;
-    if (!address)
-        address = BPF_CORE_READ(own, addr);
+    if (!address || (own_first && own_name))
+        address = own_name;
     long path = bpf_core_field_offset(struct sockaddr_un, sun_path);
     long size = address ? BPF_CORE_READ(address, len) - path : 0;
     __u32 at = *(volatile __u32 *)&slot->used;
@@ -130,6 +132,8 @@ INLINE bool data_skipped(struct sock *sock, bool is_send)
     bool no_news = is_send && skip_unchanged;
     if (family != AF_INET && family != AF_INET6)
         return skip_foreign || no_news;
+    if (sock_is_raw(sock))
+        return false;
     switch ((__u8)BPF_CORE_READ(sock, sk_protocol)) { // of MPTCP, too, it is TCP's
     case IPPROTO_TCP:
         return skip_stream || no_news;
@@ -141,12 +145,15 @@ INLINE bool data_skipped(struct sock *sock, bool is_send)
 }
 
 // The name of a message in the caller's memory, where no hook has shown us the kernel's copy of it.
-INLINE void data_named(struct wire_socket *event, const struct message *message)
+INLINE void data_named(struct wire_socket *event, struct sock *sock, const struct message *message)
 {
     struct wire_endpoint *endpoint = &event->call.endpoint;
     struct destination named = {};
-    if ((endpoint->family != 4 && endpoint->family != 6) || endpoint->protocol == IPPROTO_TCP ||
-        !message_address(message->name, &named))
+    bool raw = sock_is_raw(sock);
+    if ((endpoint->family != 4 && endpoint->family != 6) || (endpoint->protocol == IPPROTO_TCP && !raw))
+        return;
+    // raw_sendmsg() and rawv6_sendmsg() take family 0 for their own.
+    if (!message_address(message->name, raw ? BPF_CORE_READ(sock, __sk_common.skc_family) : 0, &named))
         return;
     named.protocol = endpoint->protocol;
     endpoint_named(endpoint, &named);
@@ -208,7 +215,7 @@ INLINE void data_sent(const struct call *call)
         if (event->call.call.result < 0 || !(event->how & WIRE_SOCKET_HAS_RESULT))
             destination_forget(named.cookie);
     } else if (sock) {
-        data_named(event, &message);
+        data_named(event, sock, &message);
         if (endpoint->flags & WIRE_ENDPOINT_NAMED && data_renamed(file, sock, event))
             event->how |= WIRE_SOCKET_NAME_CHANGED;
         else if (skip_unchanged)
@@ -220,7 +227,7 @@ INLINE void data_sent(const struct call *call)
         message_copy(call, &message, event->call.call.result, slot->record.data, &slot->used);
     event->data_size = *(volatile __u32 *)&slot->used;
     if (sock)
-        record_name(slot, sock);
+        record_name(slot, sock, false);
     record_send(slot, call);
     return;
 skip:
@@ -248,17 +255,18 @@ INLINE void data_received(const struct call *call)
     event->size = message.size;
     if (sock) {
         endpoint_fill(endpoint, sock);
-        if (endpoint->family != WIRE_FAMILY_UNIX && !(endpoint->flags & WIRE_ENDPOINT_CONNECTED)) {
+        if ((endpoint->family == 4 || endpoint->family == 6) &&
+            !(endpoint->flags & WIRE_ENDPOINT_CONNECTED)) {
             endpoint->role = WIRE_ROLE_SERVER; // whoever sends is the client
             if (call->result >= 0)
-                data_named(event, &message);
+                data_named(event, sock, &message);
         }
     }
     if (copy_data && event->call.call.result > 0)
         message_copy(call, &message, event->call.call.result, slot->record.data, &slot->used);
     event->data_size = *(volatile __u32 *)&slot->used;
     if (sock)
-        record_name(slot, sock);
+        record_name(slot, sock, false);
     record_send(slot, call);
 }
 
@@ -269,11 +277,31 @@ INLINE void bind_failed(struct wire_endpoint *endpoint, const struct call *call)
 {
     struct destination asked = {};
     if ((endpoint->family != 4 && endpoint->family != 6) ||
-        !message_address(call_socket_arg(call, 1), &asked))
+        !message_address(call_socket_arg(call, 1), 0, &asked))
         return;
     endpoint->family = asked.family;
     endpoint->local_port = asked.port;
     __builtin_memcpy(endpoint->local_addr, asked.addr, sizeof(endpoint->local_addr));
+}
+
+// The same of a UNIX socket: a name in the caller's memory.
+INLINE void bind_failed_unix(struct scratch_slot *slot, const struct call *call)
+{
+    const void *address = (const void *)call_socket_arg(call, 1);
+    __u32 size = call_socket_arg(call, 2);
+    __u32 at = *(volatile __u32 *)&slot->used;
+    __u16 family = 0;
+    if (bpf_probe_read_user(&family, sizeof(family), address) || family != AF_UNIX)
+        return;
+    size -= bpf_core_field_offset(struct sockaddr_un, sun_path);
+    if ((__s32)size <= 0 || at > DATA_ROOM)
+        return;
+    if (size > WIRE_SOCKET_NAME_MAX)
+        size = WIRE_SOCKET_NAME_MAX;
+    if (bpf_probe_read_user(slot->record.data + at, size, address + sizeof(family)))
+        return;
+    slot->record.event.name_size = size;
+    slot->used = at + size;
 }
 
 INLINE void socket_changed(const struct call *call)
@@ -307,11 +335,16 @@ INLINE void socket_changed(const struct call *call)
     }
     if (sock) {
         endpoint_fill(endpoint, sock);
-        if (call->type != WIRE_SOCKET_SOCKET)
+        if (call->type != WIRE_SOCKET_SOCKET && endpoint->family)
             endpoint->role = WIRE_ROLE_SERVER;
-        if (call->type == WIRE_SOCKET_BIND && call->result < 0)
-            bind_failed(endpoint, call);
-        record_name(slot, sock);
+        bool refused = call->type == WIRE_SOCKET_BIND && call->result < 0;
+        if (refused && endpoint->family == WIRE_FAMILY_UNIX) {
+            bind_failed_unix(slot, call);
+        } else {
+            if (refused)
+                bind_failed(endpoint, call);
+            record_name(slot, sock, true);
+        }
     }
     record_send(slot, call);
 }

@@ -52,9 +52,9 @@ INLINE bool descriptor_fill(struct wire_descriptor_call *record, struct task_str
     descriptor->dev = BPF_CORE_READ(super, s_dev);
     descriptor->magic = BPF_CORE_READ(super, s_magic);
     descriptor->mode = BPF_CORE_READ(inode, i_mode);
-    if ((descriptor->mode & S_IFMT) == S_IFSOCK) {
-        struct socket *socket = BPF_CORE_READ(file, private_data);
-        struct sock *sock = BPF_CORE_READ(socket, sk);
+    // There is none behind a socket's file that was opened with O_PATH, which is a path and no more.
+    struct sock *sock = file_sock(file);
+    if (sock) {
         descriptor->family = BPF_CORE_READ(sock, __sk_common.skc_family);
         endpoint_fill(&record->call.endpoint, sock);
         if (descriptor->family == AF_INET || descriptor->family == AF_INET6)

@@ -67,17 +67,23 @@ INLINE void endpoint_named(struct wire_endpoint *endpoint, const struct destinat
     endpoint->flags |= WIRE_ENDPOINT_NAMED;
 }
 
-// Fills in the local end of a socket whose family is known.
-INLINE void endpoint_local(struct wire_endpoint *endpoint, struct sock *sock)
+// Fills in the local end of a socket whose family is known. Returns whether it is an IPv4 address.
+INLINE bool endpoint_local(struct wire_endpoint *endpoint, struct sock *sock)
 {
     endpoint->local_port = BPF_CORE_READ(sock, __sk_common.skc_num);
     if (BPF_CORE_READ(sock, __sk_common.skc_family) == AF_INET6) {
         BPF_CORE_READ_INTO(&endpoint->local_addr, sock, __sk_common.skc_v6_rcv_saddr);
-        endpoint_unmap(endpoint->local_addr);
-    } else {
-        __be32 addr = BPF_CORE_READ(sock, __sk_common.skc_rcv_saddr);
-        __builtin_memcpy(endpoint->local_addr, &addr, sizeof(addr));
+        return endpoint_unmap(endpoint->local_addr);
     }
+    __be32 addr = BPF_CORE_READ(sock, __sk_common.skc_rcv_saddr);
+    __builtin_memcpy(endpoint->local_addr, &addr, sizeof(addr));
+    return true;
+}
+
+// A raw socket of TCP or UDP is not one of theirs: it has no ports, and passes none of their hooks.
+INLINE bool sock_is_raw(struct sock *sock)
+{
+    return BPF_CORE_READ(sock, sk_type) == SOCK_RAW;
 }
 
 // The socket behind an open file, or NULL.
@@ -120,14 +126,15 @@ INLINE void endpoint_fill(struct wire_endpoint *endpoint, struct sock *sock)
         return;
     endpoint->family = family == AF_INET ? 4 : 6;
     endpoint->protocol = BPF_CORE_READ(sock, sk_protocol);
-    endpoint_local(endpoint, sock);
-    if (endpoint->protocol != IPPROTO_TCP && endpoint->protocol != IPPROTO_UDP &&
-        BPF_CORE_READ(sock, sk_type) == SOCK_RAW)
+    bool local_v4 = endpoint_local(endpoint, sock);
+    bool raw = sock_is_raw(sock);
+    if (raw)
         endpoint->local_port = 0; // it is the protocol's number
     endpoint->remote_port = __builtin_bswap16(BPF_CORE_READ(sock, __sk_common.skc_dport));
     if (family == AF_INET6) {
         BPF_CORE_READ_INTO(&endpoint->remote_addr, sock, __sk_common.skc_v6_daddr);
-        if (endpoint_unmap(endpoint->remote_addr))
+        const __u64 *remote = (const void *)endpoint->remote_addr;
+        if (endpoint_unmap(endpoint->remote_addr) || (local_v4 && !remote[0] && !remote[1]))
             endpoint->family = 4;
     } else {
         __be32 addr = BPF_CORE_READ(sock, __sk_common.skc_daddr);
@@ -137,6 +144,6 @@ INLINE void endpoint_fill(struct wire_endpoint *endpoint, struct sock *sock)
         endpoint->role = WIRE_ROLE_SERVER;
     } else if (endpoint->remote_port) {
         endpoint->flags |= WIRE_ENDPOINT_CONNECTED;
-        endpoint->role = endpoint_role(sock, endpoint->protocol);
+        endpoint->role = raw ? WIRE_ROLE_UNKNOWN : endpoint_role(sock, endpoint->protocol);
     }
 }

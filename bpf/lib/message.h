@@ -9,7 +9,8 @@
 #define SYS_SEND 9
 #define SYS_RECV 10
 
-#define MESSAGE_PARTS_MAX 8
+// Far fewer than the 1024 that the kernel takes; most of them would have to be empty to hide the data.
+#define MESSAGE_PARTS_MAX 64
 // A part begins below the most that is copied, and is not longer than that.
 #define DATA_ROOM (2 * WIRE_SOCKET_DATA_MAX)
 
@@ -73,8 +74,9 @@ INLINE bool message_result(const struct call *call, __u32 index, __s64 *ret_resu
     return true;
 }
 
-// Reads a socket address; the protocol is left as it is. False where it is not one of IPv4 or IPv6.
-INLINE bool message_address(__u64 pointer, struct destination *ret_destination)
+// Reads a socket address; the protocol is left as it is. `unspecified` is the family that 0 stands for, if
+// any. False where it is not one of IPv4 or IPv6.
+INLINE bool message_address(__u64 pointer, __u16 unspecified, struct destination *ret_destination)
 {
     struct {
         __u16 family;
@@ -83,6 +85,8 @@ INLINE bool message_address(__u64 pointer, struct destination *ret_destination)
     } head = {};
     if (!pointer || bpf_probe_read_user(&head, sizeof(head), (const void *)pointer))
         return false;
+    if (!head.family)
+        head.family = unspecified;
     ret_destination->port = __builtin_bswap16(head.port);
     if (head.family == AF_INET) {
         ret_destination->family = 4;
@@ -126,6 +130,8 @@ INLINE void message_copy(const struct call *call, const struct message *message,
             message_part(call, message, i, &data, &size);
         if (at >= WIRE_SOCKET_DATA_MAX || at >= length)
             break;
+        if (!size)
+            continue; // whatever it points to
         if (size > length - at)
             size = length - at;
         if (size > WIRE_SOCKET_DATA_MAX)

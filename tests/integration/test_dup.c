@@ -188,6 +188,17 @@ Test(dup, unix_sockets_of_a_path)
     expect_copy(accepted, "unix", "u", path);
 }
 
+// It is no socket that is open, only the place where one was bound.
+Test(dup, path_of_a_unix_socket)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    snprintf(name.sun_path, sizeof(name.sun_path), "%s/bound", test_dir());
+    _cleanup_close_ int server = unix_socket(SOCK_STREAM);
+    cr_assert_eq(bind(server, (struct sockaddr *)&name, sizeof(name)), 0);
+    _cleanup_close_ int path = open(name.sun_path, O_PATH | O_CLOEXEC);
+    expect_copy(path, "-", "-", name.sun_path);
+}
+
 Test(dup, unix_sockets_without_a_path)
 {
     struct sockaddr_un name = {.sun_family = AF_UNIX};

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/netlink.h>
 #include <netinet/ip_icmp.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -99,6 +100,17 @@ Test(socket, bound_and_listening_v6)
 Test(socket, bound_to_every_address)
 {
     expect_served("0.0.0.0");
+}
+
+Test(socket, bound_to_a_mapped_address)
+{
+    _cleanup_close_ int fd = open_socket(AF_INET6, SOCK_DGRAM);
+    union address address = address_of("::ffff:127.0.0.1", 0);
+    if (bind(fd, &address.any, size_of(&address)) != 0)
+        cr_skip_test("mapped addresses are switched off here");
+    unsigned port = port_of(fd, false);
+    expect("bind", "fd.num", text_of(fd), "fd.name", format_text("127.0.0.1:%u", port), "fd.lip", "127.0.0.1",
+           "fd.sip", "127.0.0.1", "fd.lport", text_of(port), "fd.type", "ipv4", "fd.typechar", "4");
 }
 
 Test(socket, address_that_is_taken)
@@ -262,7 +274,8 @@ Test(socket, messages_in_parts)
     char text[121];
     memset(text, 'x', 120);
     text[120] = '\0';
-    struct iovec parts[] = {{"one ", 4}, {"", 0}, {"two ", 4}, {text, 120}};
+    struct iovec parts[24] = {
+        [9] = {"one ", 4}, [19] = {"two ", 4}, [20] = {(void *)1, 0}, [22] = {text, 120}};
     struct msghdr message = {
         .msg_name = &to, .msg_namelen = sizeof(to.v4), .msg_iov = parts, .msg_iovlen = ARRAY_SIZE(parts)};
     cr_assert_eq(sendmsg(client, &message, MSG_NOSIGNAL), 128);
@@ -328,6 +341,28 @@ Test(socket, raw_packets)
                i == 1 ? "false" : "true", "fd.connected", "false", "evt.rawres", "8");
     }
     cr_expect_eq(agent_count_alerts(agent, "socket", "evt.type", "sendto", NULL), 3);
+}
+
+// A protocol's number does not make a raw socket one of TCP or UDP; and it may be sent to family 0.
+static void expect_raw(int protocol, const char *name, sa_family_t family)
+{
+    _cleanup_close_ int fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, protocol);
+    cr_assert_geq(fd, 0);
+    const char *ip = format_text("127.0.%d.%d", protocol, family + 1);
+    union address to = address_of(ip, 0);
+    to.any.sa_family = family;
+    static const char bytes[20];
+    cr_assert_eq(sendto(fd, bytes, sizeof(bytes), 0, &to.any, sizeof(to.v4)), (ssize_t)sizeof(bytes));
+    expect("sendto", "fd.rip", ip, "fd.l4proto", name, "fd.lport", "-", "fd.name_changed", "true", "fd.num",
+           text_of(fd), "fd.is_server", "false");
+}
+
+Test(socket, raw_packets_of_tcp_and_udp)
+{
+    expect_raw(IPPROTO_TCP, "tcp", AF_INET);
+    expect_raw(IPPROTO_TCP, "tcp", AF_UNSPEC);
+    expect_raw(IPPROTO_UDP, "udp", AF_INET);
+    expect_raw(IPPROTO_UDP, "udp", AF_UNSPEC);
 }
 
 // --- Streams ---
@@ -415,6 +450,49 @@ Test(socket, unix_sockets_without_a_file)
     _cleanup_close_ int fd = open_socket(AF_UNIX, SOCK_DGRAM);
     cr_assert_eq(bind(fd, (struct sockaddr *)&address, length), 0);
     expect("bind", "fd.name", format_text("@%s", name), "fd.num", text_of(fd));
+}
+
+// Of a socket's own name and its peer's the one that the call is about.
+Test(socket, unix_sockets_with_two_names)
+{
+    struct sockaddr_un names[2] = {{.sun_family = AF_UNIX}, {.sun_family = AF_UNIX}};
+    snprintf(names[0].sun_path, sizeof(names[0].sun_path), "%s/server", test_dir());
+    snprintf(names[1].sun_path, sizeof(names[1].sun_path), "%s/client", test_dir());
+    _cleanup_close_ int listener = open_socket(AF_UNIX, SOCK_STREAM);
+    _cleanup_close_ int client = open_socket(AF_UNIX, SOCK_STREAM);
+    cr_assert_eq(bind(listener, (struct sockaddr *)&names[0], sizeof(names[0])), 0);
+    cr_assert_eq(listen(listener, 1), 0);
+    cr_assert_eq(bind(client, (struct sockaddr *)&names[1], sizeof(names[1])), 0);
+    cr_assert_eq(connect(client, (struct sockaddr *)&names[0], sizeof(names[0])), 0);
+    _cleanup_close_ int server = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    expect("accept4", "fd.num", text_of(server), "fd.name", names[0].sun_path, "evt.arg.tuple",
+           names[0].sun_path, "fd.is_server", "true");
+    cr_assert_eq(send(server, "x", 1, 0), 1);
+    expect("sendto", "fd.num", text_of(server), "fd.name", names[1].sun_path);
+}
+
+Test(socket, unix_name_that_is_taken)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    snprintf(name.sun_path, sizeof(name.sun_path), "%s/taken", test_dir());
+    _cleanup_close_ int first = open_socket(AF_UNIX, SOCK_DGRAM), second = open_socket(AF_UNIX, SOCK_DGRAM);
+    cr_assert_eq(bind(first, (struct sockaddr *)&name, sizeof(name)), 0);
+    cr_assert_lt(bind(second, (struct sockaddr *)&name, sizeof(name)), 0);
+    expect("bind", "evt.res", "EADDRINUSE", "fd.num", text_of(second), "evt.arg.addr", name.sun_path);
+    cr_assert_lt(bind(second, (struct sockaddr *)&name, 1), 0);
+    expect("bind", "evt.res", "EINVAL", "fd.num", text_of(second), "evt.arg.addr", "-");
+}
+
+// Neither end of a netlink socket serves the other.
+Test(socket, netlink_sockets)
+{
+    _cleanup_close_ int fd = open_socket(AF_NETLINK, SOCK_RAW);
+    struct sockaddr_nl address = {.nl_family = AF_NETLINK};
+    char byte;
+    cr_assert_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    expect("bind", "fd.num", text_of(fd), "fd.is_server", "-", "fd.type", "-");
+    cr_assert_lt(recv(fd, &byte, 1, MSG_DONTWAIT), 0);
+    expect("recvfrom", "fd.num", text_of(fd), "evt.res", "EAGAIN", "fd.is_server", "-");
 }
 
 Test(socket, io_uring_is_seen_without_result)

@@ -81,6 +81,24 @@ Test(socket_demand, sends_to_no_new_address_are_left_out)
     cr_expect_lt(events(), MANY);
 }
 
+// No hook sees what raw sockets send, so nothing of it may be left out by its protocol.
+Test(socket_demand, raw_packets_to_a_new_address_are_not_left_out)
+{
+    agent = start_socket_agent("evt.type = sendto and fd.name_changed = true", "%fd.rip %fd.l4proto");
+    static const int protocols[] = {IPPROTO_TCP, IPPROTO_UDP};
+    static const char bytes[20];
+    for (size_t i = 0; i < ARRAY_SIZE(protocols); i++) {
+        _cleanup_close_ int fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, protocols[i]);
+        cr_assert_geq(fd, 0);
+        for (int k = 0; k < 3; k++) {
+            union address to = address_of(k < 2 ? "127.0.0.2" : "127.0.0.3", 0);
+            cr_assert_eq(sendto(fd, bytes, sizeof(bytes), 0, &to.any, sizeof(to.v4)), (ssize_t)sizeof(bytes));
+        }
+        agent_wait_alert(agent, "socket", "fd.rip", "127.0.0.3", "fd.l4proto", i ? "udp" : "tcp", NULL);
+    }
+    cr_expect_eq(agent_count_alerts(agent, "socket", NULL), 4);
+}
+
 // A message that was left out counts all the same: which of them failed is told by the number of those that
 // went out.
 Test(socket_demand, messages_left_out_are_counted)

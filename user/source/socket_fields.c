@@ -301,7 +301,7 @@ const struct event_type socket_types[WIRE_SOCKET_TYPES] = {
     TYPE(WIRE_SOCKET_SENDMSG, "sendmsg", send_fields,
          "A message was sent by sendmsg(), or to an address through io_uring"),
     TYPE(WIRE_SOCKET_SENDMMSG, "sendmmsg", send_fields,
-         "One of the messages of sendmmsg() was sent; of a socket that is connected, the first one"),
+         "One of the messages of sendmmsg() was sent; of a socket that is connected or raw, the first one"),
     TYPE(WIRE_SOCKET_RECVFROM, "recvfrom", recvfrom_fields, "Data was received by recvfrom() or recv()"),
     TYPE(WIRE_SOCKET_RECVMSG, "recvmsg", receive_fields, "A message was received by recvmsg()"),
     TYPE(WIRE_SOCKET_RECVMMSG, "recvmmsg", receive_fields,
