@@ -55,23 +55,33 @@ INLINE void exchange_clear(struct wire_api_exchange *exchange)
     __builtin_memset(exchange->traceparent, 0, sizeof(exchange->traceparent) + sizeof(exchange->server));
 }
 
+INLINE __u8 exchange_model(struct wire_api_exchange *exchange, const struct http_message *message,
+                           char ret_model[WIRE_API_MODEL_MAX])
+{
+    const struct json *json = &message->json;
+    if (message->state == HTTP_START && json_late_is_outermost(json)) {
+        __builtin_memcpy(ret_model, json->late_model, WIRE_API_MODEL_MAX);
+        exchange->flags |= json->late_long ? WIRE_API_LONG_MODEL : 0;
+        return json->late_length;
+    }
+    if (json->model_length)
+        __builtin_memcpy(ret_model, json->model, WIRE_API_MODEL_MAX);
+    exchange->flags |= json->found & JSON_FOUND_LONG_MODEL ? WIRE_API_LONG_MODEL : 0;
+    return json->model_length;
+}
+
 INLINE void exchange_values(struct wire_api_exchange *exchange, const struct http_message *message)
 {
     const struct json *json = &message->json;
     exchange->flags |= message->unseen ? WIRE_API_MIDDLE_UNSEEN : 0;
-    exchange->flags |= json->found & JSON_FOUND_LONG_MODEL ? WIRE_API_LONG_MODEL : 0;
     if (!message->answer) {
         exchange->request_bytes = message->bytes;
-        exchange->request_model_length = json->model_length;
-        if (json->model_length)
-            __builtin_memcpy(exchange->request_model, json->model, sizeof(json->model));
+        exchange->request_model_length = exchange_model(exchange, message, exchange->request_model);
         exchange->flags |= json->found & JSON_FOUND_STREAM ? WIRE_API_STREAM_ASKED : 0;
         return;
     }
     exchange->response_bytes = message->bytes;
-    exchange->response_model_length = json->model_length;
-    if (json->model_length)
-        __builtin_memcpy(exchange->response_model, json->model, sizeof(json->model));
+    exchange->response_model_length = exchange_model(exchange, message, exchange->response_model);
     exchange->events = message->events;
     exchange->content_events = message->content_events;
     exchange->input_tokens = json->input_tokens;

@@ -113,6 +113,7 @@ INLINE void http_header_begin(struct http_message *message)
     const struct word *word = &message->word;
     message->state = HTTP_VALUE;
     message->number = 0;
+    message->number_over = message->blank = 0;
     if (word_is(word, "content-length"))
         message->header = HTTP_HEADER_LENGTH;
     else if (word_is(word, "transfer-encoding"))
@@ -134,11 +135,26 @@ INLINE void http_header_byte(struct http_message *message, __u8 byte)
 {
     struct word *word = &message->word;
     __u32 length = word->length;
-    if (byte == '\r' || ((byte == ' ' || byte == '\t') && length == 0))
+    if (byte == '\r')
         return;
+    if (byte == ' ' || byte == '\t') {
+        if (length == 0)
+            return;
+        if (message->header == HTTP_HEADER_ENCODING || message->header == HTTP_HEADER_PACKED) {
+            // Blanks at the end are no part of the value; those between two words are told by one.
+            message->blank = 1;
+            return;
+        }
+    } else if (message->blank) {
+        message->blank = 0;
+        word_add(word, ' ');
+    }
     switch (message->header) {
     case HTTP_HEADER_LENGTH:
-        if (byte >= '0' && byte <= '9' && message->number < (1ull << 56))
+        // The number ends at the first byte that is no digit: a list says it more than once.
+        if (byte < '0' || byte > '9')
+            message->number_over = 1;
+        else if (!message->number_over && message->number < (1ull << 56))
             message->number = message->number * 10 + (byte - '0');
         break;
     case HTTP_HEADER_TRACE:

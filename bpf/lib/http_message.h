@@ -82,10 +82,12 @@ struct http_message {
     __u8 format;
     __u8 bodiless; // the answer to HEAD
     __u8 event_state;
-    __u8 event_open; // data has come since the last event
-    __u8 errors;     // an event held an error
-    __u8 unseen;     // bytes were passed over that should have been looked at
-    __u8 reserved[3];
+    __u8 event_open;  // data has come since the last event
+    __u8 errors;      // an event held an error
+    __u8 unseen;      // bytes were passed over that should have been looked at
+    __u8 number_over; // the number in a header has ended
+    __u8 blank;       // blanks in a header that something may follow
+    __u8 reserved[1];
     char traceparent[WIRE_API_TRACEPARENT_MAX];
     char server[WIRE_API_SERVER_MAX];
     struct json json;
@@ -107,6 +109,7 @@ INLINE void http_begin(struct http_message *message)
     message->json.found = 0;
     message->json.input_tokens = message->json.output_tokens = 0;
     message->json.model_length = 0;
+    message->json.late_length = 0;
     message->json.answer = message->answer;
     message->json.values = message->values;
     json_begin(&message->json);

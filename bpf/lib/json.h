@@ -50,8 +50,14 @@ struct json {
     __u32 input_tokens;
     __u32 output_tokens;
     __u8 model_length;
-    __u8 reserved[7];
+    __u8 late_length; // of a name behind a gap, of which it is not known yet whose it is
+    __u8 late_depth;
+    __u8 late_long;
+    __u8 error_open;    // the value of "error" has just begun
+    __u8 number_broken; // the number under way is none of tokens
+    __u8 reserved[2];
     char model[WIRE_API_MODEL_MAX];
+    char late_model[WIRE_API_MODEL_MAX];
 };
 
 // A new text, of which there may be many that add to the same values (server-sent events).
@@ -61,6 +67,7 @@ INLINE void json_begin(struct json *json)
     json->key = JSON_KEY_NONE;
     json->depth = 0;
     json->usage_depth = 0;
+    json->error_open = 0;
     json->loose = 0;
     json->found &= ~(JSON_FOUND_TEXT | JSON_FOUND_OTHER);
 }
@@ -72,8 +79,33 @@ INLINE void json_resume(struct json *json)
     json_begin(json);
     json->loose = 1;
     json->depth = 128;
+    json->late_length = 0;
     json->state = JSON_STRING;
     json->word.length = WORD_MAX + 1;
+}
+
+// Where the text has ended, no bracket is open: only then it shows that a name behind a gap was one of the
+// outermost object, and not of what a client passes on inside of a prompt.
+INLINE bool json_late_is_outermost(const struct json *json)
+{
+    return json->loose && json->values && json->late_length && json->state == JSON_OUTSIDE &&
+           json->late_depth == json->depth + 1;
+}
+
+// A name that comes now would be taken: the last of the outermost ones counts, as for the usual parsers.
+INLINE bool json_model_begin(struct json *json)
+{
+    if (json->loose) {
+        if (json->late_length && json->late_depth < json->depth)
+            return false;
+        json->late_length = 0;
+        json->late_depth = json->depth;
+        return true;
+    }
+    if (json->answer ? json->depth > 2 || json->model_length : json->depth != 1)
+        return false;
+    json->model_length = 0;
+    return true;
 }
 
 // Any depth where it is not known.
@@ -85,10 +117,10 @@ INLINE bool json_depth_is(const struct json *json, __u8 depth)
 INLINE __u8 json_key_of_request(const struct json *json)
 {
     const struct word *word = &json->word;
+    if (word_is(word, "model"))
+        return JSON_KEY_MODEL;
     if (!json_depth_is(json, 1))
         return JSON_KEY_NONE;
-    if (word_is(word, "model"))
-        return json->model_length == 0 ? JSON_KEY_MODEL : JSON_KEY_NONE;
     return word_is(word, "stream") ? JSON_KEY_STREAM : JSON_KEY_NONE;
 }
 
@@ -108,9 +140,7 @@ INLINE __u8 json_key_of_answer(const struct json *json)
             return JSON_KEY_USAGE;
         if (word_is(word, "error"))
             return json->depth == 1 ? JSON_KEY_ERROR : JSON_KEY_NONE;
-        return word_is(word, "model") && json->model_length == 0 && (json->loose || json->depth <= 2)
-                   ? JSON_KEY_MODEL
-                   : JSON_KEY_NONE;
+        return word_is(word, "model") ? JSON_KEY_MODEL : JSON_KEY_NONE;
     case 7:
         return word_is(word, "content") ? JSON_KEY_TEXT : JSON_KEY_NONE;
     case 8:
@@ -146,10 +176,29 @@ INLINE __u8 json_key_of_answer(const struct json *json)
     return JSON_KEY_NONE;
 }
 
-INLINE __u8 json_key_of(const struct json *json)
+INLINE __u8 json_key_of(struct json *json)
 {
     __u8 key = json->answer ? json_key_of_answer(json) : json_key_of_request(json);
+    if (key == JSON_KEY_MODEL && json->values && !json_model_begin(json))
+        return JSON_KEY_NONE;
     return json->values || key >= JSON_KEY_TEXT ? key : JSON_KEY_NONE;
+}
+
+INLINE void json_model_value(struct json *json)
+{
+    __u32 length = json->word.length;
+    __u8 is_long = length > WIRE_API_MODEL_MAX;
+    if (is_long)
+        length = WIRE_API_MODEL_MAX;
+    if (json->loose) {
+        json->late_length = length;
+        json->late_long = is_long;
+        return;
+    }
+    json->model_length = length;
+    json->found &= ~JSON_FOUND_LONG_MODEL;
+    if (is_long)
+        json->found |= JSON_FOUND_LONG_MODEL;
 }
 
 // A string has ended that is the value of json->key.
@@ -166,12 +215,11 @@ INLINE void json_string_value(struct json *json)
             json->found |= JSON_FOUND_OTHER;
         break;
     case JSON_KEY_ERROR:
-        json->found |= JSON_FOUND_ERROR | JSON_FOUND_OTHER;
+        if (word->length)
+            json->found |= JSON_FOUND_ERROR | JSON_FOUND_OTHER;
         break;
     case JSON_KEY_MODEL:
-        if (word->length > WIRE_API_MODEL_MAX)
-            json->found |= JSON_FOUND_LONG_MODEL;
-        json->model_length = word->length < WIRE_API_MODEL_MAX ? word->length : WIRE_API_MODEL_MAX;
+        json_model_value(json);
         break;
     }
 }
@@ -179,13 +227,19 @@ INLINE void json_string_value(struct json *json)
 INLINE void json_text(struct json *json, __u8 byte)
 {
     __u32 length = json->word.length;
-    if (json->key == JSON_KEY_MODEL && length < WIRE_API_MODEL_MAX)
-        json->model[length] = byte;
+    if (json->key == JSON_KEY_MODEL && length < WIRE_API_MODEL_MAX) {
+        if (json->loose)
+            json->late_model[length] = byte;
+        else
+            json->model[length] = byte;
+    }
     word_add(&json->word, byte);
 }
 
 INLINE void json_number_end(struct json *json)
 {
+    if (json->number_broken)
+        json->key = JSON_KEY_NONE;
     __u64 number = json->number < 0xffffffff ? json->number : 0xffffffff;
     if (json->key == JSON_KEY_INPUT) {
         json->input_tokens = number;
@@ -243,10 +297,11 @@ INLINE void json_open(struct json *json, __u8 byte)
 {
     if (json->depth < 255)
         json->depth += 1;
+    else
+        json->values = 0; // too deep to know any more where a name or a number belongs
     if (json->key == JSON_KEY_USAGE && byte == '{')
         json->usage_depth = json->depth;
-    if (json->key == JSON_KEY_ERROR)
-        json->found |= JSON_FOUND_ERROR | JSON_FOUND_OTHER;
+    json->error_open = json->key == JSON_KEY_ERROR;
 }
 
 INLINE void json_close(struct json *json)
@@ -255,6 +310,8 @@ INLINE void json_close(struct json *json)
         json->usage_depth = 0;
     if (json->depth > 0)
         json->depth -= 1;
+    else
+        json->values = 0;
 }
 
 INLINE __u32 json_outside(struct json *json, const __u8 *at, __u32 left)
@@ -262,13 +319,19 @@ INLINE __u32 json_outside(struct json *json, const __u8 *at, __u32 left)
     __u8 byte = *at;
     __u32 before = 0;
     json->state = JSON_OUTSIDE;
+    // An empty object or list is no error.
+    if (json->error_open && byte > ' ') {
+        json->error_open = 0;
+        if (byte != '}' && byte != ']')
+            json->found |= JSON_FOUND_ERROR | JSON_FOUND_OTHER;
+    }
     if (byte == ',' || byte == '{' || byte == '[' || byte == '}' || byte == ']') {
         if (byte == '{' || byte == '[')
             json_open(json, byte);
         else if (byte != ',')
             json_close(json);
         json->key = JSON_KEY_NONE;
-        if (left == 1 || at[1] != '"')
+        if (left == 1 || at[1] != '"' || json->error_open)
             return 1;
         // The string that follows, which it mostly is, along with it.
         before = 1;
@@ -282,12 +345,14 @@ INLINE __u32 json_outside(struct json *json, const __u8 *at, __u32 left)
         json->state = JSON_STRING;
         return before + 1;
     }
-    if (json->key == JSON_KEY_NONE)
+    if (json->key == JSON_KEY_NONE && !json->error_open)
         return MARKLESS_RUN(marks_structure, at, left);
     if (byte == 't' && json->key == JSON_KEY_STREAM)
         json->found |= JSON_FOUND_STREAM;
-    if (byte >= '0' && byte <= '9' && (json->key == JSON_KEY_INPUT || json->key == JSON_KEY_OUTPUT)) {
-        json->number = byte - '0';
+    bool digit = byte >= '0' && byte <= '9';
+    if ((digit || byte == '-') && (json->key == JSON_KEY_INPUT || json->key == JSON_KEY_OUTPUT)) {
+        json->number = digit ? byte - '0' : 0;
+        json->number_broken = !digit;
         json->state = JSON_NUMBER;
     }
     return 1;
@@ -349,6 +414,10 @@ INLINE __u32 json_step(struct json *json, const __u8 *at, __u32 left)
         if (byte >= '0' && byte <= '9') {
             if (json->number < 0xffffffff)
                 json->number = json->number * 10 + (byte - '0');
+            return 1;
+        }
+        if (byte == '.' || byte == 'e' || byte == 'E' || byte == '+' || byte == '-') {
+            json->number_broken = 1;
             return 1;
         }
         json_number_end(json);

@@ -105,8 +105,108 @@ Test(api_http, the_model_is_that_of_the_outermost_object)
     expect_model("{\"model\":null,\"y\":\"b\"}", "");
     expect_model("{\"model\":{\"a\":\"b\"},\"y\":\"b\"}", "");
     expect_model("{\"mod\\u0065l\":\"a\"}", "");
-    expect_model("{\"model\":\"first\",\"model\":\"second\"}", "first");
+    expect_model("{\"model\":\"first\",\"model\":\"second\"}", "second");
+    expect_model("{\"model\":\"first\",\"x\":{\"model\":\"inner\"}}", "first");
     expect_model("not json at all", "");
+}
+
+// A name that a prompt holds must never be told, and behind a gap it looks the same at first.
+Test(api_http, a_name_behind_a_gap_counts_where_it_proves_to_be_outermost)
+{
+#define TOOL "\"},{\"content\":[{\"input\":{\"model\":\"SECRET\"}}]}]"
+    static char text[60001], body[70000];
+    static const struct {
+        const char *head, *tail, *model;
+    } cases[] = {
+        {"{\"messages\":[{\"content\":\"", TOOL ",\"model\":\"real\"}", "real"},
+        {"{\"messages\":[{\"content\":\"", TOOL "}", ""},
+        {"{\"messages\":[{\"content\":\"", TOOL "}\n", ""},
+        {"{\"model\":\"real\",\"messages\":[{\"content\":\"", TOOL "}", "real"},
+        {"{\"model\":\"one\",\"messages\":[{\"content\":\"", TOOL ",\"model\":\"two\"}", "two"},
+        {"{\"messages\":[{\"content\":\"", "\"}],\"model\":\"real\",\"x\":{\"model\":\"SECRET\"}}", "real"},
+    };
+    memset(text, 'x', sizeof(text) - 1);
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        snprintf(body, sizeof(body), "%s%s%s", cases[i].head, text, cases[i].tail);
+        expect_model(body, cases[i].model);
+        wire_begin();
+        wire_request(CHAT);
+        json_answer(body);
+        const char *got = wire_model(only()->response_model, only()->response_model_length);
+        cr_expect_str_neq(got, "SECRET", "answer %zu", i);
+    }
+}
+
+Test(api_http, a_text_too_deep_gives_no_more_names)
+{
+    static char body[1024], deep[301], back[301];
+    memset(deep, '[', 300);
+    memset(back, ']', 300);
+    snprintf(body, sizeof(body), "{\"x\":[%s%s,{\"model\":\"SECRET\"}],\"model\":\"real\"}", deep, back);
+    expect_model(body, "");
+}
+
+static int output_tokens(const char *number)
+{
+    char body[256];
+    wire_begin();
+    wire_request(CHAT);
+    snprintf(body, sizeof(body), "{\"usage\":{\"completion_tokens\":%s,\"prompt_tokens\":3}}", number);
+    json_answer(body);
+    cr_expect_eq(only()->input_tokens, 3);
+    return only()->flags & WIRE_API_HAS_OUTPUT ? (int)only()->output_tokens : -1;
+}
+
+Test(api_http, only_a_plain_number_is_one_of_tokens)
+{
+    cr_expect_eq(output_tokens("25"), 25);
+    cr_expect_eq(output_tokens("-5"), -1);
+    cr_expect_eq(output_tokens("1e3"), -1);
+    cr_expect_eq(output_tokens("1E+3"), -1);
+    cr_expect_eq(output_tokens("1.5"), -1);
+}
+
+static bool is_error(const char *value)
+{
+    char answer[512];
+    wire_begin();
+    wire_request(CHAT);
+    snprintf(answer, sizeof(answer), STREAM "data: {\"error\":%s,\"content\":\"a\"}\n\n", value);
+    wire_answer(answer);
+    exchange_closed(&connection, 9, true);
+    return only()->flags & WIRE_API_ERROR_EVENT;
+}
+
+Test(api_http, an_empty_error_is_none)
+{
+    cr_expect_not(is_error("null"));
+    cr_expect_not(is_error("\"\""));
+    cr_expect_not(is_error("{}"));
+    cr_expect_not(is_error("{ }"));
+    cr_expect_not(is_error("[]"));
+    cr_expect(is_error("\"no\""));
+    cr_expect(is_error("\"a text that is longer than any key can be\""));
+    cr_expect(is_error("{\"code\":5}"));
+    cr_expect(is_error("[ 5]"));
+}
+
+Test(api_http, white_space_and_lists_in_headers)
+{
+    static const char *const heads[] = {"Transfer-Encoding: chunked \r\n\r\n11\r\n",
+                                        "Transfer-Encoding: gzip,  chunked\t \r\n\r\n11\r\n",
+                                        "Content-Length: 17, 17\r\n\r\n", "Content-Length: 17 \r\n\r\n",
+                                        "Content-Encoding: identity \r\nContent-Length: 17\r\n\r\n"};
+    for (size_t i = 0; i < ARRAY_SIZE(heads); i++) {
+        wire_begin();
+        wire_request("POST /v1/completions HTTP/1.1\r\n");
+        wire_request(heads[i]);
+        wire_request("{\"model\":\"abcde\"}");
+        if (i < 2)
+            wire_request("\r\n0\r\n\r\n");
+        wire_answer("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        cr_expect_neq(only()->request_end_ns, 0, "%zu", i);
+        cr_expect_str_eq(wire_model(only()->request_model, only()->request_model_length), "abcde", "%zu", i);
+    }
 }
 
 Test(api_http, a_long_name_is_cut_and_says_so)

@@ -1,4 +1,5 @@
 #include "../../user/source/api_fields.h"
+#include "base/cleanup.h"
 #include "container.h"
 #include "inference.h"
 #include "metric.h"
@@ -168,6 +169,48 @@ Test(metric_inference, too_many_models_are_counted_as_other)
     cr_expect(page_has("\ngen_ai_server_request_duration_seconds_count{gen_ai_request_model=\"other\","
                        "gen_ai_response_model=\"other\"} 800\n"));
     cr_expect(page_has("\ninferscope_inference_series_folded_total 800\n"));
+}
+
+static size_t times(const char *part)
+{
+    static struct text page = TEXT_INIT(16 << 20);
+    size_t found = 0;
+    text_reset(&page);
+    metric_render(METRIC_PROMETHEUS, &page);
+    for (const char *at = text_string(&page); (at = strstr(at, part)); at++)
+        found++;
+    return found;
+}
+
+// Prometheus refuses a page on which two series have the same labels.
+Test(metric_inference, names_that_look_the_same_are_one_series)
+{
+    static const char *const names[] = {"a\xff", "a\xfe", "a\xef\xbf\xbd"};
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        set_models(names[i], "");
+        count();
+    }
+    cr_expect_eq(times("\ninferscope_inference_abandoned_requests_total{"), 1);
+    set_models("b", "");
+    count();
+    memcpy(record.exchange.request_model, "b\0c", 3);
+    record.exchange.request_model_length = 3;
+    count();
+    cr_expect_eq(times("\ninferscope_inference_abandoned_requests_total{"), 2);
+    memset(record.exchange.request_model, 'n', WIRE_API_MODEL_MAX);
+    record.exchange.request_model[WIRE_API_MODEL_MAX - 1] = '\xc3';
+    record.exchange.request_model_length = WIRE_API_MODEL_MAX;
+    count();
+    cr_expect_not(page_has("n\xef\xbf\xbd"), "half of a character");
+}
+
+Test(metric_inference, the_rest_of_the_outcomes_has_no_status)
+{
+    for (unsigned status = 400; status < 420; status++) {
+        record.exchange.status = (uint16_t)status;
+        count();
+    }
+    cr_expect(page_has("\ninferscope_inference_requests_total" LABELS ",error_type=\"_OTHER\"} 5\n"));
 }
 
 Test(metric_inference, other_routes)

@@ -2,6 +2,7 @@
 
 #include "api.h"
 #include "base/cleanup.h"
+#include "base/text.h"
 #include "histogram.h"
 #include "http_requests.h"
 #include "process.h"
@@ -93,6 +94,26 @@ static const char *provider_of(const struct event *event, const struct wire_api 
     return "unknown";
 }
 
+// As the name will be shown, so that no two series look the same: it ends at a NUL or before a character that
+// was cut, and each other byte that is not UTF-8 becomes U+FFFD.
+static void name_fill(const char *bytes, size_t length, char *ret_name)
+{
+    size_t used = 0;
+    length = strnlen(bytes, length);
+    for (size_t i = 0; i < length;) {
+        size_t sequence = text_utf8_length(bytes + i, length - i);
+        const char *from = sequence ? bytes + i : "\xef\xbf\xbd";
+        size_t size = sequence ? sequence : 3;
+        bool cut =
+            !sequence && length == WIRE_API_MODEL_MAX && length - i < 4 && (unsigned char)bytes[i] >= 0xc2;
+        if (cut || used + size > WIRE_API_MODEL_MAX)
+            break;
+        memcpy(ret_name + used, from, size);
+        used += size;
+        i += sequence ? sequence : 1;
+    }
+}
+
 static void key_fill(const struct event *event, const struct wire_api *record, struct key *ret_key)
 {
     const struct wire_api_exchange *exchange = &record->exchange;
@@ -101,8 +122,8 @@ static void key_fill(const struct event *event, const struct wire_api *record, s
     snprintf(ret_key->operation, sizeof(ret_key->operation), "%s",
              route && route->operation ? route->operation : "inference");
     snprintf(ret_key->provider, sizeof(ret_key->provider), "%s", provider_of(event, record));
-    memcpy(ret_key->request_model, exchange->request_model, exchange->request_model_length);
-    memcpy(ret_key->response_model, exchange->response_model, exchange->response_model_length);
+    name_fill(exchange->request_model, exchange->request_model_length, ret_key->request_model);
+    name_fill(exchange->response_model, exchange->response_model_length, ret_key->response_model);
     served_by_event(event, record->server_port, &ret_key->served_by);
 }
 
@@ -140,15 +161,16 @@ static struct outcome *outcome_of(struct model_series *series, unsigned status, 
             return &series->outcomes[i];
     if (series->outcomes_count == OUTCOMES_MAX)
         return &series->outcomes[OUTCOMES_MAX - 1];
+    // The last one takes all the rest, whatever their status.
+    bool rest = series->outcomes_count == OUTCOMES_MAX - 1;
     struct outcome *more =
         reallocarray(series->outcomes, series->outcomes_count + 1, sizeof(*series->outcomes));
     if (!more)
         return NULL;
     series->outcomes = more;
     struct outcome *outcome = &more[series->outcomes_count++];
-    *outcome = (struct outcome){.status = status};
-    snprintf(outcome->error, sizeof(outcome->error), "%s",
-             series->outcomes_count == OUTCOMES_MAX ? "_OTHER" : error);
+    *outcome = (struct outcome){.status = rest ? 0 : status};
+    snprintf(outcome->error, sizeof(outcome->error), "%s", rest ? "_OTHER" : error);
     return outcome;
 }
 
