@@ -294,8 +294,10 @@ static int cgroup_root_open(void)
 
 void hook_keep_attaching(void)
 {
-    _cleanup_close_ int tracefs = tracefs_open();
-    _cleanup_close_ int cgroups = cgroup_root_open();
+    // What they mount stays; what they hand out is not needed yet.
+    int opened[] = {tracefs_open(), cgroup_root_open()};
+    for (size_t i = 0; i < ARRAY_SIZE(opened); i++)
+        cleanup_close(&opened[i]);
 }
 
 int hook_attach_cgroup(struct bpf_program *program, const struct hook *hook, struct bpf_link **ret_link)
