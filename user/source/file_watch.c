@@ -27,6 +27,7 @@ static struct watched {
     uint64_t born_ns;
 } watched[INODES_MAX];
 static size_t watched_count;
+static unsigned looks; // how often the inodes were looked up
 static struct file_watch_sets sets;
 static const char *root; // borrowed
 
@@ -108,6 +109,7 @@ void file_watch_tick(void)
     if (!sets.inode)
         return;
     __u64 fresh[PATH_FILTER_WORDS] = {};
+    looks++;
     for (size_t i = 0; i < watched_count; i++) {
         char question[OUTSIDE_QUESTION_MAX];
         struct found_inode found;
@@ -137,15 +139,26 @@ unsigned file_watch_count(uint32_t dev, uint64_t ino)
 // it.
 static bool is_reused(const struct watched *watch, const char *own)
 {
+    // Asked once between two looks: a link that is opened again and again is the same file.
+    static char asked_own[OUTSIDE_QUESTION_MAX];
+    static const struct watched *asked_watch;
+    static unsigned asked_look;
+    static bool answer;
     char question[OUTSIDE_QUESTION_MAX];
     struct found_inode found;
     if (!own || strcmp(own, watch->path) == 0)
         return false;
+    if (asked_look == looks && asked_watch == watch && strcmp(asked_own, own) == 0)
+        return answer;
+    asked_look = looks;
+    asked_watch = watch;
+    snprintf(asked_own, sizeof(asked_own), "%s", own);
     snprintf(question, sizeof(question), "birth of %s", own);
-    return outside_ask(OUTSIDE_ONCE, question, inode_now, (void *)own, &found, sizeof(found)) ==
-               sizeof(found) &&
-           found.ino == watch->ino && found.dev == watch->dev && found.born_ns && watch->born_ns &&
-           found.born_ns != watch->born_ns;
+    answer =
+        outside_ask(OUTSIDE_ONCE, question, inode_now, (void *)own, &found, sizeof(found)) == sizeof(found) &&
+        found.ino == watch->ino && found.dev == watch->dev && found.born_ns && watch->born_ns &&
+        found.born_ns != watch->born_ns;
+    return answer;
 }
 
 const char *file_watch_name(uint32_t dev, uint64_t ino, unsigned nth, const char *own)
