@@ -142,14 +142,13 @@ static int start_by(enum way way, const struct source_env *env, struct source_re
         return hook_load_failed(-errno, ret_report);
     skeleton->rodata->source_id = env->id;
     skeleton->rodata->body_values = !env->no_body_values;
-    int error = hook_prepare(skeleton->obj, env, hooks, count);
-    if (!error)
-        error = api_bpf__load(skeleton);
-    if (!error)
+    int error = hook_load(skeleton->skeleton, env, hooks, count, ret_report);
+    if (!error) {
         error = set_routes();
-    if (error)
-        hook_load_failed(error, ret_report);
-    else
+        if (error)
+            hook_load_failed(error, ret_report);
+    }
+    if (!error)
         error = hook_update(skeleton->obj, hooks, count, &attached, ret_report);
     if (error)
         stop();

@@ -33,12 +33,8 @@ static int start(const struct source_env *env, struct source_report *ret_report)
     if (!skeleton)
         return hook_load_failed(-errno, ret_report);
     skeleton->rodata->source_id = env->id;
-    int error = hook_prepare(skeleton->obj, env, &hook, 1);
+    int error = hook_load(skeleton->skeleton, env, &hook, 1, ret_report);
     if (!error)
-        error = compat_bpf__load(skeleton);
-    if (error)
-        hook_load_failed(error, ret_report);
-    else
         error = hook_update(skeleton->obj, &hook, 1, &attached, ret_report);
     if (error)
         stop();

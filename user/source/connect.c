@@ -121,13 +121,9 @@ static int load(const struct source_env *env, const struct call_hooks *hooks,
         return hook_load_failed(-errno, ret_report);
     skeleton->rodata->source_id = env->id;
     calls_number(calls, ARRAY_SIZE(calls), skeleton->rodata->call_types, skeleton->rodata->call_types_compat);
-    int error = hook_prepare(skeleton->obj, env, hooks->hooks, hooks->count);
-    if (!error)
-        error = connect_bpf__load(skeleton);
-    if (error) {
-        hook_load_failed(error, ret_report);
+    int error = hook_load(skeleton->skeleton, env, hooks->hooks, hooks->count, ret_report);
+    if (error)
         stop();
-    }
     return error;
 }
 

@@ -58,8 +58,8 @@ static int reuse_map(struct bpf_object *object, const char *name, int fd)
     return map ? bpf_map__reuse_fd(map, fd) : 0;
 }
 
-int hook_prepare(struct bpf_object *object, const struct source_env *env, const struct hook *hooks,
-                 size_t count)
+static int hook_prepare(struct bpf_object *object, const struct source_env *env, const struct hook *hooks,
+                        size_t count)
 {
     libbpf_words[0] = '\0';
     compat_fd = env->compat_fd;
@@ -95,6 +95,15 @@ int hook_load_failed(int error, struct source_report *ret_report)
     snprintf(ret_report->reason, sizeof(ret_report->reason), "the kernel refuses the program: %s%s%s",
              strerror(-error), libbpf_words[0] ? ": " : "", libbpf_words);
     return error;
+}
+
+int hook_load(struct bpf_object_skeleton *skeleton, const struct source_env *env, const struct hook *hooks,
+              size_t count, struct source_report *ret_report)
+{
+    int error = hook_prepare(*skeleton->obj, env, hooks, count);
+    if (!error)
+        error = bpf_object__load_skeleton(skeleton);
+    return error ? hook_load_failed(error, ret_report) : 0;
 }
 
 static bool has_number(const uint16_t *numbers, size_t count, uint16_t number)

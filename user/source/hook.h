@@ -32,10 +32,10 @@ struct hooks {
 // Keeps libbpf's own words for the reason of a failure instead of printing them.
 void hook_capture_libbpf(void);
 
-// Gives the object the shared maps and switches off the programs that no hook names or that are unfit. Call
-// it between open and load. 0 or a negative errno.
-int hook_prepare(struct bpf_object *object, const struct source_env *env, const struct hook *hooks,
-                 size_t count);
+// Gives an opened object the shared maps, switches off the programs that no hook names or that are unfit, and
+// loads it. 0, or a negative errno and the reason in the report.
+int hook_load(struct bpf_object_skeleton *skeleton, const struct source_env *env, const struct hook *hooks,
+              size_t count, struct source_report *ret_report);
 
 // Attaches those wanted hooks of a loaded object that are not attached yet, then detaches those that are
 // wanted no more. A failed optional hook is only reported. Where another one fails, or all that are wanted,

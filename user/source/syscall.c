@@ -79,12 +79,8 @@ static int start(const struct source_env *env, struct source_report *ret_report)
         }
     }
 
-    int error = hook_prepare(skeleton->obj, env, hooks, count);
+    int error = hook_load(skeleton->skeleton, env, hooks, count, ret_report);
     if (!error)
-        error = syscall_bpf__load(skeleton);
-    if (error)
-        hook_load_failed(error, ret_report);
-    else
         error = hook_update(skeleton->obj, hooks, count, &attached, ret_report);
     if (error)
         stop();
