@@ -1,5 +1,6 @@
 #include "base/cleanup.h"
 #include "base/series.h"
+#include "clients.h"
 #include "listen.h"
 #include "metric.h"
 #include "version.h"
@@ -13,8 +14,6 @@
 #include <string.h>
 
 enum {
-    CONNECTIONS_MAX = 32,
-    CONNECTIONS_PER_ADDRESS_MAX = 16,
     CONNECTION_MEMORY = 16 * 1024,
     CONNECTION_TIMEOUT_SECONDS = 10,
     PAGE_MAX = 16 * 1024 * 1024,
@@ -26,6 +25,7 @@ struct metric_server {
     unsigned port;
     bool (*ready)(void *context);
     void *context;
+    struct clients clients;
 };
 
 enum path { PATH_ROOT, PATH_METRICS, PATH_HEALTHZ, PATH_READYZ, PATH_OTHER };
@@ -159,6 +159,15 @@ static enum MHD_Result send_answer(struct MHD_Connection *connection, struct ans
     return result;
 }
 
+// Keeps a connection from being taken for a quiet one.
+static void note_request(struct metric_server *server, struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    if (info && info->socket_context)
+        clients_touch(&server->clients, info->socket_context);
+}
+
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url,
                                   const char *method, const char *version, const char *upload,
                                   size_t *upload_size, void **request)
@@ -169,6 +178,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     static char seen;
     if (!*request) {
         *request = &seen;
+        note_request(context, connection);
         enum path path = find_path(url);
         requests[path].value++;
         if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
@@ -185,6 +195,19 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
         return MHD_YES;
     }
     return send_answer(connection, answer_path(context, connection, find_path(url)));
+}
+
+static void on_connection(void *context, struct MHD_Connection *connection, void **socket_context,
+                          enum MHD_ConnectionNotificationCode what)
+{
+    struct metric_server *server = context;
+    if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
+        clients_remove(&server->clients, *socket_context);
+        return;
+    }
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    *socket_context = info ? clients_add(&server->clients, info->connect_fd) : NULL;
 }
 
 static int find_port(int fd, unsigned *ret_port)
@@ -219,10 +242,9 @@ int metric_server_new(const struct metric_server_options *options, struct metric
     errno = 0;
     server->daemon = MHD_start_daemon(
         MHD_USE_EPOLL, 0, NULL, NULL, on_request, server, MHD_OPTION_LISTEN_SOCKET, fd,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
-        (unsigned)CONNECTIONS_PER_ADDRESS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)CONNECTION_TIMEOUT_SECONDS, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)CLIENTS_OPEN_MAX, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
+        server, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)CONNECTION_TIMEOUT_SECONDS, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
     if (!server->daemon)
         return errno ? -errno : -ENOMEM;
     // The daemon closes the socket when it stops.
