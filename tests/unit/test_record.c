@@ -280,6 +280,12 @@ Test(record, only_a_recording_is_replaced)
     cr_expect_eq(status.st_size, 0);
     cr_expect_eq(status.st_mode & 0777, 0600);
 
+    int writing = -1;
+    cr_assert_eq(record_create(path, &writing), 0);
+    cr_expect_eq(create_in(directory, "new", path), -EBUSY, "another recorder writes it");
+    close(writing);
+    cr_expect_eq(create_in(directory, "new", path), 0);
+
     sprintf(other, "%s/shadow", directory);
     put_file(other, "root:x:0:0");
     cr_expect_eq(create_in(directory, "shadow", path), -EEXIST);

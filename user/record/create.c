@@ -5,15 +5,26 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
-// Whether a recording, or nothing, would be lost by replacing the file.
-static bool is_replaceable(const char *path, const struct stat *status)
+// Whether only an old recording, or nothing, would be lost by replacing the file. 0 or a negative errno,
+// after having said why.
+static int check_replaceable(const char *path, const struct stat *status)
 {
     _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     char magic[RECORD_MAGIC_SIZE];
-    return status->st_size == 0 || (fd >= 0 && read(fd, magic, sizeof(magic)) == sizeof(magic) &&
-                                    memcmp(magic, RECORD_MAGIC, sizeof(magic)) == 0);
+    if (status->st_size > 0 && (fd < 0 || read(fd, magic, sizeof(magic)) != sizeof(magic) ||
+                                memcmp(magic, RECORD_MAGIC, sizeof(magic)) != 0)) {
+        log_error("%s exists and is not a recording, so it is left as it is", path);
+        return -EEXIST;
+    }
+    // Whoever writes one holds a lock on it.
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK) {
+        log_error("%s is being written by another recorder, so it is left as it is", path);
+        return -EBUSY;
+    }
+    return 0;
 }
 
 int record_create(const char *path, int *ret_fd)
@@ -30,10 +41,9 @@ int record_create(const char *path, int *ret_fd)
         return -ELOOP;
     }
     if (exists && S_ISREG(status.st_mode)) {
-        if (!is_replaceable(path, &status)) {
-            log_error("%s exists and is not a recording, so it is left as it is", path);
-            return -EEXIST;
-        }
+        int error = check_replaceable(path, &status);
+        if (error)
+            return error;
         if (unlink(path)) {
             log_error("cannot replace %s: %s", path, strerror(errno));
             return -errno;
@@ -49,6 +59,8 @@ int record_create(const char *path, int *ret_fd)
         log_error("cannot write %s: %s", path, strerror(errno));
         return -errno;
     }
+    if (!standard && !exists)
+        flock(fd, LOCK_EX | LOCK_NB); // nobody else has it yet; a file system without locks goes without
     *ret_fd = fd;
     return 0;
 }
