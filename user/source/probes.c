@@ -121,7 +121,7 @@ static int attach_one(struct probed *probed, const struct probe_kind *kind, cons
 static int attach(struct probed *probed, const struct probe_kind *kind, int fd, const uint64_t *offsets)
 {
     int error = 0;
-    bool raise = privilege_is_lowered();
+    bool raise = uprobe_is_privileged() && privilege_is_lowered();
     if (raise)
         privilege_raise();
     for (size_t i = 0; !error && i < kind->symbols_count; i++)
@@ -212,7 +212,7 @@ static bool probe_kind_in(struct probed *probed, const struct probe_kind *kind, 
     int error = attach(probed, kind, fd, offsets);
     if (error) {
         log_debug("cannot probe %s in file %u:%u %llu: %s", kind->name, probed->major, probed->minor,
-                  (unsigned long long)probed->inode, strerror(-error));
+                    (unsigned long long)probed->inode, strerror(-error));
         left_refused.value++;
     }
     return !error;
