@@ -22,23 +22,33 @@ static const char route[] = "/v1/chat/completions";
 // --- Servers and agents ---
 
 // tests/servers/tls.c, built next to this program.
-static struct server *start_server(const char *how)
+static const char *beside_this(const char *name)
 {
-    char path[4096], words[64];
-    const char *arguments[16] = {NULL, test_path("cert.pem"), test_path("key.pem")};
-    size_t count = 3;
+    char path[4096];
     ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
     cr_assert_gt(length, 0);
     path[length] = '\0';
     *strrchr(path, '/') = '\0';
-    arguments[0] = format_text("%s/tls-server", path);
+    return format_text("%s/%s", path, name);
+}
+
+static struct server *start_program(const char *path, const char *how)
+{
+    char words[64];
+    const char *arguments[16] = {path, test_path("cert.pem"), test_path("key.pem")};
+    size_t count = 3;
     tls_make_certificate(arguments[1], arguments[2]);
     snprintf(words, sizeof(words), "%s", how);
     char *rest = words;
     for (char *word; (word = strsep(&rest, " "));)
         arguments[count++] = format_text("%s", word);
     arguments[count] = NULL;
-    return server_start_program("tls-server", arguments);
+    return server_start_program(strrchr(path, '/') + 1, arguments);
+}
+
+static struct server *start_server(const char *how)
+{
+    return start_program(beside_this("tls-server"), how);
 }
 
 static void require_source(struct agent *agent)
@@ -161,14 +171,24 @@ static struct answer *begin_stream(const struct server *server)
     return load_run(&load);
 }
 
-Test(tls, client_leaves)
+static void expect_left(const char *how)
 {
-    _cleanup_server_ struct server *server = start_server("hang");
+    _cleanup_server_ struct server *server = start_server(how);
     _cleanup_agent_ struct agent *agent = watch_name("tls-server");
     answers_free(begin_stream(server), 1);
     agent_wait_alert(agent, "infer", "infer.abandoned", "true", "infer.error", "client_gone", "infer.ttft",
                      "*", NULL);
     cr_expect_eq(agent_count_alerts(agent, "infer", NULL), 1);
+}
+
+Test(tls, client_leaves)
+{
+    expect_left("hang");
+}
+
+Test(tls, client_leaves_a_connection_in_memory)
+{
+    expect_left("hang memory");
 }
 
 // The server dies inside of SSL_read(), with a request that is not answered.
@@ -278,6 +298,37 @@ Test(tls, library_is_loaded_late_and_let_go, .timeout = 180)
     for (time_t until = time(NULL) + DEADLINE_S; !let_go(folder);) {
         cr_assert_lt(time(NULL), until, "the library is still held");
         poll(NULL, 0, 200);
+    }
+}
+
+// Two containers of one image run the same program, which is probed once, whatever the kernel says of its
+// inode.
+Test(tls, containers_share_a_layer)
+{
+    const char *lower = test_path("lower"), *merged[2];
+    cr_assert_eq(mkdir(lower, 0755), 0);
+    copy_file(beside_this("tls-server"), test_path("lower/tls-layer"));
+    chmod(test_path("lower/tls-layer"), 0755);
+    for (int i = 0; i < 2; i++) {
+        merged[i] = test_path("merged-%d", i);
+        const char *upper = test_path("upper-%d", i), *work = test_path("work-%d", i);
+        cr_assert(mkdir(merged[i], 0755) == 0 && mkdir(upper, 0755) == 0 && mkdir(work, 0755) == 0);
+        if (mount("overlay", merged[i], "overlay", 0,
+                  format_text("lowerdir=%s,upperdir=%s,workdir=%s", lower, upper, work)))
+            cr_skip_test("no overlay can be mounted here: %s", strerror(errno));
+    }
+    struct server *servers[] = {start_program(format_text("%s/tls-layer", merged[0]), ""),
+                                start_program(format_text("%s/tls-layer", merged[1]), "bytes")};
+    _cleanup_agent_ struct agent *agent = watch_name("tls-layer");
+    for (size_t i = 0; i < 2; i++) {
+        ask(servers[i], REQUESTS);
+        agent_wait_count(agent, "infer", (i + 1) * REQUESTS);
+    }
+    cr_expect_eq(agent_count_alerts(agent, "infer", "infer.tokens.output", "5", NULL), 2 * REQUESTS);
+    cr_expect_eq(agent_count_alerts(agent, "infer", NULL), 2 * REQUESTS);
+    for (size_t i = 0; i < 2; i++) {
+        server_stop(servers[i]);
+        umount2(merged[i], MNT_DETACH);
     }
 }
 

@@ -25,7 +25,7 @@ enum {
     USERS_EVERY_S = 10,
     IDLE_S = 30, // so long a file that nobody runs keeps its probes
     RESCAN_EVERY_S = 30,
-    READ_EACH_S = 256 * 1024 * 1024, // bytes of files
+    READ_EACH_S = 128 * 1024 * 1024, // bytes of files
     DESCRIPTORS = 4096,
 };
 
@@ -212,7 +212,7 @@ static bool probe_kind_in(struct probed *probed, const struct probe_kind *kind, 
     int error = attach(probed, kind, fd, offsets);
     if (error) {
         log_debug("cannot probe %s in file %u:%u %llu: %s", kind->name, probed->major, probed->minor,
-                    (unsigned long long)probed->inode, strerror(-error));
+                  (unsigned long long)probed->inode, strerror(-error));
         left_refused.value++;
     }
     return !error;
