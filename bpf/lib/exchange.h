@@ -12,6 +12,9 @@
 
 enum exchange_side { EXCHANGE_REQUESTS, EXCHANGE_ANSWERS };
 
+// Which end of the connection is looked at.
+enum exchange_role { EXCHANGE_SERVER, EXCHANGE_CLIENT };
+
 struct exchange_connection {
     struct wire_api_progress progress;
     struct http_message messages[2]; // by enum exchange_side
@@ -23,15 +26,17 @@ struct exchange_connection {
     __u32 latest; // number of the request that is being read
     __u8 lost;    // 1 + enum wire_api_unfollowed: no longer followed, until a new request comes
     __u8 client_gone;
-    __u8 reserved[2];
+    __u8 role; // enum exchange_role
+    __u8 reserved[1];
 };
 
 // The number of the path's route and WIRE_API_ROUTE_INFERENCE where it is one, or 0.
 INLINE __u16 exchange_route(const __u64 *hashes);
 INLINE void exchange_emit(struct exchange_connection *connection, const struct wire_api_exchange *exchange);
 
-INLINE void exchange_begin(struct exchange_connection *connection, bool values)
+INLINE void exchange_begin(struct exchange_connection *connection, enum exchange_role role, bool values)
 {
+    connection->role = role;
     connection->messages[EXCHANGE_ANSWERS].answer = 1;
     connection->messages[EXCHANGE_REQUESTS].values = values;
     connection->messages[EXCHANGE_ANSWERS].values = values;
@@ -40,6 +45,12 @@ INLINE void exchange_begin(struct exchange_connection *connection, bool values)
     connection->first = connection->end;
     connection->lost = 0;
     connection->client_gone = 0;
+}
+
+// What a server receives are requests, what a client receives are answers.
+INLINE enum exchange_side exchange_side(const struct exchange_connection *connection, bool received)
+{
+    return received == (connection->role == EXCHANGE_SERVER) ? EXCHANGE_REQUESTS : EXCHANGE_ANSWERS;
 }
 
 INLINE struct wire_api_exchange *exchange_at(struct exchange_connection *connection, __u32 number)

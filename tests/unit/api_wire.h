@@ -34,7 +34,7 @@ static inline void exchange_emit(struct exchange_connection *from, const struct 
 static inline void wire_begin(void)
 {
     memset(&connection, 0, sizeof(connection));
-    exchange_begin(&connection, true);
+    exchange_begin(&connection, EXCHANGE_SERVER, true);
     finished_count = 0;
     clock_ns = 1;
 }

@@ -54,9 +54,10 @@ static int capabilities_set(uint64_t effective, uint64_t permitted)
     return syscall(SYS_capset, &header, data) ? -errno : 0;
 }
 
-int privilege_drop(bool keep_loading)
+int privilege_drop(bool keep_loading, bool keep_probing)
 {
-    const uint64_t keep = always | (keep_loading ? for_loading() : 0);
+    const uint64_t keep =
+        always | (keep_loading ? for_loading() : 0) | (keep_probing ? BIT(CAP_SYS_ADMIN) : 0);
     uint64_t effective = 0, permitted = 0;
     int error = capabilities_get(&effective, &permitted);
     if (error)
@@ -68,6 +69,12 @@ int privilege_drop(bool keep_loading)
         if (!(keep & BIT(capability)))
             prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
     return capabilities_set(permitted & always, permitted & keep);
+}
+
+bool privilege_is_lowered(void)
+{
+    uint64_t effective = 0, permitted = 0;
+    return capabilities_get(&effective, &permitted) == 0 && effective != permitted;
 }
 
 int privilege_raise(void)
