@@ -109,9 +109,9 @@ struct feeding {
     __u32 side;
 };
 
-INLINE __u16 exchange_route(const __u64 *hashes)
+INLINE __u16 exchange_route(const __u64 *hashes, __u32 count)
 {
-    for (int i = 0; i < HTTP_HASHES; i++) {
+    for (__u32 i = 0; i < HTTP_HASHES && i < count; i++) {
         __u64 hash = hashes[i];
         __u16 *route = bpf_map_lookup_elem(&routes, &hash);
         if (route)
@@ -120,13 +120,9 @@ INLINE __u16 exchange_route(const __u64 *hashes)
     return 0;
 }
 
-static __noinline void api_send(struct connection *connection, const struct wire_api_exchange *exchange)
+INLINE void api_fill(struct wire_api *record, const struct connection *connection,
+                     const struct wire_api_exchange *exchange)
 {
-    struct wire_api *record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
-    if (!record) {
-        lost_add(WIRE_LOST_RING_FULL);
-        return;
-    }
     __builtin_memset(record, 0, sizeof(*record));
     __builtin_memcpy(&record->header, &connection->owner, sizeof(record->header));
     __builtin_memcpy(&record->exchange, exchange, sizeof(record->exchange));
@@ -138,13 +134,44 @@ static __noinline void api_send(struct connection *connection, const struct wire
     record->client_port = __builtin_bswap16(connection->client_port);
     record->server_port = connection->exchange.progress.server_port;
     record->family = connection->family;
+}
+
+static __noinline void api_send(struct connection *connection, const struct wire_api_exchange *exchange)
+{
+    struct wire_api *record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
+    if (!record) {
+        lost_add(WIRE_LOST_RING_FULL);
+        return;
+    }
+    api_fill(record, connection, exchange);
     bpf_ringbuf_submit(record, ring_flags(wake_always));
+}
+
+static __noinline void api_send_call(struct connection *connection, const struct wire_api_exchange *exchange)
+{
+    const struct http_message *requests = &connection->exchange.messages[EXCHANGE_REQUESTS];
+    struct wire_api_call *call = bpf_ringbuf_reserve(&ring, sizeof(*call), 0);
+    if (!call) {
+        lost_add(WIRE_LOST_RING_FULL);
+        return;
+    }
+    api_fill(&call->api, connection, exchange);
+    call->api.header.size = sizeof(*call);
+    call->api.header.type = WIRE_API_CALL;
+    __builtin_memcpy(call->host, requests->host, sizeof(call->host));
+    call->host_port = requests->host_port;
+    __builtin_memset(call->reserved, 0, sizeof(call->reserved));
+    bpf_ringbuf_submit(call, ring_flags(wake_always));
 }
 
 INLINE void exchange_emit(struct exchange_connection *exchange_connection,
                           const struct wire_api_exchange *exchange)
 {
-    api_send((struct connection *)exchange_connection, exchange);
+    struct connection *connection = (struct connection *)exchange_connection;
+    if (exchange->flags & WIRE_API_CLIENT)
+        api_send_call(connection, exchange);
+    else
+        api_send(connection, exchange);
 }
 
 // Gets more bytes into the window, or passes over those that need not be looked at. False: there are none.
@@ -321,7 +348,7 @@ INLINE void connection_begin(struct connection *connection, struct sock *sk)
     connection->known = connection->needless = 0;
     connection->owner.pid = 0;
     connection_addresses(connection, sk);
-    exchange_begin(&connection->exchange, body_values);
+    exchange_begin(&connection->exchange, EXCHANGE_SERVER, body_values);
 }
 
 // A socket's memory can be used again; then an entry stayed behind where deleting it failed. (The own port is

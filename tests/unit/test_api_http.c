@@ -460,7 +460,7 @@ Test(api_http, compressed_answers_are_not_read)
 
 Test(api_http, nothing_is_taken_where_body_values_are_switched_off)
 {
-    exchange_begin(&connection, false);
+    exchange_begin(&connection, EXCHANGE_SERVER, false);
     request_with_body("/v1/completions", "{\"model\":\"a\",\"stream\":true}");
     wire_answer("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 83\r\n\r\n"
                 "data: {\"model\":\"a\",\"choices\":[{\"text\":\"x\"}],\"usage\":{\"completion_tokens\":3}}  "

@@ -16,7 +16,7 @@ static struct hooks attached;
 
 static size_t record_size(uint16_t type)
 {
-    return sizeof(struct wire_api);
+    return type == WIRE_API_CALL ? sizeof(struct wire_api_call) : sizeof(struct wire_api);
 }
 
 static bool record_valid(const struct wire_header *wire)
@@ -27,7 +27,9 @@ static bool record_valid(const struct wire_header *wire)
            exchange->request_model_length <= WIRE_API_MODEL_MAX &&
            exchange->response_model_length <= WIRE_API_MODEL_MAX && exchange->end < WIRE_API_ENDS &&
            memchr(exchange->server, '\0', WIRE_API_SERVER_MAX) &&
-           memchr(exchange->traceparent, '\0', WIRE_API_TRACEPARENT_MAX);
+           memchr(exchange->traceparent, '\0', WIRE_API_TRACEPARENT_MAX) &&
+           (wire->type != WIRE_API_CALL ||
+            memchr(((const struct wire_api_call *)wire)->host, '\0', WIRE_API_HOST_MAX));
 }
 
 // What was counted before the source was stopped.
@@ -78,10 +80,10 @@ static int set_routes(void)
     for (size_t number = 1; number <= api_route_count(); number++) {
         const struct api_route *route = api_route_at(number);
         uint64_t hash = api_route_hash(route);
-        uint16_t value = (uint16_t)(number | (route->operation ? WIRE_API_ROUTE_INFERENCE : 0));
+        uint16_t value = api_route_value(number);
         if (bpf_map_update_elem(fd, &hash, &value, BPF_ANY))
             return -errno;
-        if (!route->operation)
+        if (!route->operation || route->pattern[0] == '*')
             continue;
         // One byte after the slash at least: what comes behind a path is a space or a question mark.
         static const unsigned char behind[] = " ?";
@@ -160,14 +162,15 @@ static int start(const struct source_env *env, struct source_report *ret_report)
     bool infer = env->demand->wanted[event_type_index(&api_types[WIRE_API_INFER])];
     bool http = env->demand->wanted[event_type_index(&api_types[WIRE_API_HTTP])];
     static enum way present;
-    ret_report->needed = infer || http || env->inference || env->everything;
+    bool call = env->demand->wanted[event_type_index(&api_types[WIRE_API_CALL])];
+    ret_report->needed = infer || http || call || env->inference || env->everything;
     if (!ret_report->needed) {
         stop();
         return 0;
     }
     if (skeleton) {
         struct hook hooks[END_HOOKS + WAY_HOOKS];
-        skeleton->bss->wake_always = infer || http;
+        skeleton->bss->wake_always = infer || http || call;
         return hook_update(skeleton->obj, hooks, fill_hooks(present, hooks), &attached, ret_report);
     }
     if (libbpf_probe_bpf_helper(BPF_PROG_TYPE_TRACEPOINT, BPF_FUNC_loop, NULL) == 0) {
@@ -184,7 +187,7 @@ static int start(const struct source_env *env, struct source_report *ret_report)
         present = way;
     }
     if (!error)
-        skeleton->bss->wake_always = infer || http;
+        skeleton->bss->wake_always = infer || http || call;
     return error;
 }
 
@@ -201,7 +204,8 @@ void api_visit_progress(api_progress_fn visit, void *context)
     // A connection that goes meanwhile makes the walk start again, so it has an end of its own.
     size_t steps = progress ? 4 * bpf_map__max_entries(map) : 0;
     for (const void *from = NULL; steps && !bpf_map_get_next_key(fd, from, &next); steps--) {
-        if (!bpf_map_lookup_elem(fd, &next, progress) && progress->in_flight && progress->inference)
+        if (!bpf_map_lookup_elem(fd, &next, progress) && progress->in_flight && progress->inference &&
+            !progress->client)
             visit(progress, context);
         key = next;
         from = &key;
