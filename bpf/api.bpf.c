@@ -30,14 +30,14 @@ _Static_assert((WIRE_API_UNFOLLOWED & (WIRE_API_UNFOLLOWED - 1)) == 0, "used as 
 
 struct connection {
     struct exchange_connection exchange; // first
-    struct wire_header owner;            // who reads the requests
+    struct wire_header owner;            // who reads the requests, of a client's who writes them
     __u64 net;
     __u8 client_addr[16];
     __u8 server_addr[16];
     __be16 client_port;
     __u8 family;   // 4 or 6
-    __u8 known;    // the server is in `servers`
-    __u8 needless; // it is not, and no inference was asked for
+    __u8 known;    // the server is in `servers`, or the client has asked for inference
+    __u8 needless; // not so, and no inference was asked for
     __u8 reserved[3];
 };
 
@@ -129,11 +129,19 @@ INLINE void api_fill(struct wire_api *record, const struct connection *connectio
     record->header.size = sizeof(*record);
     record->header.type = exchange->flags & WIRE_API_INFERENCE ? WIRE_API_INFER : WIRE_API_HTTP;
     record->header.time_ns = exchange->end_ns;
+    record->family = connection->family;
+    // The addresses are as a server has them, the peer for the client.
+    if (connection->exchange.role == EXCHANGE_CLIENT) {
+        __builtin_memcpy(record->client_addr, connection->server_addr, sizeof(record->client_addr));
+        __builtin_memcpy(record->server_addr, connection->client_addr, sizeof(record->server_addr));
+        record->client_port = connection->exchange.progress.server_port;
+        record->server_port = __builtin_bswap16(connection->client_port);
+        return;
+    }
     __builtin_memcpy(record->client_addr, connection->client_addr, sizeof(record->client_addr));
     __builtin_memcpy(record->server_addr, connection->server_addr, sizeof(record->server_addr));
     record->client_port = __builtin_bswap16(connection->client_port);
     record->server_port = connection->exchange.progress.server_port;
-    record->family = connection->family;
 }
 
 static __noinline void api_send(struct connection *connection, const struct wire_api_exchange *exchange)
@@ -230,15 +238,18 @@ INLINE void feed_wipe(struct feed *feed)
         bpf_probe_read_kernel(feed->window, most, zeroes);
 }
 
-// The path is known: true where nobody wants to know of this server.
+// The path is known: true where nobody wants to know of this server, or of what this client asks.
 INLINE bool connection_needless(struct connection *connection)
 {
     struct exchange_connection *exchange = &connection->exchange;
     struct server server = {.net = connection->net, .port = exchange->progress.server_port};
+    bool inference = exchange_at(exchange, exchange->latest)->flags & WIRE_API_INFERENCE;
     if (connection->known)
         return false;
     connection->known = 1;
-    if (exchange_at(exchange, exchange->latest)->flags & WIRE_API_INFERENCE) {
+    if (exchange->role == EXCHANGE_CLIENT) {
+        connection->known = inference;
+    } else if (inference) {
         __u8 one = 1;
         bpf_map_update_elem(&servers, &server, &one, BPF_ANY);
     } else if (!bpf_map_lookup_elem(&servers, &server)) {
@@ -295,18 +306,22 @@ INLINE bool server_known(struct sock *sk, struct server *ret_server)
     return bpf_map_lookup_elem(&servers, ret_server) != NULL;
 }
 
-// Whether a request may begin here that is worth following. What cannot be told yet, is.
-INLINE bool may_begin(struct sock *sk, __u64 start, __u64 count)
+// Whether a request to an inference route may begin so. What cannot be told yet, may.
+INLINE bool may_be_inference(__u64 start, __u64 count)
 {
-    struct server server;
     if (count < 8) {
         __u64 mask = count < 6 ? (1ull << (8 * count)) - 1 : 0xffffffffffff;
         return count > 0 && ((start ^ POST) & mask) == 0;
     }
     __u32 bit = start >> 48;
-    if ((start & 0xffffffffffff) == POST && (route_starts[(bit >> 6) & 1023] >> (bit & 63) & 1))
-        return true;
-    return is_method(start) && server_known(sk, &server);
+    return (start & 0xffffffffffff) == POST && (route_starts[(bit >> 6) & 1023] >> (bit & 63) & 1);
+}
+
+// Whether a request may begin here that is worth following.
+INLINE bool may_begin(struct sock *sk, __u64 start, __u64 count)
+{
+    struct server server;
+    return may_be_inference(start, count) || (count >= 8 && is_method(start) && server_known(sk, &server));
 }
 
 INLINE struct connection *connection_new(struct sock *sk, __u64 key)
@@ -340,14 +355,19 @@ INLINE void connection_addresses(struct connection *connection, struct sock *sk)
     server[0] = BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr);
 }
 
-INLINE void connection_begin(struct connection *connection, struct sock *sk)
+INLINE void connection_socket(struct connection *connection, struct sock *sk)
 {
     connection->net = (__u64)BPF_CORE_READ(sk, __sk_common.skc_net.net);
     connection->exchange.progress.server_port = BPF_CORE_READ(sk, __sk_common.skc_num);
     connection->client_port = BPF_CORE_READ(sk, __sk_common.skc_dport);
+    connection_addresses(connection, sk);
+}
+
+INLINE void connection_begin(struct connection *connection, struct sock *sk)
+{
+    connection_socket(connection, sk);
     connection->known = connection->needless = 0;
     connection->owner.pid = 0;
-    connection_addresses(connection, sk);
     exchange_begin(&connection->exchange, EXCHANGE_SERVER, body_values);
 }
 
@@ -356,6 +376,38 @@ INLINE void connection_begin(struct connection *connection, struct sock *sk)
 INLINE bool connection_is(const struct connection *connection, struct sock *sk)
 {
     return connection->client_port == BPF_CORE_READ(sk, __sk_common.skc_dport);
+}
+
+// Hands `count` bytes that have just moved to the parser; `moved` is NULL where nobody knows where they lie.
+// False: the entry is of no more use to anybody.
+INLINE bool connection_moved(struct connection *connection, struct feed *feed, const struct moved *moved,
+                             __u64 count, enum exchange_side side)
+{
+    feed->base = moved ? moved->base : 0;
+    feed->base_left = moved && !moved->base ? 0 : count; // unknown: at address 0, where nothing can be read
+    feed->pieces = moved ? moved->pieces : 0;
+    feed->pieces_left = moved ? moved->pieces_count : 0;
+    feed->left = count;
+    feed->now_ns = bpf_ktime_get_boot_ns();
+    feed->have = feed->at = feed->most = 0;
+    if (side == EXCHANGE_REQUESTS && connection->owner.pid != bpf_get_current_pid_tgid() >> 32) {
+        header_fill(&connection->owner, (void *)bpf_get_current_task(), 0, 0);
+        connection->exchange.progress.pid = connection->owner.pid;
+        connection->exchange.progress.start_time_ns = connection->owner.start_time_ns;
+    }
+
+    struct feeding feeding = {.connection = connection, .feed = feed, .side = side};
+    bpf_loop(STEPS_MAX, feed_step, &feeding, 0);
+    exchange_note(&connection->exchange, side, feed->now_ns);
+    feed_wipe(feed);
+    if (connection->needless || (connection->exchange.lost && !connection->known))
+        return false;
+    __u32 lost = connection->exchange.lost - 1;
+    if (lost < WIRE_API_UNFOLLOWED) {
+        barrier_var(lost); // else 6.1 loses sight of the bound
+        __sync_fetch_and_add(&unfollowed[lost & (WIRE_API_UNFOLLOWED - 1)], 1);
+    }
+    return true;
 }
 
 INLINE void socket_moved(struct sock *sk, struct pt_regs *regs, __u64 count, __u32 side)
@@ -392,34 +444,10 @@ INLINE void socket_moved(struct sock *sk, struct pt_regs *regs, __u64 count, __u
         connection->exchange.lost = EXCHANGE_OVER;
         return;
     }
-    struct feed *feed = &slot->record;
-    feed->base = moved.base;
-    feed->base_left = found && !moved.base ? 0 : count; // unknown: at address 0, where nothing can be read
-    feed->pieces = moved.pieces;
-    feed->pieces_left = moved.pieces_count;
-    feed->left = count;
-    feed->now_ns = bpf_ktime_get_boot_ns();
-    feed->have = feed->at = feed->most = 0;
-    if (side == EXCHANGE_REQUESTS && connection->owner.pid != bpf_get_current_pid_tgid() >> 32) {
-        header_fill(&connection->owner, (void *)bpf_get_current_task(), 0, 0);
-        connection->exchange.progress.pid = connection->owner.pid;
-        connection->exchange.progress.start_time_ns = connection->owner.start_time_ns;
-    }
-
-    struct feeding feeding = {.connection = connection, .feed = feed, .side = side};
-    bpf_loop(STEPS_MAX, feed_step, &feeding, 0);
-    exchange_note(&connection->exchange, side, feed->now_ns);
-    feed_wipe(feed);
+    bool wanted = connection_moved(connection, &slot->record, found ? &moved : NULL, count, side);
     feeds_give(slot);
-    if (connection->needless || (connection->exchange.lost && !connection->known)) {
+    if (!wanted)
         bpf_map_delete_elem(&connections, &key);
-        return;
-    }
-    __u32 lost = connection->exchange.lost - 1;
-    if (lost < WIRE_API_UNFOLLOWED) {
-        barrier_var(lost); // else 6.1 loses sight of the bound
-        __sync_fetch_and_add(&unfollowed[lost & (WIRE_API_UNFOLLOWED - 1)], 1);
-    }
 }
 
 // --- The adapters: from 6.3 on, tracepoints that only sockets pass ---
@@ -548,3 +576,7 @@ int BPF_PROG(api_destroy_btf, struct sock *sk)
     bpf_map_delete_elem(&connections, &key);
     return 0;
 }
+
+// --- The same where the bytes on the socket are encrypted ---
+
+#include "bpf/lib/tls.h"

@@ -187,6 +187,14 @@ static void record_types(struct pipeline *pipeline)
     record_writer_types(pipeline->writer, recorded);
 }
 
+static bool attaches_later(const struct pipeline *pipeline)
+{
+    for (size_t i = 0; i < source_count(); i++)
+        if (source_at(i)->attaches_later && pipeline->reports[i].up)
+            return true;
+    return false;
+}
+
 static int start(struct pipeline *pipeline)
 {
     const struct pipeline_options *options = pipeline->options;
@@ -215,7 +223,7 @@ static int start(struct pipeline *pipeline)
     }
     if (options->plan)
         source_keep_startable();
-    error = privilege_drop(options->plan != NULL);
+    error = privilege_drop(options->plan != NULL, attaches_later(pipeline));
     if (error)
         log_warning("cannot drop capabilities: %s", strerror(-error));
     // After the sources, so that no process is born unseen between the two.

@@ -93,7 +93,7 @@ enum bpf_func_id {
 
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
-    unsigned long r10, r9, r8, bp, bx, ax, cx, dx, si, di, orig_ax;
+    unsigned long r10, r9, r8, bp, bx, ax, cx, dx, si, di, orig_ax, sp;
 };
 #elif defined(__TARGET_ARCH_arm64)
 struct user_pt_regs {
@@ -219,6 +219,7 @@ struct task_struct {
     pid_t tgid;
     struct task_struct *real_parent;
     struct task_struct *group_leader;
+    u64 self_exec_id;
     u64 start_boottime; // 5.5, before it: real_start_time
     const struct cred *cred;
     char comm[16];

@@ -50,6 +50,12 @@ INLINE void exchange_begin(struct exchange_connection *connection, enum exchange
     connection->client_gone = 0;
 }
 
+// What a server receives are requests, what a client receives are answers.
+INLINE enum exchange_side exchange_side(const struct exchange_connection *connection, bool received)
+{
+    return received == (connection->role == EXCHANGE_SERVER) ? EXCHANGE_REQUESTS : EXCHANGE_ANSWERS;
+}
+
 INLINE struct wire_api_exchange *exchange_at(struct exchange_connection *connection, __u32 number)
 {
     return &connection->queue[number & (EXCHANGE_QUEUE - 1)];

@@ -88,7 +88,7 @@ struct wire_api {
     __u8 server_addr[16];
     __u16 client_port; // host order
     __u16 server_port;
-    __u8 family; // 4 or 6; an IPv4-mapped IPv6 address is given as IPv4
+    __u8 family; // 4 or 6; an IPv4-mapped IPv6 address is given as IPv4; 0: the socket is not known
     __u8 reserved[3];
 };
 WIRE_SIZE(struct wire_api, 504);
@@ -114,7 +114,7 @@ struct wire_api_progress {
     __u64 start_time_ns;   // that and the next: the process that reads the requests, as in struct wire_header
     __u32 pid;
     __u32 in_flight;   // requests that have no whole answer yet, those to other routes included
-    __u16 server_port; // host order
+    __u16 server_port; // host order; 0: not known
     __u8 inference;    // the oldest request is to an inference route
     __u8 client;       // it is a client's connection
     __u8 reserved[4];

@@ -3,6 +3,7 @@
 
 #include "harness.h"
 #include "tests/servers/root.h"
+#include "tls.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -25,11 +26,12 @@ struct server {
     pid_t pid;
     int pid_fd;
     unsigned port;
+    bool tls;
     bool closes;     // connections after streams, whoever would keep them
     const char *log; // what it writes goes to this file
 };
 
-static const char cache[] = "build/servers", listening[] = "listening on http://127.0.0.1:";
+static const char cache[] = "build/servers", listening[] = "listening on http", at[] = "://127.0.0.1:";
 
 // Where tests/servers/fetch has unpacked llama-server and nginx.
 static const char *servers_root(void)
@@ -98,9 +100,10 @@ static bool is_serving(struct server *server)
     }
     _cleanup_free_ char *text = read_whole_file(server->log);
     const char *where = text ? strstr(text, listening) : NULL;
+    where = where ? strstr(where, at) : NULL;
     if (!where || !strchr(where, '\n'))
         return false;
-    server->port = (unsigned)strtoul(where + strlen(listening), NULL, 10);
+    server->port = (unsigned)strtoul(where + strlen(at), NULL, 10);
     return true;
 }
 
@@ -118,19 +121,33 @@ static struct server *wait_serving(struct server *server)
 
 // --- Each of them ---
 
-static struct server *start_llama(void)
+// A certificate and its key; in a root, the test's folder is /mnt.
+static void make_certificate(void)
 {
-    const char *root = servers_root();
-    cr_assert_eq(root_write_model(test_path("tiny.gguf")), 0);
-    return start("llama-server", root, root_llama_server);
+    tls_make_certificate(test_path("cert.pem"), test_path("key.pem"));
 }
 
-static struct server *start_script(const char *interpreter, const char *script)
+static struct server *start_llama(bool tls)
+{
+    const char *root = servers_root(), *arguments[64];
+    static const char *const extra[] = {"--ssl-cert-file", "/mnt/cert.pem", "--ssl-key-file", "/mnt/key.pem"};
+    size_t count = 0;
+    cr_assert_eq(root_write_model(test_path("tiny.gguf")), 0);
+    for (; root_llama_server[count]; count++)
+        arguments[count] = root_llama_server[count];
+    for (size_t i = 0; tls && i < ARRAY_SIZE(extra); i++)
+        arguments[count++] = extra[i];
+    arguments[count] = NULL;
+    return start("llama-server", root, arguments);
+}
+
+static struct server *start_script(const char *interpreter, const char *script, bool tls)
 {
     char path[PATH_MAX];
     if (access(interpreter, X_OK) || !realpath(format_text("tests/servers/%s", script), path))
         cr_skip_test("%s is not installed, or its script is not here", interpreter);
-    const char *arguments[] = {interpreter, path, NULL};
+    const char *arguments[] = {interpreter, path, tls ? test_path("cert.pem") : NULL, test_path("key.pem"),
+                               NULL};
     return start(strrchr(interpreter, '/') + 1, NULL, arguments);
 }
 
@@ -160,63 +177,103 @@ static struct server *start_plain(void)
     return start("plain-server", NULL, arguments);
 }
 
-struct server *server_start(enum server_kind kind)
+static struct server *start_kind(enum server_kind kind, bool tls)
 {
-    struct server *server;
+    struct server *server = NULL;
+    if (tls)
+        make_certificate();
     switch (kind) {
     case SERVER_LLAMA:
-        server = wait_serving(start_llama());
+        server = wait_serving(start_llama(tls));
         server->closes = true; // nginx would answer 502 where it finds a connection closed that it has kept
-        return server;
+        break;
     case SERVER_NODE:
-        return wait_serving(start_script("/usr/bin/node", "server.js"));
+        server = wait_serving(start_script("/usr/bin/node", "server.js", tls));
+        break;
     case SERVER_PYTHON:
-        return wait_serving(start_script("/usr/bin/python3", "server.py"));
+        server = wait_serving(start_script("/usr/bin/python3", "server.py", tls));
+        break;
     case SERVER_PLAIN:
-        return wait_serving(start_plain());
+        server = wait_serving(start_plain());
     }
-    return NULL;
+    server->tls = tls;
+    return server;
 }
 
-struct server *server_start_proxy(const struct server *upstream)
+struct server *server_start(enum server_kind kind)
 {
+    return start_kind(kind, false);
+}
+
+struct server *server_start_tls(enum server_kind kind)
+{
+    return start_kind(kind, true);
+}
+
+struct server *server_start_program(const char *name, const char *const *arguments)
+{
+    struct server *server = wait_serving(start(name, NULL, arguments));
+    server->tls = true;
+    return server;
+}
+
+static struct server *start_proxy(const struct server *upstream, bool tls)
+{
+    if (tls)
+        make_certificate();
     const char *root = servers_root(), *config = test_path("nginx.conf");
     // Holds the port until nginx shares it; a socket that does not listen gets no connection.
     unsigned port;
     _cleanup_close_ int held = bind_any(&port);
-    write_file(config, format_text("daemon off;\n"
-                                   "user root;\n"
-                                   "pid /mnt/nginx.pid;\n"
-                                   "error_log stderr;\n"
-                                   "worker_processes 1;\n"
-                                   "events {}\n"
-                                   "http {\n"
-                                   "    access_log off;\n"
-                                   "    client_body_temp_path /mnt/nginx-body;\n"
-                                   "    proxy_temp_path /mnt/nginx-proxy;\n"
-                                   "    fastcgi_temp_path /mnt/nginx-fastcgi;\n"
-                                   "    uwsgi_temp_path /mnt/nginx-uwsgi;\n"
-                                   "    scgi_temp_path /mnt/nginx-scgi;\n"
-                                   "    upstream server {\n"
-                                   "        server 127.0.0.1:%u;\n"
-                                   "        %s\n"
-                                   "    }\n"
-                                   "    server {\n"
-                                   "        listen 127.0.0.1:%u reuseport;\n"
-                                   "        location / {\n"
-                                   "            proxy_pass http://server;\n"
-                                   "            proxy_http_version 1.1;\n"
-                                   "            proxy_set_header Connection \"%s\";\n"
-                                   "            proxy_buffering off;\n"
-                                   "        }\n"
-                                   "    }\n"
-                                   "}\n",
-                                   upstream->port, upstream->closes ? "" : "keepalive 16;", port,
-                                   upstream->closes ? "close" : ""));
+    write_file(config,
+               format_text("daemon off;\n"
+                           "user root;\n"
+                           "pid /mnt/nginx.pid;\n"
+                           "error_log stderr;\n"
+                           "worker_processes 1;\n"
+                           "events {}\n"
+                           "http {\n"
+                           "    access_log off;\n"
+                           "    client_body_temp_path /mnt/nginx-body;\n"
+                           "    proxy_temp_path /mnt/nginx-proxy;\n"
+                           "    fastcgi_temp_path /mnt/nginx-fastcgi;\n"
+                           "    uwsgi_temp_path /mnt/nginx-uwsgi;\n"
+                           "    scgi_temp_path /mnt/nginx-scgi;\n"
+                           "    upstream server {\n"
+                           "        server 127.0.0.1:%u;\n"
+                           "        %s\n"
+                           "    }\n"
+                           "    server {\n"
+                           "        listen 127.0.0.1:%u reuseport%s;\n"
+                           "%s"
+                           "        location / {\n"
+                           "            proxy_pass http://server;\n"
+                           "            proxy_http_version 1.1;\n"
+                           "            proxy_set_header Connection \"%s\";\n"
+                           "            proxy_buffering off;\n"
+                           "        }\n"
+                           "    }\n"
+                           "}\n",
+                           upstream->port, upstream->closes ? "" : "keepalive 16;", port, tls ? " ssl" : "",
+                           tls ? "        ssl_certificate /mnt/cert.pem;\n"
+                                 "        ssl_certificate_key /mnt/key.pem;\n"
+                               : "",
+                           upstream->closes ? "close" : ""));
     const char *arguments[] = {"/usr/sbin/nginx", "-c", "/mnt/nginx.conf", "-e", "stderr", NULL};
     struct server *server = start("nginx", root, arguments);
     server->port = port;
+    server->tls = tls;
     return wait_serving(server);
+}
+
+struct server *server_start_proxy(const struct server *upstream)
+{
+    return start_proxy(upstream, false);
+}
+
+struct server *server_start_tls_proxy(const struct server *upstream)
+{
+    return start_proxy(upstream, true);
 }
 
 void server_stop(struct server *server)
@@ -246,9 +303,33 @@ pid_t server_pid(const struct server *server)
     return server->pid;
 }
 
+bool server_is_tls(const struct server *server)
+{
+    return server->tls;
+}
+
+// What it says at /metrics.
+static char *own_metrics(const struct server *server)
+{
+    if (!server->tls)
+        return http_get(server->port, "/metrics");
+    const char *bodies[] = {"", NULL};
+    struct load load = {.port = server->port,
+                        .tls = true,
+                        .route = "/metrics",
+                        .head = "",
+                        .bodies = bodies,
+                        .requests = 1,
+                        .at_once = 1};
+    struct answer *answer = load_run(&load);
+    char *text = strdup(answer->body);
+    answers_free(answer, 1);
+    return text;
+}
+
 struct tally server_tally(const struct server *server)
 {
-    _cleanup_free_ char *text = http_get(server->port, "/metrics");
+    _cleanup_free_ char *text = own_metrics(server);
     return (struct tally){
         .prompt_tokens = (uint64_t)(metric_of(text, "llamacpp:prompt_tokens_total", NULL) +
                                     metric_of(text, "llamacpp:prompt_tokens_cached_total", NULL)),

@@ -25,8 +25,14 @@ struct server;
 // Starts a server on a port of its own of 127.0.0.1 and waits until it serves. Skips the test where such a
 // server cannot be had; fails it where tests/servers/fetch has failed.
 struct server *server_start(enum server_kind kind);
+// The same server, which speaks TLS.
+struct server *server_start_tls(enum server_kind kind);
+// As it starts a program of its own; NULL-terminated arguments. Waits until it says where it listens.
+struct server *server_start_program(const char *name, const char *const *arguments);
 // nginx in front of another server, in a root like llama-server's: a master and a worker.
 struct server *server_start_proxy(const struct server *upstream);
+// The same, and speaks TLS in front.
+struct server *server_start_tls_proxy(const struct server *upstream);
 // Asks it to end and waits; frees it.
 void server_stop(struct server *server);
 #define _cleanup_server_ __attribute__((cleanup(cleanup_server)))
@@ -39,6 +45,7 @@ static inline void cleanup_server(struct server **server)
 const char *server_name(const struct server *server);
 unsigned server_port(const struct server *server);
 pid_t server_pid(const struct server *server);
+bool server_is_tls(const struct server *server);
 
 // What tokens a server has counted by itself, since it started.
 struct tally {
@@ -52,9 +59,11 @@ struct tally server_tally(const struct server *server);
 
 struct load {
     unsigned port;
-    const char *route;         // such as "/v1/chat/completions"
-    const char *head;          // further lines of the head, each with its \r\n; NULL: none
-    const char *const *bodies; // of the requests, which take them in turns; ends with NULL
+    const char *route; // such as "/v1/chat/completions"
+    bool tls;
+    const char *head; // further lines of the head, each with its \r\n; NULL: none
+    // Of the requests, which take them in turns; ends with NULL. An empty one: a GET.
+    const char *const *bodies;
     size_t requests;
     // Each sends its next request when it has an answer, over one connection where the server keeps that
     // open.

@@ -3,6 +3,7 @@
 #include "servers.h"
 
 #include "harness.h"
+#include "tls.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -21,6 +22,7 @@ enum progress { IN_HEAD, IN_CHUNK_SIZE, IN_CHUNK, IN_CHUNK_END, IN_BODY, IN_END,
 
 struct connection {
     int fd; // -1: closed
+    struct tls *tls;
     struct answer *answer;
     const char *request;
     char *raw; // what has been read of the answer and not been taken apart
@@ -240,6 +242,10 @@ struct run {
 static char *compose(const struct load *load, const char *body)
 {
     char *request;
+    if (!*body) {
+        cr_assert_geq(asprintf(&request, "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", load->route), 0);
+        return request;
+    }
     cr_assert_geq(asprintf(&request,
                            "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nContent-Type: application/json\r\n"
                            "Content-Length: %zu\r\n%s\r\n%s",
@@ -250,11 +256,13 @@ static char *compose(const struct load *load, const char *body)
 
 static void disconnect(struct connection *connection)
 {
+    tls_free(connection->tls);
+    connection->tls = NULL;
     close(connection->fd);
     connection->fd = -1;
 }
 
-static void connect_anew(struct connection *connection, unsigned port)
+static void connect_anew(struct connection *connection, unsigned port, bool encrypted)
 {
     struct sockaddr_in address = {
         .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -265,6 +273,7 @@ static void connect_anew(struct connection *connection, unsigned port)
                  port, strerror(errno));
     setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     setsockopt(connection->fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on));
+    connection->tls = encrypted ? tls_new(connection->fd) : NULL;
 }
 
 static bool send_all(int fd, const char *text)
@@ -291,9 +300,10 @@ static void send_request(struct run *run, struct connection *connection)
     for (bool sent = false; !sent;) {
         bool is_new = connection->fd < 0;
         if (is_new)
-            connect_anew(connection, run->load->port);
+            connect_anew(connection, run->load->port, run->load->tls);
         answer->sent_ns = now(CLOCK_MONOTONIC);
-        sent = send_all(connection->fd, connection->request);
+        sent = connection->tls ? tls_send(connection->tls, connection->request, strlen(connection->request))
+                               : send_all(connection->fd, connection->request);
         cr_assert(sent || !is_new, "cannot send to port %u: %s", run->load->port, strerror(errno));
         if (!sent)
             disconnect(connection);
@@ -308,8 +318,10 @@ static void begin_next(struct run *run, struct connection *connection)
 {
     size_t index = run->begun++;
     free(connection->raw);
-    *connection = (struct connection){
-        .fd = connection->fd, .answer = &run->answers[index], .request = run->requests[index % run->bodies]};
+    *connection = (struct connection){.fd = connection->fd,
+                                      .tls = connection->tls,
+                                      .answer = &run->answers[index],
+                                      .request = run->requests[index % run->bodies]};
     send_request(run, connection);
 }
 
@@ -319,6 +331,26 @@ static void end_one(struct run *run, struct connection *connection)
     connection->answer = NULL;
     if (run->begun < run->load->requests)
         begin_next(run, connection);
+}
+
+// Of TLS, what comes is not always a piece of an answer.
+static void take_received(struct connection *connection, const char *buffer, size_t count)
+{
+    char plain[READ_SIZE];
+    ssize_t length = (ssize_t)count;
+    while (connection->tls &&
+           (length = tls_decrypt(connection->tls, buffer, count, plain, sizeof(plain))) > 0) {
+        append(&connection->raw, &connection->raw_length, plain, (size_t)length);
+        connection->any = true;
+        count = 0;
+    }
+    cr_assert_geq(length, 0, "what came cannot be decrypted");
+    if (!connection->tls) {
+        append(&connection->raw, &connection->raw_length, buffer, count);
+        connection->any = true;
+    }
+    if (connection->raw)
+        take_raw(connection);
 }
 
 static void read_more(struct run *run, struct connection *connection)
@@ -334,9 +366,7 @@ static void read_more(struct run *run, struct connection *connection)
         send_request(run, connection);
         return;
     }
-    connection->any = true;
-    append(&connection->raw, &connection->raw_length, buffer, (size_t)count);
-    take_raw(connection);
+    take_received(connection, buffer, (size_t)count);
     bool leaves = run->load->leave_after && connection->answer->events >= run->load->leave_after;
     if (leaves)
         connection->answer->end_ns = connection->arrived_ns;

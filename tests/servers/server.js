@@ -1,6 +1,9 @@
 // A chat server on Node's http: words for tokens, and its own account of them at /metrics, named as llama-server does.
+// Given a certificate and its key, it encrypts.
 'use strict';
+const fs = require('node:fs');
 const http = require('node:http');
+const https = require('node:https');
 
 const account = { prompt: 0, output: 0 };
 
@@ -59,7 +62,7 @@ function chat(response, text) {
     }));
 }
 
-const server = http.createServer((request, response) => {
+function serve(request, response) {
     if (request.url === '/metrics') {
         response.end(`llamacpp:prompt_tokens_total ${account.prompt}\nllamacpp:prompt_tokens_cached_total 0\n` +
             `llamacpp:tokens_predicted_total ${account.output}\n`);
@@ -69,6 +72,9 @@ const server = http.createServer((request, response) => {
     const parts = [];
     request.on('data', (part) => parts.push(part));
     request.on('end', () => chat(response, Buffer.concat(parts).toString()));
-});
+}
+
+const [cert, key] = process.argv.slice(2).map((path) => fs.readFileSync(path));
+const server = cert ? https.createServer({ cert, key }, serve) : http.createServer(serve);
 
 server.listen(0, '127.0.0.1', () => console.log(`listening on http://127.0.0.1:${server.address().port}`));

@@ -1,6 +1,8 @@
 """A chat server on Python's http.server: words for tokens, and its own account of them at /metrics, named as
-llama-server does. Every piece of a chunk is a send() of its own."""
+llama-server does. Every piece of a chunk is a send() of its own. Given a certificate and its key, it encrypts."""
 import json
+import ssl
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -90,5 +92,9 @@ class Server(ThreadingHTTPServer):
 
 
 server = Server(("127.0.0.1", 0), Handler)
+if len(sys.argv) > 2:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(sys.argv[1], sys.argv[2])
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
 print(f"listening on http://127.0.0.1:{server.server_port}", flush=True)
 server.serve_forever()

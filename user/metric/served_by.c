@@ -15,7 +15,8 @@ void served_by_event(const struct event *event, uint16_t port, struct served_by 
 {
     const struct container *container = event->container;
     memset(ret_served_by, 0, sizeof(*ret_served_by));
-    snprintf(ret_served_by->port, sizeof(ret_served_by->port), "%u", port);
+    if (port)
+        snprintf(ret_served_by->port, sizeof(ret_served_by->port), "%u", port);
     if (!container)
         return;
     copy_name(ret_served_by->pod_namespace, container->pod_namespace);

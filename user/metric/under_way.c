@@ -36,8 +36,9 @@ static uint64_t now_ns(void)
 
 static struct server *server_of(uint32_t pid, uint64_t start_time_ns, uint16_t port)
 {
-    char text[sizeof(servers->served_by.port)];
-    snprintf(text, sizeof(text), "%u", port);
+    char text[sizeof(servers->served_by.port)] = "";
+    if (port)
+        snprintf(text, sizeof(text), "%u", port);
     for (size_t i = 0; i < servers_count; i++)
         if (servers[i].pid == pid && servers[i].start_time_ns == start_time_ns &&
             strcmp(servers[i].served_by.port, text) == 0)

@@ -2,6 +2,7 @@
 
 #include "api.skel.h"
 #include "api_fields.h"
+#include "api_programs.h"
 #include "base/cleanup.h"
 #include "hook.h"
 
@@ -23,7 +24,7 @@ static bool record_valid(const struct wire_header *wire)
 {
     const struct wire_api *record = (const struct wire_api *)wire;
     const struct wire_api_exchange *exchange = &record->exchange;
-    return (record->family == 4 || record->family == 6) &&
+    return (record->family == 0 || record->family == 4 || record->family == 6) &&
            exchange->request_model_length <= WIRE_API_MODEL_MAX &&
            exchange->response_model_length <= WIRE_API_MODEL_MAX && exchange->end < WIRE_API_ENDS &&
            memchr(exchange->server, '\0', WIRE_API_SERVER_MAX) &&
@@ -107,7 +108,7 @@ static int set_routes(void)
         .name = what, .program = with, .attach_point = where, .wanted = true \
     }
 
-enum { WAY_HOOKS = 8, END_HOOKS = 2 };
+enum { WAY_HOOKS = 8, END_HOOKS = 2, TLS_PROBES = 8, HOOKS = WAY_HOOKS + END_HOOKS };
 
 static const struct hook end_hooks[END_HOOKS] = {
     SOCKET_HOOK("connection gone", "api_destroy_btf", "tp_btf/tcp_destroy_sock"),
@@ -124,6 +125,15 @@ static const struct hook way_hooks[WAYS][WAY_HOOKS] = {
                    CALL_HOOK(read), CALL_HOOK(readv), CALL_HOOK(recvfrom), CALL_HOOK(recvmsg)},
 };
 
+// What the source `tls` attaches; loaded here because they share the parser and its maps.
+static const char *const tls_programs[TLS_PROBES] = {"tls_return",   "tls_read",     "tls_write",
+                                                     "tls_read_ex",  "tls_write_ex", "tls_write_ex2",
+                                                     "tls_shutdown", "tls_free"};
+static const char *const tls_hooks[API_TLS_HOOKS] = {"tls_exit_btf", "tls_state_btf", "tls_receive_btf",
+                                                     "tls_send_btf"};
+static bool has_tls; // they are loaded
+static char tls_reason[128];
+
 // The number of hooks that are there for a way.
 static size_t fill_hooks(enum way way, struct hook *hooks)
 {
@@ -135,42 +145,97 @@ static size_t fill_hooks(enum way way, struct hook *hooks)
     return count;
 }
 
-static int start_by(enum way way, const struct source_env *env, struct source_report *ret_report)
+// Adds the programs for TLS to those that are loaded; nothing is attached to them here.
+static size_t add_tls(enum way way, struct hook *hooks, size_t count)
 {
-    struct hook hooks[END_HOOKS + WAY_HOOKS];
+    for (size_t i = 0; i < TLS_PROBES; i++)
+        hooks[count++] = (struct hook){.name = "TLS", .program = tls_programs[i]};
+    for (size_t i = 0; i < API_TLS_HOOKS; i++)
+        hooks[count++] =
+            (struct hook){.name = "TLS",
+                          .program = tls_hooks[i],
+                          .unfit = way != WAY_SOCKETS && strcmp(tls_hooks[i], "tls_send_btf") == 0};
+    return count;
+}
+
+static int load(enum way way, const struct source_env *env, struct source_report *ret_report)
+{
+    struct hook hooks[HOOKS + TLS_PROBES + API_TLS_HOOKS];
     size_t count = fill_hooks(way, hooks);
     skeleton = api_bpf__open();
     if (!skeleton)
         return hook_load_failed(-errno, ret_report);
     skeleton->rodata->source_id = env->id;
     skeleton->rodata->body_values = !env->no_body_values;
-    int error = hook_load(skeleton->skeleton, env, hooks, count, ret_report);
+    return hook_load(skeleton->skeleton, env, hooks, has_tls ? add_tls(way, hooks, count) : count,
+                     ret_report);
+}
+
+static int start_by(enum way way, const struct source_env *env, struct source_report *ret_report)
+{
+    struct hook hooks[HOOKS];
+    has_tls = true;
+    int error = load(way, env, ret_report);
+    if (error) {
+        // Requests that are not encrypted are worth having without the others.
+        snprintf(tls_reason, sizeof(tls_reason), "%.*s", (int)sizeof(tls_reason) - 1, ret_report->reason);
+        has_tls = false;
+        stop();
+        *ret_report = (struct source_report){.needed = true};
+        error = load(way, env, ret_report);
+    }
     if (!error) {
         error = set_routes();
         if (error)
             hook_load_failed(error, ret_report);
     }
     if (!error)
-        error = hook_update(skeleton->obj, hooks, count, &attached, ret_report);
+        error = hook_update(skeleton->obj, hooks, fill_hooks(way, hooks), &attached, ret_report);
     if (error)
         stop();
     return error;
 }
 
+struct bpf_program *api_tls_program(const char *name)
+{
+    return skeleton && has_tls ? bpf_object__find_program_by_name(skeleton->obj, name) : NULL;
+}
+
+struct bpf_program *api_tls_hook(size_t number)
+{
+    struct bpf_program *program = api_tls_program(tls_hooks[number]);
+    return program && bpf_program__fd(program) >= 0 ? program : NULL;
+}
+
+const char *api_tls_reason(void)
+{
+    return skeleton ? tls_reason : "it is not up";
+}
+
+uint64_t api_tls_calls_missed(void)
+{
+    return skeleton ? skeleton->bss->tls_calls_missed : 0;
+}
+
+bool api_events_wanted(const struct demand *demand)
+{
+    return demand->wanted[event_type_index(&api_types[WIRE_API_INFER])] ||
+           demand->wanted[event_type_index(&api_types[WIRE_API_HTTP])] ||
+           demand->wanted[event_type_index(&api_types[WIRE_API_CALL])];
+}
+
 static int start(const struct source_env *env, struct source_report *ret_report)
 {
-    bool infer = env->demand->wanted[event_type_index(&api_types[WIRE_API_INFER])];
-    bool http = env->demand->wanted[event_type_index(&api_types[WIRE_API_HTTP])];
+    bool events = api_events_wanted(env->demand);
     static enum way present;
-    bool call = env->demand->wanted[event_type_index(&api_types[WIRE_API_CALL])];
-    ret_report->needed = infer || http || call || env->inference || env->everything;
+    ret_report->needed = events || env->inference || env->everything;
     if (!ret_report->needed) {
         stop();
         return 0;
     }
     if (skeleton) {
-        struct hook hooks[END_HOOKS + WAY_HOOKS];
-        skeleton->bss->wake_always = infer || http || call;
+        struct hook hooks[HOOKS];
+        skeleton->bss->wake_always = events;
         return hook_update(skeleton->obj, hooks, fill_hooks(present, hooks), &attached, ret_report);
     }
     if (libbpf_probe_bpf_helper(BPF_PROG_TYPE_TRACEPOINT, BPF_FUNC_loop, NULL) == 0) {
@@ -187,29 +252,34 @@ static int start(const struct source_env *env, struct source_report *ret_report)
         present = way;
     }
     if (!error)
-        skeleton->bss->wake_always = infer || http || call;
+        skeleton->bss->wake_always = events;
     return error;
 }
 
 // --- What is under way ---
 
+static void visit_map(const struct bpf_map *map, api_progress_fn visit, void *context)
+{
+    int fd = bpf_map__fd(map);
+    unsigned char keys[2][sizeof(uint64_t) * 2] = {}; // a key is one number or two
+    _cleanup_free_ struct wire_api_progress *progress = malloc(bpf_map__value_size(map));
+    // A connection that goes meanwhile makes the walk start again, so it has an end of its own.
+    size_t steps = progress ? 4 * bpf_map__max_entries(map) : 0;
+    const void *from = NULL;
+    for (size_t i = 0; i < steps && !bpf_map_get_next_key(fd, from, keys[i & 1]); i++) {
+        if (!bpf_map_lookup_elem(fd, keys[i & 1], progress) && progress->in_flight && progress->inference &&
+            !progress->client)
+            visit(progress, context);
+        from = keys[i & 1];
+    }
+}
+
 void api_visit_progress(api_progress_fn visit, void *context)
 {
     if (!skeleton)
         return;
-    const struct bpf_map *map = skeleton->maps.connections;
-    int fd = bpf_map__fd(map);
-    uint64_t key, next;
-    _cleanup_free_ struct wire_api_progress *progress = malloc(bpf_map__value_size(map));
-    // A connection that goes meanwhile makes the walk start again, so it has an end of its own.
-    size_t steps = progress ? 4 * bpf_map__max_entries(map) : 0;
-    for (const void *from = NULL; steps && !bpf_map_get_next_key(fd, from, &next); steps--) {
-        if (!bpf_map_lookup_elem(fd, &next, progress) && progress->in_flight && progress->inference &&
-            !progress->client)
-            visit(progress, context);
-        key = next;
-        from = &key;
-    }
+    visit_map(skeleton->maps.connections, visit, context);
+    visit_map(skeleton->maps.tls_connections, visit, context);
 }
 
 static void collect(struct series_writer *writer)

@@ -36,7 +36,7 @@ static bool set_ip(struct value *ret_value, uint8_t family, const uint8_t *bytes
     ret_value->type = FIELD_IP;
     ret_value->ip = (struct ip){.family = family};
     memcpy(ret_value->ip.bytes, bytes, family == 4 ? 4 : 16);
-    return true;
+    return family != 0;
 }
 
 // --- What both types have ---
@@ -94,12 +94,12 @@ GETTER(get_client_ip)
 
 GETTER(get_server_port)
 {
-    return value_set_uint(ret_value, record_of(event)->server_port);
+    return record_of(event)->family && value_set_uint(ret_value, record_of(event)->server_port);
 }
 
 GETTER(get_client_port)
 {
-    return value_set_uint(ret_value, record_of(event)->client_port);
+    return record_of(event)->family && value_set_uint(ret_value, record_of(event)->client_port);
 }
 
 // --- Inference only ---

@@ -1,0 +1,171 @@
+#include "source.h"
+
+#include "api_fields.h"
+#include "api_programs.h"
+#include "base/cleanup.h"
+#include "hook.h"
+#include "probes.h"
+#include "tls.skel.h"
+#include "wire/tls.h"
+
+#include <errno.h>
+#include <string.h>
+
+static struct tls_bpf *skeleton;
+static struct hooks attached;
+
+// What every connection needs beside the probes; only while there are any.
+static struct bpf_link *links[API_TLS_HOOKS];
+
+static const char *const libraries[] = {
+    "libssl*.so*",  // OpenSSL's own, and those with a hash in their names that Python wheels bring along
+    "libnode*.so*", // Node as a library
+    "libpython3*.so*",
+    "_ssl*.so", // Python where OpenSSL is linked into it
+    NULL,
+};
+
+static const struct probe_symbol symbols[] = {
+    {"SSL_read", "tls_read", "tls_return"},           {"SSL_write", "tls_write", "tls_return"},
+    {"SSL_read_ex", "tls_read_ex", "tls_return"},     {"SSL_write_ex", "tls_write_ex", "tls_return"},
+    {"SSL_write_ex2", "tls_write_ex2", "tls_return"}, // 3.3
+    {"SSL_shutdown", "tls_shutdown", NULL},           {"SSL_free", "tls_free", NULL},
+};
+
+static const struct probe_kind openssl = {
+    .name = "openssl",
+    .libraries = libraries,
+    .executables = true,
+    .symbols = symbols,
+    .symbols_count = ARRAY_SIZE(symbols),
+    .program = api_tls_program,
+};
+
+static const struct hook hook = {.name = "connect, listen",
+                                 .program = "tls_used_btf",
+                                 .attach_point = "tp_btf/inet_sock_set_state",
+                                 .wanted = true};
+
+static size_t record_size(uint16_t type)
+{
+    return sizeof(struct wire_tls);
+}
+
+static void detach_hooks(void)
+{
+    for (size_t i = 0; i < API_TLS_HOOKS; i++) {
+        bpf_link__destroy(links[i]);
+        links[i] = NULL;
+    }
+}
+
+// Follows the probes: where nothing is probed, sockets need not be looked at.
+static void update_hooks(void)
+{
+    bool wanted = probes_files(&openssl) > 0;
+    for (size_t i = 0; i < API_TLS_HOOKS; i++) {
+        struct bpf_program *program = wanted && !links[i] ? api_tls_hook(i) : NULL;
+        if (program)
+            links[i] = bpf_program__attach(program); // what this kernel does not have is done without
+    }
+    if (!wanted)
+        detach_hooks();
+}
+
+static void stop(void)
+{
+    probes_remove(&openssl);
+    detach_hooks();
+    hook_detach_all(&attached);
+    tls_bpf__destroy(skeleton);
+    skeleton = NULL;
+}
+
+// A recording is read where nothing is attached.
+static void learn(const struct wire_header *wire)
+{
+    if (!skeleton)
+        return;
+    probes_look();
+    update_hooks();
+}
+
+static void tick(void)
+{
+    probes_tick();
+    update_hooks();
+}
+
+// The last line of the report: by what the probes go, and how many there are.
+static void report_probes(struct source_report *ret_report, int error)
+{
+    struct hook_report *report = &ret_report->hooks[ret_report->hooks_count++];
+    *report = (struct hook_report){.state = error ? HOOK_FAILED : HOOK_UP, .error = -error};
+    snprintf(report->name, sizeof(report->name), "OpenSSL in %zu files", probes_files(&openssl));
+    snprintf(report->attach_point, sizeof(report->attach_point), "uprobe/SSL_read, SSL_write and others");
+}
+
+static int load(const struct source_env *env, struct source_report *ret_report)
+{
+    skeleton = tls_bpf__open();
+    if (!skeleton)
+        return hook_load_failed(-errno, ret_report);
+    skeleton->rodata->source_id = env->id;
+    return hook_load(skeleton->skeleton, env, &hook, 1, ret_report);
+}
+
+static int start(const struct source_env *env, struct source_report *ret_report)
+{
+    ret_report->needed = env->inference || env->everything || api_events_wanted(env->demand);
+    if (!ret_report->needed || !api_tls_program("tls_return")) {
+        stop();
+        if (!ret_report->needed)
+            return 0;
+        snprintf(ret_report->reason, sizeof(ret_report->reason),
+                 "the source api, whose programs it attaches, does without them: %s", api_tls_reason());
+        return -EOPNOTSUPP;
+    }
+    int error = skeleton ? 0 : load(env, ret_report);
+    if (!error)
+        error = hook_update(skeleton->obj, &hook, 1, &attached, ret_report);
+    if (!error) {
+        error = probes_add(&openssl);
+        update_hooks();
+        report_probes(ret_report, error);
+        if (error)
+            snprintf(ret_report->reason, sizeof(ret_report->reason), "cannot watch what processes map: %s",
+                     strerror(-error));
+    }
+    if (error)
+        stop();
+    return error;
+}
+
+static void collect(struct series_writer *writer)
+{
+    static const struct series_family files = {.name = "inferscope_tls_probed_files",
+                                               .type = SERIES_GAUGE,
+                                               .help = "Programs and libraries in which OpenSSL is probed"};
+    static const struct series_family missed = {
+        .name = "inferscope_tls_calls_missed_total",
+        .type = SERIES_COUNTER,
+        .help = "Calls that read or wrote plaintext and were not seen, as too many were under way"};
+    if (!skeleton)
+        return;
+    writer->family(writer, &files);
+    writer->number(writer, NULL, 0, (double)probes_files(&openssl));
+    writer->family(writer, &missed);
+    writer->number(writer, NULL, 0, (double)api_tls_calls_missed());
+}
+
+const struct source source_tls = {
+    .name = "tls",
+    .help = "OpenSSL in programs and libraries, for requests to inference servers that are encrypted",
+    .record_size = record_size,
+    .attaches_later = true,
+    .learn = learn,
+    .start = start,
+    .stop = stop,
+    .collect = collect,
+    .tick = tick,
+};
