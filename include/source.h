@@ -58,8 +58,8 @@ struct source {
     size_t (*record_size)(uint16_t type);
     // True where the variable parts stay inside the record. NULL: no variable parts.
     bool (*record_valid)(const struct wire_header *wire);
-    // Attaches while it runs, too: what that takes is not dropped while it is up.
-    bool attaches_later;
+    // Whether it attaches to programs while it runs, and needs CAP_SYS_ADMIN for that; NULL: no.
+    bool (*attaches_later)(void);
     // By how many names rules may know what a valid record is about. NULL: one.
     unsigned (*record_names)(const struct wire_header *wire);
     // Set for a source whose records are no events: learns from a valid record (of type 0), which is then

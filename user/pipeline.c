@@ -190,7 +190,7 @@ static void record_types(struct pipeline *pipeline)
 static bool attaches_later(const struct pipeline *pipeline)
 {
     for (size_t i = 0; i < source_count(); i++)
-        if (source_at(i)->attaches_later && pipeline->reports[i].up)
+        if (pipeline->reports[i].up && source_at(i)->attaches_later && source_at(i)->attaches_later())
             return true;
     return false;
 }

@@ -384,7 +384,10 @@ INLINE void tls_end(__u64 ssl, bool freed)
     struct tls_connection *tls = bpf_map_lookup_elem(&tls_connections, &key);
     if (!tls)
         return;
-    tls_closed(tls, !tls->connection.exchange.client_gone);
+    // Where the socket is not known, who ends a connection without SSL_shutdown() is taken to have found that
+    // there is nobody to tell.
+    bool own_first = !freed || tls->over || tls->sk;
+    tls_closed(tls, own_first && !tls->connection.exchange.client_gone);
     tls->over = 1;
     if (freed)
         tls_forget(tls, &key);

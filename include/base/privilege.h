@@ -9,7 +9,7 @@ bool privilege_can_load(void);
 // Keeps what reading /proc, container files and maps needs (CAP_BPF, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH) and
 // drops all other capabilities for good; only with `keep_loading` what attaching needs (CAP_PERFMON,
 // CAP_NET_ADMIN, and CAP_SYS_ADMIN where kernel.perf_event_paranoid is above 2) stays permitted, but without
-// effect until privilege_raise(); with `keep_probing` the same but for CAP_NET_ADMIN. 0 or a negative errno.
+// effect until privilege_raise(), and so does CAP_SYS_ADMIN with `keep_probing`. 0 or a negative errno.
 int privilege_drop(bool keep_loading, bool keep_probing);
 
 // Between the two, what was kept for attaching has effect. 0 or a negative errno.

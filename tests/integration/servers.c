@@ -89,14 +89,21 @@ static bool has_ended(const struct server *server, int wait_ms)
     return poll(&end, 1, wait_ms) > 0;
 }
 
+// A connected socket, or -1.
+static int try_connect(const struct server *server)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)server->port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    _cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    return connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 ? TAKE_FD(fd) : -1;
+}
+
 static bool is_serving(struct server *server)
 {
     if (server->port) {
-        struct sockaddr_in address = {.sin_family = AF_INET,
-                                      .sin_port = htons((uint16_t)server->port),
-                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-        _cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        return connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0;
+        _cleanup_close_ int fd = try_connect(server);
+        return fd >= 0;
     }
     _cleanup_free_ char *text = read_whole_file(server->log);
     const char *where = text ? strstr(text, listening) : NULL;
@@ -286,6 +293,30 @@ void server_stop(struct server *server)
     cr_expect(ended, "%s did not end when it was asked to, and said: %s", server->name, said(server));
     close(server->pid_fd);
     free(server);
+}
+
+void server_kill(struct server *server)
+{
+    kill(server->pid, SIGKILL);
+    wait_for_exit(server->pid);
+    close(server->pid_fd);
+    free(server);
+}
+
+void server_wait_said(struct server *server, const char *text)
+{
+    time_t until = time(NULL) + DEADLINE_S;
+    while (!strstr(said(server), text)) {
+        bool ended = has_ended(server, 10);
+        cr_assert(!ended && time(NULL) < until, "%s does not say '%s'", server->name, text);
+    }
+}
+
+int server_connect(const struct server *server)
+{
+    int fd = try_connect(server);
+    cr_assert_geq(fd, 0, "%s: %s", server->name, strerror(errno));
+    return fd;
 }
 
 const char *server_name(const struct server *server)

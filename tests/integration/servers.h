@@ -42,6 +42,13 @@ static inline void cleanup_server(struct server **server)
         server_stop(*server);
 }
 
+// SIGKILL, and frees it.
+void server_kill(struct server *server);
+// Waits until its output has that in it.
+void server_wait_said(struct server *server, const char *text);
+// A connected socket.
+int server_connect(const struct server *server);
+
 const char *server_name(const struct server *server);
 unsigned server_port(const struct server *server);
 pid_t server_pid(const struct server *server);

@@ -35,18 +35,13 @@ bool privilege_can_load(void)
 static const uint64_t always = BIT(CAP_BPF) | BIT(CAP_SYS_PTRACE) | BIT(CAP_DAC_READ_SEARCH);
 
 // Debian's kernels have a third level of perf_event_paranoid, their default, at which attaching to a
-// tracepoint or an instruction takes CAP_SYS_ADMIN.
-static uint64_t for_probing(void)
+// tracepoint takes CAP_SYS_ADMIN.
+static uint64_t for_loading(void)
 {
     _cleanup_fclose_ FILE *file = fopen("/proc/sys/kernel/perf_event_paranoid", "re");
     int level = 0;
     bool strict = file && fscanf(file, "%d", &level) == 1 && level > 2;
-    return BIT(CAP_PERFMON) | (strict ? BIT(CAP_SYS_ADMIN) : 0);
-}
-
-static uint64_t for_loading(void)
-{
-    return for_probing() | BIT(CAP_NET_ADMIN);
+    return BIT(CAP_PERFMON) | BIT(CAP_NET_ADMIN) | (strict ? BIT(CAP_SYS_ADMIN) : 0);
 }
 
 static int capabilities_set(uint64_t effective, uint64_t permitted)
@@ -61,7 +56,7 @@ static int capabilities_set(uint64_t effective, uint64_t permitted)
 
 int privilege_drop(bool keep_loading, bool keep_probing)
 {
-    const uint64_t keep = always | (keep_loading ? for_loading() : 0) | (keep_probing ? for_probing() : 0);
+    const uint64_t keep = always | (keep_loading ? for_loading() : 0) | (keep_probing ? BIT(CAP_SYS_ADMIN) : 0);
     uint64_t effective = 0, permitted = 0;
     int error = capabilities_get(&effective, &permitted);
     if (error)

@@ -5,6 +5,7 @@
 #include "api_programs.h"
 #include "base/cleanup.h"
 #include "hook.h"
+#include "uprobe.h"
 
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
@@ -167,6 +168,8 @@ static int load(enum way way, const struct source_env *env, struct source_report
         return hook_load_failed(-errno, ret_report);
     skeleton->rodata->source_id = env->id;
     skeleton->rodata->body_values = !env->no_body_values;
+    for (size_t i = 0; i < TLS_PROBES; i++)
+        uprobe_prepare(bpf_object__find_program_by_name(skeleton->obj, tls_programs[i]));
     return hook_load(skeleton->skeleton, env, hooks, has_tls ? add_tls(way, hooks, count) : count,
                      ret_report);
 }

@@ -18,7 +18,8 @@ enum {
     PIECE = 65536,
     SECTIONS_MAX = 65535,
     SEGMENTS_MAX = 256,
-    PLACES_MAX = 128, // of names in a table of names; linkers store a name once
+    PLACES_MAX = 128,   // of names in a table of names; linkers store a name once
+    SYMBOLS_MAX = 1024, // that have one of the names
 };
 
 // Where one of the names stands in a table of names.
@@ -35,6 +36,8 @@ struct search {
     uint64_t *offsets;
     uint64_t *read;
     Elf64_Ehdr head;
+    Elf64_Phdr segments[SEGMENTS_MAX];
+    size_t symbols; // that had one of the names
     struct place places[PLACES_MAX];
     size_t places_count;
     unsigned char piece[PIECE];
@@ -72,9 +75,9 @@ static int read_head(struct search *search)
         return -ENOEXEC;
     if (head->e_phentsize != sizeof(Elf64_Phdr) || head->e_phnum > SEGMENTS_MAX)
         return -EBADMSG;
-    if (head->e_shoff && head->e_shentsize != sizeof(Elf64_Shdr))
+    if ((head->e_shoff && head->e_shentsize != sizeof(Elf64_Shdr)) || head->e_phoff > INT64_MAX / 2)
         return -EBADMSG;
-    return 0;
+    return read_at(search, head->e_phoff, search->segments, head->e_phnum * sizeof(Elf64_Phdr));
 }
 
 static int read_section(struct search *search, uint64_t index, Elf64_Shdr *ret_section)
@@ -86,17 +89,13 @@ static int read_section(struct search *search, uint64_t index, Elf64_Shdr *ret_s
 }
 
 // Which offset in the file an address has once it is loaded; 0: none that can be executed.
-static uint64_t offset_of(struct search *search, uint64_t address)
+static uint64_t offset_of(const struct search *search, uint64_t address)
 {
     for (size_t i = 0; i < search->head.e_phnum; i++) {
-        Elf64_Phdr segment;
-        if (search->head.e_phoff > INT64_MAX / 2 ||
-            read_at(search, search->head.e_phoff + i * sizeof(segment), &segment, sizeof(segment)))
-            return 0;
-        if (segment.p_type != PT_LOAD || !(segment.p_flags & PF_X) || address < segment.p_vaddr ||
-            address - segment.p_vaddr >= segment.p_filesz || segment.p_offset > INT64_MAX / 2)
-            continue;
-        return address - segment.p_vaddr + segment.p_offset;
+        const Elf64_Phdr *segment = &search->segments[i];
+        if (segment->p_type == PT_LOAD && segment->p_flags & PF_X && address >= segment->p_vaddr &&
+            address - segment->p_vaddr < segment->p_filesz && segment->p_offset <= INT64_MAX / 2)
+            return address - segment->p_vaddr + segment->p_offset;
     }
     return 0;
 }
@@ -126,7 +125,7 @@ static void note_place(struct search *search, const unsigned char *text, size_t 
 static void find_in_piece(struct search *search, size_t size, size_t fresh, uint64_t at)
 {
     const unsigned char *from = search->piece, *end = from + size;
-    while (from < end) {
+    while (from < end && search->places_count < PLACES_MAX) {
         const unsigned char *found =
             search->prefix ? memmem(from, (size_t)(end - from), search->names[0], search->prefix) : from;
         // One that begins behind that is in the next piece as well.
@@ -161,7 +160,10 @@ static void take_symbol(struct search *search, const Elf64_Sym *symbol)
         return;
     for (size_t i = 0; i < search->places_count; i++) {
         uint64_t *offset = &search->offsets[search->places[i].name];
-        if (search->places[i].at == symbol->st_name && !*offset)
+        if (search->places[i].at != symbol->st_name)
+            continue;
+        search->symbols++;
+        if (!*offset)
             *offset = offset_of(search, symbol->st_value);
     }
 }
@@ -179,6 +181,8 @@ static int scan_symbols(struct search *search, const Elf64_Shdr *table)
             Elf64_Sym symbol;
             memcpy(&symbol, search->piece + i, sizeof(symbol));
             take_symbol(search, &symbol);
+            if (search->symbols > SYMBOLS_MAX)
+                return -EBADMSG;
         }
     }
     return 0;

@@ -6,9 +6,9 @@
 #include <stdint.h>
 
 enum {
-    ELF_NAMES_MAX = 32,                // symbols that are looked for at once
-    ELF_NAME_MAX = 64,                 // bytes of a name and its end
-    ELF_TABLE_MAX = 128 * 1024 * 1024, // bytes of a table of symbols or of their names
+    ELF_NAMES_MAX = 32,               // symbols that are looked for at once
+    ELF_NAME_MAX = 64,                // bytes of a name and its end
+    ELF_TABLE_MAX = 64 * 1024 * 1024, // bytes of a table of symbols or of their names
 };
 
 // Looks for functions in .dynsym, and in .symtab where the first of them is not there. Sets the offset of

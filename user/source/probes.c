@@ -25,7 +25,7 @@ enum {
     USERS_EVERY_S = 10,
     IDLE_S = 30, // so long a file that nobody runs keeps its probes
     RESCAN_EVERY_S = 30,
-    READ_EACH_S = 256 * 1024 * 1024, // bytes of files
+    READ_EACH_S = 128 * 1024 * 1024, // bytes of files
     DESCRIPTORS = 4096,
 };
 
@@ -121,7 +121,7 @@ static int attach_one(struct probed *probed, const struct probe_kind *kind, cons
 static int attach(struct probed *probed, const struct probe_kind *kind, int fd, const uint64_t *offsets)
 {
     int error = 0;
-    bool raise = privilege_is_lowered();
+    bool raise = uprobe_is_privileged() && privilege_is_lowered();
     if (raise)
         privilege_raise();
     for (size_t i = 0; !error && i < kind->symbols_count; i++)

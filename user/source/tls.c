@@ -6,6 +6,7 @@
 #include "hook.h"
 #include "probes.h"
 #include "tls.skel.h"
+#include "uprobe.h"
 #include "wire/tls.h"
 
 #include <errno.h>
@@ -162,7 +163,7 @@ const struct source source_tls = {
     .name = "tls",
     .help = "OpenSSL in programs and libraries, for requests to inference servers that are encrypted",
     .record_size = record_size,
-    .attaches_later = true,
+    .attaches_later = uprobe_is_privileged,
     .learn = learn,
     .start = start,
     .stop = stop,

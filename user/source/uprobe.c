@@ -31,17 +31,85 @@ static uint64_t behind_marker(int fd, uint64_t offset)
     return marked ? offset + sizeof(endbr64) : offset;
 }
 
+// --- From 6.6 on: by a link that names the file and an offset ---
+
+#define ATTACH_TYPE_UPROBE_MULTI 48
+#define UPROBE_MULTI_RETURN 1
+
+// What BPF_LINK_CREATE takes for it: include/uapi/linux/bpf.h.
+struct multi_link {
+    uint32_t program_fd;
+    uint32_t target_fd;
+    uint32_t attach_type;
+    uint32_t flags;
+    uint64_t path;
+    uint64_t offsets;
+    uint64_t reference_counters;
+    uint64_t cookies;
+    uint32_t count;
+    uint32_t multi_flags;
+    uint32_t pid;
+    uint32_t reserved;
+};
+
+static int attach_multi(int program_fd, const char *path, uint64_t offset, bool at_return)
+{
+    struct multi_link link = {.program_fd = (uint32_t)program_fd,
+                              .attach_type = ATTACH_TYPE_UPROBE_MULTI,
+                              .path = (uint64_t)(uintptr_t)path,
+                              .offsets = (uint64_t)(uintptr_t)&offset,
+                              .count = 1,
+                              .multi_flags = at_return ? UPROBE_MULTI_RETURN : 0};
+    int fd = (int)syscall(SYS_bpf, BPF_LINK_CREATE, &link, sizeof(link));
+    return fd < 0 ? -errno : fd;
+}
+
+// A kernel that knows such links says that a folder is no file to probe.
+static bool probe_multi(void)
+{
+    const struct bpf_insn nothing[] = {{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
+                                       {.code = BPF_JMP | BPF_EXIT}};
+    LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = ATTACH_TYPE_UPROBE_MULTI);
+    _cleanup_close_ int program =
+        bpf_prog_load(BPF_PROG_TYPE_KPROBE, "nothing", "GPL", nothing, ARRAY_SIZE(nothing), &options);
+    if (program < 0)
+        return false;
+    _cleanup_close_ int link = attach_multi(program, "/", 0, false);
+    return link == -EBADF;
+}
+
+static bool has_multi(void)
+{
+    static int has = -1;
+    if (has < 0)
+        has = probe_multi();
+    return has;
+}
+
+void uprobe_prepare(struct bpf_program *program)
+{
+    if (has_multi())
+        bpf_program__set_expected_attach_type(program, ATTACH_TYPE_UPROBE_MULTI);
+}
+
+bool uprobe_is_privileged(void)
+{
+    return !has_multi();
+}
+
 int uprobe_attach(int program_fd, int file_fd, uint64_t offset, bool at_return)
 {
     static int type = -1, return_bit = -1;
     char path[32];
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", file_fd);
+    if (has_multi())
+        return attach_multi(program_fd, path, behind_marker(file_fd, offset), at_return);
     if (type < 0)
         type = read_number(PMU "type", "%d");
     if (return_bit < 0)
         return_bit = read_number(PMU "format/retprobe", "config:%d");
     if (type < 0 || return_bit < 0)
         return -EOPNOTSUPP;
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", file_fd);
     struct perf_event_attr attr = {.type = (uint32_t)type,
                                    .size = sizeof(attr),
                                    .config = at_return ? UINT64_C(1) << return_bit : 0,
