@@ -1,5 +1,5 @@
-// Records of the source `tls`: they are no events, but tell the agent that it is time to look at what processes
-// have mapped.
+// Records of the source `tls`: they are no events, but tell the agent that it is time to look at what
+// processes have mapped.
 #pragma once
 
 #include "wire/header.h"

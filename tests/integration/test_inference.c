@@ -472,17 +472,21 @@ static bool is_in_memory(pid_t pid, const char *text)
 
 // The server of the test repeats the last word of the prompt. The model's name is no secret, and as it gets
 // to the agent, it shows that the search in memory finds what came that way.
-static void expect_secret(enum server_kind kind, bool stream)
+static void expect_secret(enum server_kind kind, bool stream, bool tls)
 {
     static const char marker[] = "Xyzzy-4711-plugh", model[] = "Frotz-0815-model";
-    _cleanup_server_ struct server *server = server_start(kind);
+    _cleanup_server_ struct server *server = tls ? server_start_tls(kind) : server_start(kind);
     _cleanup_agent_ struct agent *agent = watch(server, server);
     const char *bodies[] = {format_text("{\"messages\":[{\"role\":\"user\",\"content\":\"%s and %s\"}],"
                                         "\"model\":\"%s\",\"max_tokens\":%d%s}",
                                         marker, marker, model, TOKENS, stream ? ",\"stream\":true" : ""),
                             NULL};
-    struct load load = {
-        .port = server_port(server), .route = chat, .bodies = bodies, .requests = REQUESTS, .at_once = 4};
+    struct load load = {.port = server_port(server),
+                        .tls = tls,
+                        .route = chat,
+                        .bodies = bodies,
+                        .requests = REQUESTS,
+                        .at_once = 4};
     struct answer *answers = load_run(&load);
     cr_expect(kind != SERVER_NODE || strstr(answers[0].body, marker));
     agent_wait_count(agent, "infer", REQUESTS);
@@ -500,15 +504,20 @@ static void expect_secret(enum server_kind kind, bool stream)
 
 Test(inference, prompts_and_answers_stay_secret)
 {
-    expect_secret(SERVER_NODE, false);
+    expect_secret(SERVER_NODE, false, false);
 }
 
 Test(inference, prompts_and_streams_stay_secret)
 {
-    expect_secret(SERVER_NODE, true);
+    expect_secret(SERVER_NODE, true, false);
 }
 
 Test(inference, prompts_to_llama_stay_secret)
 {
-    expect_secret(SERVER_LLAMA, true);
+    expect_secret(SERVER_LLAMA, true, false);
+}
+
+Test(inference, encrypted_prompts_stay_secret)
+{
+    expect_secret(SERVER_NODE, true, true);
 }

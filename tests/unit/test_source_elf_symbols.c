@@ -47,6 +47,22 @@ Test(source_elf_symbols, the_other_table_where_the_first_has_none)
     cr_expect_eq(find_in(&file), 2);
 }
 
+Test(source_elf_symbols, entry)
+{
+    struct elf_file file;
+    uint64_t offset = 7;
+    elf_file_make(&file);
+    file.head.e_entry = 0x401004;
+    _cleanup_close_ int fd = memfd_create("elf", MFD_CLOEXEC);
+    cr_assert_eq(write(fd, &file, sizeof(file)), (ssize_t)sizeof(file));
+    cr_assert_eq(elf_entry_find(fd, &offset), 0);
+    cr_expect_eq(offset, 0x1004);
+    file.head.e_entry = 0;
+    cr_assert_eq(pwrite(fd, &file, sizeof(file), 0), (ssize_t)sizeof(file));
+    cr_expect_eq(elf_entry_find(fd, &offset), -EBADMSG);
+    cr_expect_eq(offset, 0x1004);
+}
+
 Test(source_elf_symbols, stripped)
 {
     struct elf_file file;

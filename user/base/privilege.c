@@ -56,7 +56,8 @@ static int capabilities_set(uint64_t effective, uint64_t permitted)
 
 int privilege_drop(bool keep_loading, bool keep_probing)
 {
-    const uint64_t keep = always | (keep_loading ? for_loading() : 0) | (keep_probing ? BIT(CAP_SYS_ADMIN) : 0);
+    const uint64_t keep =
+        always | (keep_loading ? for_loading() : 0) | (keep_probing ? BIT(CAP_SYS_ADMIN) : 0);
     uint64_t effective = 0, permitted = 0;
     int error = capabilities_get(&effective, &permitted);
     if (error)

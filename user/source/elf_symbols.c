@@ -251,3 +251,17 @@ int elf_symbols_find(int fd, const char *const *names, size_t count, uint64_t *r
     memcpy(ret_offsets, offsets, count * sizeof(*offsets));
     return found;
 }
+
+int elf_entry_find(int fd, uint64_t *ret_offset)
+{
+    uint64_t bytes = 0;
+    static struct search search;
+    search = (struct search){.fd = fd, .read = &bytes};
+    int error = read_head(&search);
+    uint64_t offset = error ? 0 : offset_of(&search, search.head.e_entry);
+    if (!error && !offset)
+        error = -EBADMSG;
+    if (!error)
+        *ret_offset = offset;
+    return error;
+}

@@ -17,3 +17,6 @@ enum {
 // together, -EFBIG: a table is larger than ELF_TABLE_MAX, or what read() gives.
 int elf_symbols_find(int fd, const char *const *names, size_t count, uint64_t *ret_offsets,
                      uint64_t *in_out_read);
+
+// The offset of a program's first instruction. The same errors; -EBADMSG where it has none.
+int elf_entry_find(int fd, uint64_t *ret_offset);

@@ -193,7 +193,8 @@ static void forget(struct probed **probed)
 }
 
 // What one kind finds in a file: true where there are probes now.
-static bool probe_kind_in(struct probed *probed, const struct probe_kind *kind, int fd, const char *path)
+static bool probe_kind_in(struct probed *probed, const struct probe_kind *kind, int fd, const char *path,
+                          pid_t pid)
 {
     const char *names[ELF_NAMES_MAX];
     uint64_t offsets[ELF_NAMES_MAX] = {};
@@ -210,11 +211,10 @@ static bool probe_kind_in(struct probed *probed, const struct probe_kind *kind, 
         return false;
     }
     int error = attach(probed, kind, fd, offsets);
-    if (error) {
-        log_debug("cannot probe %s in file %u:%u %llu: %s", kind->name, probed->major, probed->minor,
-                  (unsigned long long)probed->inode, strerror(-error));
-        left_refused.value++;
-    }
+    log_debug("%s in process %d, file %u:%u %llu: %s", kind->name, pid, probed->major, probed->minor,
+              (unsigned long long)probed->inode, error ? strerror(-error) : "probed");
+    if (error && !left_refused.value++)
+        log_warning("cannot probe %s: %s; what it encrypts is not seen", kind->name, strerror(-error));
     return !error;
 }
 
@@ -237,7 +237,7 @@ static struct probed *probe(const struct mapped_file *mapped, const struct probe
     probed->inode = mapped->inode;
     for (size_t i = 0; i < PROBES_KINDS_MAX; i++)
         if (kinds[i] && matches(kinds[i], mapped->path))
-            any |= probe_kind_in(probed, kinds[i], fd, mapped->path);
+            any |= probe_kind_in(probed, kinds[i], fd, mapped->path, mapped->pid);
     if (any)
         *slot = probed;
     else

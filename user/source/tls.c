@@ -3,6 +3,7 @@
 #include "api_fields.h"
 #include "api_programs.h"
 #include "base/cleanup.h"
+#include "elf_symbols.h"
 #include "hook.h"
 #include "probes.h"
 #include "tls.skel.h"
@@ -10,6 +11,7 @@
 #include "wire/tls.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 static struct tls_bpf *skeleton;
@@ -97,6 +99,19 @@ static void tick(void)
     update_hooks();
 }
 
+// Whether this kernel lets programs be probed: the agent itself, where it has begun and never comes again.
+static int try_probe(void)
+{
+    uint64_t offset = 0;
+    _cleanup_close_ int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    int error = file < 0 ? -errno : elf_entry_find(file, &offset);
+    if (error)
+        return error;
+    _cleanup_close_ int link =
+        uprobe_attach(bpf_program__fd(api_tls_program("tls_free")), file, offset, false);
+    return link < 0 ? link : 0;
+}
+
 // The last line of the report: by what the probes go, and how many there are.
 static void report_probes(struct source_report *ret_report, int error)
 {
@@ -132,10 +147,12 @@ static int start(const struct source_env *env, struct source_report *ret_report)
     if (!error) {
         error = probes_add(&openssl);
         update_hooks();
+        if (!error && env->everything)
+            error = try_probe();
         report_probes(ret_report, error);
         if (error)
-            snprintf(ret_report->reason, sizeof(ret_report->reason), "cannot watch what processes map: %s",
-                     strerror(-error));
+            snprintf(ret_report->reason, sizeof(ret_report->reason),
+                     "cannot probe what processes have mapped: %s", strerror(-error));
     }
     if (error)
         stop();

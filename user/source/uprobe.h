@@ -12,5 +12,6 @@ void uprobe_prepare(struct bpf_program *program);
 // attached until it is closed, or a negative errno.
 int uprobe_attach(int program_fd, int file_fd, uint64_t offset, bool at_return);
 
-// Before 6.6 that takes CAP_SYS_ADMIN, else no more than CAP_BPF.
+// Before 6.6 that takes CAP_SYS_ADMIN ("perf: Revert to requiring CAP_SYS_ADMIN for uprobes", 2025, also in
+// older stable series), else no more than CAP_BPF.
 bool uprobe_is_privileged(void);
