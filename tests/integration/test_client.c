@@ -409,3 +409,75 @@ Test(client, other_requests_are_not_told)
     cr_expect_null(strstr(text, "/secret"));
     client_end(&client);
 }
+
+// --- What must not leave the kernel ---
+
+// Looks through all that a process has in memory, which is what a core dump would hold.
+static bool is_in_memory(pid_t pid, const char *text)
+{
+    char line[512];
+    bool found = false;
+    _cleanup_fclose_ FILE *maps = fopen(format_text("/proc/%d/maps", pid), "re");
+    _cleanup_close_ int memory = open(format_text("/proc/%d/mem", pid), O_RDONLY | O_CLOEXEC);
+    cr_assert(maps && memory >= 0);
+    while (!found && fgets(line, sizeof(line), maps)) {
+        unsigned long from, to;
+        if (sscanf(line, "%lx-%lx r", &from, &to) != 2 || to - from > (256UL << 20))
+            continue;
+        _cleanup_free_ char *copy = malloc(to - from);
+        ssize_t length = pread(memory, copy, to - from, (off_t)from);
+        found = length > 0 && memmem(copy, (size_t)length, text, strlen(text));
+    }
+    return found;
+}
+
+enum { SECRETS = 5 };
+
+static void expect_secret(enum client_kind kind, bool stream)
+{
+    // Put together here, so that they are in no memory but the test's and the client's: what is asked and
+    // answered, and keys as the APIs want them, in heads and in the query.
+    const char *secrets[SECRETS];
+    for (int i = 0; i < SECRETS; i++)
+        secrets[i] = format_text("%s-%d-%s", "Xyzzy", 4711 + i, "plugh");
+    _cleanup_server_ struct server *server = server_start_tls(SERVER_PYTHON);
+    struct client client = client_start(kind, server);
+    _cleanup_agent_ struct agent *agent = watch(client.pid, server, NULL);
+    const char *model = model_of("no-secret");
+    const char *headers = format_text("\"headers\":{\"Authorization\":\"Bearer %s\",\"x-api-key\":\"%s\","
+                                      "\"api-key\":\"%s\"},",
+                                      secrets[0], secrets[1], secrets[2]);
+    const char *path = format_text("%s?key=%s", chat, secrets[3]);
+    for (int i = 0; i < 4; i++) {
+        json_t *said = client_ask(
+            &client, job_of(OPENAI, path, headers,
+                            body_of(model, format_text("%s and %s", secrets[4], secrets[4]), 9, stream)));
+        cr_expect_eq(number(said, "output"), 9, "the answer repeats it");
+        json_decref(said);
+    }
+    agent_wait_count(agent, "call", 4);
+    _cleanup_free_ char *metrics = http_get(agent_port(agent), "/metrics");
+    json_t *alerts = agent_alerts(agent, "call");
+    _cleanup_free_ char *output = json_dumps(alerts, JSON_COMPACT);
+    cr_expect(strstr(metrics, model) && strstr(output, model));
+    cr_expect(is_in_memory(agent_pid(agent), model), "the search itself works");
+    cr_expect(is_in_memory(agent_pid(agent), OPENAI));
+    for (int i = 0; i < SECRETS; i++) {
+        cr_expect_null(strstr(metrics, secrets[i]), "%d", i);
+        cr_expect_null(strstr(output, secrets[i]), "%d", i);
+        cr_expect_null(strstr(agent_stderr(agent), secrets[i]), "%d", i);
+        cr_expect_not(is_in_memory(agent_pid(agent), secrets[i]), "%d", i);
+    }
+    json_decref(alerts);
+    client_end(&client);
+}
+
+Test(client, keys_and_prompts_stay_secret)
+{
+    expect_secret(CLIENT_PYTHON, false);
+}
+
+Test(client, keys_and_streams_stay_secret)
+{
+    expect_secret(CLIENT_NODE, true);
+}
