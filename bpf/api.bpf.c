@@ -30,14 +30,14 @@ _Static_assert((WIRE_API_UNFOLLOWED & (WIRE_API_UNFOLLOWED - 1)) == 0, "used as 
 
 struct connection {
     struct exchange_connection exchange; // first
-    struct wire_header owner;            // who reads the requests
+    struct wire_header owner;            // who reads the requests, of a client's who writes them
     __u64 net;
     __u8 client_addr[16];
     __u8 server_addr[16];
     __be16 client_port;
     __u8 family;   // 4 or 6
-    __u8 known;    // the server is in `servers`
-    __u8 needless; // it is not, and no inference was asked for
+    __u8 known;    // the server is in `servers`, or the client has asked for inference
+    __u8 needless; // not so, and no inference was asked for
     __u8 reserved[3];
 };
 
@@ -109,15 +109,39 @@ struct feeding {
     __u32 side;
 };
 
-INLINE __u16 exchange_route(const __u64 *hashes)
+INLINE __u16 exchange_route(const __u64 *hashes, __u32 count)
 {
-    for (int i = 0; i < HTTP_HASHES; i++) {
+    for (__u32 i = 0; i < HTTP_HASHES && i < count; i++) {
         __u64 hash = hashes[i];
         __u16 *route = bpf_map_lookup_elem(&routes, &hash);
         if (route)
             return *route;
     }
     return 0;
+}
+
+INLINE void api_fill(struct wire_api *record, const struct connection *connection,
+                     const struct wire_api_exchange *exchange)
+{
+    __builtin_memset(record, 0, sizeof(*record));
+    __builtin_memcpy(&record->header, &connection->owner, sizeof(record->header));
+    __builtin_memcpy(&record->exchange, exchange, sizeof(record->exchange));
+    record->header.size = sizeof(*record);
+    record->header.type = exchange->flags & WIRE_API_INFERENCE ? WIRE_API_INFER : WIRE_API_HTTP;
+    record->header.time_ns = exchange->end_ns;
+    record->family = connection->family;
+    // The addresses are as a server has them, the peer for the client.
+    if (connection->exchange.role == EXCHANGE_CLIENT) {
+        __builtin_memcpy(record->client_addr, connection->server_addr, sizeof(record->client_addr));
+        __builtin_memcpy(record->server_addr, connection->client_addr, sizeof(record->server_addr));
+        record->client_port = connection->exchange.progress.server_port;
+        record->server_port = __builtin_bswap16(connection->client_port);
+        return;
+    }
+    __builtin_memcpy(record->client_addr, connection->client_addr, sizeof(record->client_addr));
+    __builtin_memcpy(record->server_addr, connection->server_addr, sizeof(record->server_addr));
+    record->client_port = __builtin_bswap16(connection->client_port);
+    record->server_port = connection->exchange.progress.server_port;
 }
 
 static __noinline void api_send(struct connection *connection, const struct wire_api_exchange *exchange)
@@ -127,24 +151,35 @@ static __noinline void api_send(struct connection *connection, const struct wire
         lost_add(WIRE_LOST_RING_FULL);
         return;
     }
-    __builtin_memset(record, 0, sizeof(*record));
-    __builtin_memcpy(&record->header, &connection->owner, sizeof(record->header));
-    __builtin_memcpy(&record->exchange, exchange, sizeof(record->exchange));
-    record->header.size = sizeof(*record);
-    record->header.type = exchange->flags & WIRE_API_INFERENCE ? WIRE_API_INFER : WIRE_API_HTTP;
-    record->header.time_ns = exchange->end_ns;
-    __builtin_memcpy(record->client_addr, connection->client_addr, sizeof(record->client_addr));
-    __builtin_memcpy(record->server_addr, connection->server_addr, sizeof(record->server_addr));
-    record->client_port = __builtin_bswap16(connection->client_port);
-    record->server_port = connection->exchange.progress.server_port;
-    record->family = connection->family;
+    api_fill(record, connection, exchange);
     bpf_ringbuf_submit(record, ring_flags(wake_always));
+}
+
+static __noinline void api_send_call(struct connection *connection, const struct wire_api_exchange *exchange)
+{
+    const struct http_message *requests = &connection->exchange.messages[EXCHANGE_REQUESTS];
+    struct wire_api_call *call = bpf_ringbuf_reserve(&ring, sizeof(*call), 0);
+    if (!call) {
+        lost_add(WIRE_LOST_RING_FULL);
+        return;
+    }
+    api_fill(&call->api, connection, exchange);
+    call->api.header.size = sizeof(*call);
+    call->api.header.type = WIRE_API_CALL;
+    __builtin_memcpy(call->host, requests->host, sizeof(call->host));
+    call->host_port = requests->host_port;
+    __builtin_memset(call->reserved, 0, sizeof(call->reserved));
+    bpf_ringbuf_submit(call, ring_flags(wake_always));
 }
 
 INLINE void exchange_emit(struct exchange_connection *exchange_connection,
                           const struct wire_api_exchange *exchange)
 {
-    api_send((struct connection *)exchange_connection, exchange);
+    struct connection *connection = (struct connection *)exchange_connection;
+    if (exchange->flags & WIRE_API_CLIENT)
+        api_send_call(connection, exchange);
+    else
+        api_send(connection, exchange);
 }
 
 // Gets more bytes into the window, or passes over those that need not be looked at. False: there are none.
@@ -203,15 +238,18 @@ INLINE void feed_wipe(struct feed *feed)
         bpf_probe_read_kernel(feed->window, most, zeroes);
 }
 
-// The path is known: true where nobody wants to know of this server.
+// The path is known: true where nobody wants to know of this server, or of what this client asks.
 INLINE bool connection_needless(struct connection *connection)
 {
     struct exchange_connection *exchange = &connection->exchange;
     struct server server = {.net = connection->net, .port = exchange->progress.server_port};
+    bool inference = exchange_at(exchange, exchange->latest)->flags & WIRE_API_INFERENCE;
     if (connection->known)
         return false;
     connection->known = 1;
-    if (exchange_at(exchange, exchange->latest)->flags & WIRE_API_INFERENCE) {
+    if (exchange->role == EXCHANGE_CLIENT) {
+        connection->known = inference;
+    } else if (inference) {
         __u8 one = 1;
         bpf_map_update_elem(&servers, &server, &one, BPF_ANY);
     } else if (!bpf_map_lookup_elem(&servers, &server)) {

@@ -1,5 +1,5 @@
-// HTTP requests to inference servers, as the source `api` sees them: their records, and the paths by which
-// such servers are known.
+// HTTP requests to inference servers, as the source `api` sees them: their records, the paths by which such
+// servers are known, and the hosts by which hosted ones are.
 #pragma once
 
 #include "event.h"
@@ -10,7 +10,9 @@
 #include <stdint.h>
 
 struct api_route {
-    const char *pattern;   // a path; its second or third segment may be *, which stands for any
+    // A path; its second or third segment may be *, which stands for any. One that begins with * is a path's
+    // end, of which only clients' requests are known: one or two slashes or colons with what follows them.
+    const char *pattern;
     const char *operation; // gen_ai.operation.name of an inference route; NULL: it is none
 };
 
@@ -26,6 +28,8 @@ int api_route_add(const char *pattern, size_t length);
 
 // What the kernel makes of a path that fits the pattern (bpf/lib/http.h).
 uint64_t api_route_hash(const struct api_route *route);
+// What the kernel is told of a route: its number and the flags WIRE_API_ROUTE_….
+uint16_t api_route_value(size_t number);
 
 // The record of an event of this source; NULL for another source's.
 const struct wire_api *api_record(const struct event *event);
@@ -41,6 +45,16 @@ const char *api_method_name(uint8_t method);
 // The name in the request or, where it names none, in the answer. Not NUL-terminated; the length is 0 where
 // neither has one.
 const char *api_model(const struct wire_api *record, size_t *ret_length);
+
+// The host that a client named in its request, not NUL-terminated; the length is 0 where it is not known or
+// the record is no call. The port that it named with it is 0 where it named none.
+const char *api_host(const struct wire_api *record, size_t *ret_length);
+uint16_t api_host_port(const struct wire_api *record);
+
+#define API_PROVIDER_OTHER "_OTHER"
+// Who serves models at a host: a value for OpenTelemetry's gen_ai.provider.name, API_PROVIDER_OTHER for a
+// host that is not in the table.
+const char *api_provider_of(const char *host, size_t length);
 
 // Calls `visit` for each connection with an inference request under way.
 typedef void (*api_progress_fn)(const struct wire_api_progress *progress, void *context);

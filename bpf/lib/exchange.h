@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The clock of a server's connection: pairs requests with answers and notes when each came to what. Who
-// includes this says what to do with a finished one, by exchange_route() and exchange_emit().
+// The clock of a server's or a client's connection: pairs requests with answers and notes when each came to
+// what. Who includes this says what to do with a finished one, by exchange_route() and exchange_emit().
 #pragma once
 
 #include "bpf/lib/http.h"
@@ -30,13 +30,16 @@ struct exchange_connection {
     __u8 reserved[1];
 };
 
-// The number of the path's route and WIRE_API_ROUTE_INFERENCE where it is one, or 0.
-INLINE __u16 exchange_route(const __u64 *hashes);
+// The number of the first of those paths' routes with the flags WIRE_API_ROUTE_…, or 0.
+INLINE __u16 exchange_route(const __u64 *hashes, __u32 count);
 INLINE void exchange_emit(struct exchange_connection *connection, const struct wire_api_exchange *exchange);
 
 INLINE void exchange_begin(struct exchange_connection *connection, enum exchange_role role, bool values)
 {
     connection->role = role;
+    connection->progress.client = role;
+    connection->messages[EXCHANGE_REQUESTS].client = role;
+    connection->messages[EXCHANGE_ANSWERS].client = role;
     connection->messages[EXCHANGE_ANSWERS].answer = 1;
     connection->messages[EXCHANGE_REQUESTS].values = values;
     connection->messages[EXCHANGE_ANSWERS].values = values;
@@ -87,7 +90,9 @@ INLINE void exchange_values(struct wire_api_exchange *exchange, const struct htt
     exchange->flags |= message->unseen ? WIRE_API_MIDDLE_UNSEEN : 0;
     if (!message->answer) {
         exchange->request_bytes = message->bytes;
-        exchange->request_model_length = exchange_model(exchange, message, exchange->request_model);
+        __u8 length = exchange_model(exchange, message, exchange->request_model);
+        if (length) // else it is that of the path, if there is one
+            exchange->request_model_length = length;
         exchange->flags |= json->found & JSON_FOUND_STREAM ? WIRE_API_STREAM_ASKED : 0;
         return;
     }
@@ -95,10 +100,9 @@ INLINE void exchange_values(struct wire_api_exchange *exchange, const struct htt
     exchange->response_model_length = exchange_model(exchange, message, exchange->response_model);
     exchange->events = message->events;
     exchange->content_events = message->content_events;
-    exchange->input_tokens = json->input_tokens;
-    exchange->output_tokens = json->output_tokens;
-    exchange->flags |= json->found & JSON_FOUND_INPUT ? WIRE_API_HAS_INPUT : 0;
-    exchange->flags |= json->found & JSON_FOUND_OUTPUT ? WIRE_API_HAS_OUTPUT : 0;
+    exchange->flags |= json_input(json, &exchange->input_tokens) ? WIRE_API_HAS_INPUT : 0;
+    exchange->flags |= json_output(json, &exchange->output_tokens) ? WIRE_API_HAS_OUTPUT : 0;
+    exchange->flags |= message->packed ? WIRE_API_PACKED : 0;
     exchange->flags |= message->errors ? WIRE_API_ERROR_EVENT : 0;
     exchange->flags |= message->format >= HTTP_EVENTS ? WIRE_API_STREAMED : 0;
 }
@@ -117,6 +121,7 @@ INLINE void exchange_requested(struct exchange_connection *connection, __u64 now
         struct wire_api_exchange *begun = exchange_at(connection, connection->end);
         exchange_clear(begun);
         begun->start_ns = now_ns;
+        begun->flags = message->client ? WIRE_API_CLIENT : 0;
         connection->latest = connection->end;
         connection->end += 1;
     }
@@ -127,10 +132,16 @@ INLINE void exchange_requested(struct exchange_connection *connection, __u64 now
         return;
     struct wire_api_exchange *exchange = exchange_at(connection, connection->latest);
     if (happened & HTTP_PATH) {
-        __u16 route = exchange_route(message->hashes);
-        exchange->route = route & ~WIRE_API_ROUTE_INFERENCE;
+        __u16 route = exchange_route(message->hashes, message->client ? HTTP_HASHES : HTTP_HASHES_SERVER);
+        exchange->route = route & WIRE_API_ROUTE_NUMBER;
         exchange->flags |= route & WIRE_API_ROUTE_INFERENCE ? WIRE_API_INFERENCE : 0;
         exchange->method = message->method;
+        if (route & WIRE_API_ROUTE_NAMES && message->values) {
+            __builtin_memcpy(exchange->request_model, message->json.model, WIRE_API_MODEL_MAX);
+            exchange->request_model_length = message->name_length;
+        } else {
+            message->json.found &= ~JSON_FOUND_LONG_MODEL;
+        }
     }
     if (happened & HTTP_HEAD)
         __builtin_memcpy(exchange->traceparent, message->traceparent, sizeof(exchange->traceparent));
@@ -147,7 +158,10 @@ INLINE void exchange_finish(struct exchange_connection *connection, __u32 number
     struct wire_api_exchange *exchange = exchange_at(connection, number);
     exchange->end_ns = now_ns;
     exchange->end = how;
-    if (__sync_val_compare_and_swap(&connection->first, number, number + 1) == number)
+    if (__sync_val_compare_and_swap(&connection->first, number, number + 1) != number)
+        return;
+    // Whatever else a client asks of whomever is nobody's business.
+    if ((exchange->flags & (WIRE_API_CLIENT | WIRE_API_INFERENCE)) != WIRE_API_CLIENT)
         exchange_emit(connection, exchange);
 }
 
@@ -170,6 +184,8 @@ INLINE void exchange_answered(struct exchange_connection *connection, __u64 now_
         exchange->status = message->status;
         __builtin_memcpy(exchange->server, message->server, sizeof(exchange->server));
     }
+    if (happened & HTTP_EVENT && !exchange->first_event_ns)
+        exchange->first_event_ns = now_ns;
     if (happened & HTTP_CONTENT) {
         exchange->last_content_ns = now_ns;
         if (!exchange->first_content_ns)

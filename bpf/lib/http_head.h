@@ -49,6 +49,12 @@ INLINE void http_path_byte(struct http_message *message, __u8 byte)
 {
     __u64 *hashes = message->hashes;
     hashes[0] = http_hash(hashes[0], byte);
+    if (byte == '/' || byte == ':') {
+        hashes[4] = hashes[3];
+        hashes[3] = HTTP_HASH_TAIL;
+    }
+    hashes[3] = http_hash(hashes[3], byte);
+    hashes[4] = http_hash(hashes[4], byte);
     if (byte == '/') {
         if (message->segment < 255)
             message->segment += 1;
@@ -66,6 +72,71 @@ INLINE void http_path_byte(struct http_message *message, __u8 byte)
         hashes[2] = http_hash(hashes[2], byte);
 }
 
+INLINE void http_name_add(struct http_message *message, __u8 byte)
+{
+    __u32 length = message->name_length;
+    if (length < WIRE_API_MODEL_MAX) {
+        message->json.model[length] = byte;
+        message->name_length = length + 1;
+    } else {
+        message->json.found |= JSON_FOUND_LONG_MODEL;
+    }
+}
+
+INLINE __u8 hex_digit(__u8 byte)
+{
+    byte = lower(byte);
+    if (byte >= '0' && byte <= '9')
+        return byte - '0';
+    return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : 16;
+}
+
+// Keeps the name of a model: the segment behind one that is called so.
+INLINE void http_naming_byte(struct http_message *message, __u8 byte)
+{
+    struct word *word = &message->word;
+    if (byte == '/') {
+        bool named = word_is(word, "models") || word_is(word, "model") || word_is(word, "deployments") ||
+                     word_is(word, "tunedModels") || word_is(word, "predictions");
+        word_clear(word);
+        message->naming = named ? NAMING_MODEL : NAMING_NOTHING;
+        if (named)
+            message->name_length = message->name_colon = 0;
+        return;
+    }
+    __u8 digit = hex_digit(byte);
+    switch (message->naming) {
+    case NAMING_NOTHING:
+        word_add(word, byte);
+        break;
+    case NAMING_MODEL:
+        if (byte == ':')
+            message->name_colon = message->name_length;
+        if (byte == '%')
+            message->naming = NAMING_ESCAPE_1;
+        else
+            http_name_add(message, byte);
+        break;
+    case NAMING_ESCAPE_1:
+        message->number = digit;
+        message->naming = NAMING_ESCAPE_2;
+        break;
+    case NAMING_ESCAPE_2:
+        // Neither what is no number nor a control character.
+        digit = message->number < 16 && digit < 16 ? message->number << 4 | digit : 0;
+        http_name_add(message, digit > ' ' && digit != 0x7f ? digit : '?');
+        message->naming = NAMING_MODEL;
+        break;
+    }
+}
+
+// In ….:generateContent the colon ends the name.
+INLINE void http_naming_end(struct http_message *message)
+{
+    if (message->naming != NAMING_NOTHING && message->name_colon)
+        message->name_length = message->name_colon;
+}
+
 INLINE void http_first_line_2(struct http_message *message, __u8 byte)
 {
     if (message->answer) {
@@ -79,17 +150,23 @@ INLINE void http_first_line_2(struct http_message *message, __u8 byte)
     }
     if (byte == ' ' || byte == '\n') {
         message->happened |= HTTP_PATH;
+        if (!message->query)
+            http_naming_end(message);
         word_clear(&message->word);
         message->state = HTTP_LINE_3;
         if (byte == '\n')
             http_fail(message); // HTTP/0.9
         return;
     }
-    // What follows a question mark is not part of the path; a word of one byte tells that there was one.
-    if (byte == '?')
-        message->word.length = 1;
-    if (message->word.length == 0)
-        http_path_byte(message, byte);
+    if (message->query)
+        return;
+    if (byte == '?') {
+        message->query = 1;
+        http_naming_end(message);
+        return;
+    }
+    http_path_byte(message, byte);
+    http_naming_byte(message, byte);
 }
 
 INLINE void http_first_line_3(struct http_message *message, __u8 byte)
@@ -126,9 +203,73 @@ INLINE void http_header_begin(struct http_message *message)
         message->header = HTTP_HEADER_TRACE;
     else if (word_is(word, "server") && message->answer)
         message->header = HTTP_HEADER_SERVER;
+    else if (word_is(word, "host") && message->host_state == HOST_NONE) {
+        message->header = HTTP_HEADER_HOST;
+        http_host_clear(message);
+    } else if (word_is(word, "x-amzn-bedrock-input-token-count") && message->values)
+        message->header = HTTP_HEADER_INPUT;
+    else if (word_is(word, "x-amzn-bedrock-output-token-count") && message->values)
+        message->header = HTTP_HEADER_OUTPUT;
     else
         message->state = HTTP_IGNORED;
     word_clear(&message->word);
+}
+
+// Only what a host's name or address consists of is kept.
+INLINE void http_host_byte(struct http_message *message, __u8 byte)
+{
+    bool blank = byte == ' ' || byte == '\t';
+    bool digit = byte >= '0' && byte <= '9';
+    __u32 length = message->host_length;
+    byte = lower(byte);
+    switch (message->host_state) {
+    case HOST_NONE:
+        message->host_state = byte == '[' ? HOST_BRACKET : HOST_NAME;
+        break;
+    case HOST_NAME:
+        if (byte == ':' || blank) {
+            message->host_state = blank ? HOST_BLANK : HOST_PORT;
+            return;
+        }
+        break;
+    case HOST_PORT:
+        if (blank)
+            message->host_state = HOST_BLANK;
+        else if (digit && message->number < 6553)
+            message->number = message->number * 10 + (byte - '0');
+        else if (digit && message->number == 6553 && byte <= '5')
+            message->number = 65530 + (byte - '0');
+        else
+            message->host_state = HOST_WRONG;
+        return;
+    case HOST_BLANK:
+        if (!blank)
+            message->host_state = HOST_WRONG;
+        return;
+    }
+    if (byte == ']' && message->host_state == HOST_BRACKET)
+        message->host_state = HOST_NAME;
+    else if (!digit && !(byte >= 'a' && byte <= 'z') && byte != '.' && byte != '-' && byte != '_' &&
+             !(byte == ':' && message->host_state == HOST_BRACKET) && !(byte == '[' && length == 0))
+        message->host_state = HOST_WRONG;
+    // What tells a provider is a name's end, so one that does not fit is of no use.
+    if (length >= WIRE_API_HOST_MAX - 1) {
+        message->host_state = HOST_WRONG;
+        return;
+    }
+    message->host[length] = byte;
+    message->host_length = length + 1;
+}
+
+INLINE void http_host_end(struct http_message *message)
+{
+    bool whole = message->host_state == HOST_NAME || message->host_state == HOST_PORT ||
+                 message->host_state == HOST_BLANK;
+    if (whole)
+        message->host_port = message->number;
+    else
+        http_host_clear(message);
+    message->host_state = HOST_KNOWN;
 }
 
 INLINE void http_header_byte(struct http_message *message, __u8 byte)
@@ -150,6 +291,11 @@ INLINE void http_header_byte(struct http_message *message, __u8 byte)
         word_add(word, ' ');
     }
     switch (message->header) {
+    case HTTP_HEADER_HOST:
+        http_host_byte(message, byte);
+        break;
+    case HTTP_HEADER_INPUT:
+    case HTTP_HEADER_OUTPUT:
     case HTTP_HEADER_LENGTH:
         // The number ends at the first byte that is no digit: a list says it more than once.
         if (byte < '0' || byte > '9')
@@ -194,7 +340,16 @@ INLINE void http_header_end(struct http_message *message)
         break;
     case HTTP_HEADER_PACKED: // compressed: nothing to be found in it
         if (!word_is(word, "identity"))
-            message->unseen = 1;
+            message->unseen = message->packed = 1;
+        break;
+    case HTTP_HEADER_HOST:
+        http_host_end(message);
+        break;
+    case HTTP_HEADER_INPUT:
+        json_tell(&message->json, JSON_KEY_INPUT, message->number);
+        break;
+    case HTTP_HEADER_OUTPUT:
+        json_tell(&message->json, JSON_KEY_OUTPUT, message->number);
         break;
     }
     word_clear(&message->word);
@@ -219,6 +374,8 @@ INLINE void http_head_end(struct http_message *message)
         return;
     }
     message->happened |= HTTP_HEAD;
+    if (message->client && message->host_state == HOST_NONE)
+        http_host_clear(message);
     if (!message->answer)
         message->format = HTTP_JSON; // whatever curl -d calls it
     if (message->unseen)
@@ -243,8 +400,10 @@ INLINE void http_name_byte(struct http_message *message, __u8 byte)
     if (byte == '\r')
         return;
     byte = lower(byte);
-    // No other letter begins a name that matters.
-    if (message->word.length == 0 && byte != '\n' && byte != 'c' && byte != 't' && byte != 's')
+    // No other letter begins a name that matters, at a client's end one more.
+    __u8 another = !message->client ? 's' : message->answer ? 'x' : 'h';
+    if (message->word.length == 0 && byte != '\n' && byte != 'c' && byte != 't' && byte != 's' &&
+        byte != another)
         message->state = HTTP_IGNORED;
     else if (byte == ':')
         http_header_begin(message);

@@ -31,6 +31,7 @@ enum http_happened {
     HTTP_ENDED = 1 << 4,
     HTTP_FAILED = 1 << 5,
     HTTP_UNREAD = 1 << 6, // failed because bytes could not be read that were needed
+    HTTP_EVENT = 1 << 7,  // the first event of a stream
 };
 
 enum http_header {
@@ -40,6 +41,28 @@ enum http_header {
     HTTP_HEADER_PACKED,
     HTTP_HEADER_TRACE,
     HTTP_HEADER_SERVER,
+    HTTP_HEADER_HOST,
+    HTTP_HEADER_INPUT, // tokens, as Bedrock tells them beside bodies of any shape
+    HTTP_HEADER_OUTPUT,
+};
+
+// Where the path is, as far as it names the model.
+enum http_naming {
+    NAMING_NOTHING,
+    NAMING_MODEL,
+    NAMING_ESCAPE_1, // in a %, two digits
+    NAMING_ESCAPE_2,
+};
+
+// Where the Host header is.
+enum http_host {
+    HOST_NONE,
+    HOST_NAME,
+    HOST_BRACKET, // inside of an IPv6 address
+    HOST_PORT,
+    HOST_BLANK, // nothing may follow
+    HOST_WRONG,
+    HOST_KNOWN, // whole; a second one is ignored
 };
 
 enum http_format { HTTP_OPAQUE, HTTP_JSON, HTTP_EVENTS, HTTP_LINES };
@@ -52,8 +75,13 @@ enum http_event_state { EVENT_NAME, EVENT_DATA, EVENT_IGNORED };
 #define HTTP_HEAD_SCAN_NAMED 2048
 #define HTTP_TAIL_SCAN 4096
 
-#define HTTP_HASHES 3 // of the path as it is, and with its second or third segment taken for any
+// Of the path: as it is, and with its second or third segment taken for any. Where a client calls, something
+// may also stand before a path that is known, so there are two more, of what follows the last and the last
+// but one of its slashes and colons.
+#define HTTP_HASHES_SERVER 3
+#define HTTP_HASHES 5
 #define HTTP_HASH_START 0xcbf29ce484222325ull
+#define HTTP_HASH_TAIL 0x84222325cbf29ce4ull // where the latter start
 
 INLINE __u64 http_hash(__u64 hash, __u8 byte)
 {
@@ -87,9 +115,18 @@ struct http_message {
     __u8 unseen;      // bytes were passed over that should have been looked at
     __u8 number_over; // the number in a header has ended
     __u8 blank;       // blanks in a header that something may follow
-    __u8 reserved[1];
+    __u8 client;      // seen at the client's end; set once
+    __u8 query;       // of the request's target, behind the path
+    __u8 packed;      // the body is compressed
+    __u8 naming;      // enum http_naming
+    __u8 name_length; // of the model's name in the path, which lies at json.model until the body begins
+    __u8 name_colon;  // that before the last colon in it
+    __u8 host_length;
+    __u8 host_state; // enum http_host
+    __u16 host_port;
     char traceparent[WIRE_API_TRACEPARENT_MAX];
     char server[WIRE_API_SERVER_MAX];
+    char host[WIRE_API_HOST_MAX]; // the latest
     struct json json;
 };
 
@@ -98,6 +135,10 @@ INLINE void http_begin(struct http_message *message)
     word_clear(&message->word);
     message->left = message->number = message->bytes = message->scanned = 0;
     message->hashes[0] = message->hashes[1] = message->hashes[2] = HTTP_HASH_START;
+    message->hashes[3] = message->hashes[4] = 0;
+    message->query = message->packed = 0;
+    message->naming = message->name_length = message->name_colon = 0;
+    message->host_length = message->host_state = 0;
     message->events = message->content_events = 0;
     message->status = 0;
     message->method = 0;
@@ -107,7 +148,7 @@ INLINE void http_begin(struct http_message *message)
     __builtin_memset(message->traceparent, 0, sizeof(message->traceparent));
     __builtin_memset(message->server, 0, sizeof(message->server));
     message->json.found = 0;
-    message->json.input_tokens = message->json.output_tokens = 0;
+    message->json.told = 0;
     message->json.model_length = 0;
     message->json.late_length = 0;
     message->json.answer = message->answer;
@@ -115,6 +156,12 @@ INLINE void http_begin(struct http_message *message)
     json_begin(&message->json);
     message->happened |= HTTP_BEGUN;
     message->state = HTTP_LINE_1;
+}
+
+INLINE void http_host_clear(struct http_message *message)
+{
+    __builtin_memset(message->host, 0, sizeof(message->host));
+    message->host_port = 0;
 }
 
 INLINE void http_fail(struct http_message *message)
@@ -129,6 +176,8 @@ INLINE void http_event(struct http_message *message)
     if (!message->event_open)
         return;
     message->event_open = 0;
+    if (message->events == 0)
+        message->happened |= HTTP_EVENT;
     message->events += 1;
     if (json_has_content(&message->json)) {
         message->content_events += 1;

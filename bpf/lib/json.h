@@ -19,8 +19,12 @@ enum json_key {
     JSON_KEY_MODEL,
     JSON_KEY_STREAM,
     JSON_KEY_USAGE,
-    JSON_KEY_INPUT,
+    JSON_KEY_INPUT,        // all tokens of the prompt
+    JSON_KEY_INPUT_BESIDE, // those but for the two that follow
+    JSON_KEY_INPUT_READ,   // from a cache
+    JSON_KEY_INPUT_WRITTEN,
     JSON_KEY_OUTPUT,
+    JSON_KEY_OUTPUT_BESIDE, // more of them
     JSON_KEY_TEXT,
     JSON_KEY_TYPE,
     JSON_KEY_ERROR,
@@ -28,10 +32,8 @@ enum json_key {
 
 enum json_found {
     JSON_FOUND_STREAM = 1 << 0, // "stream": true
-    JSON_FOUND_INPUT = 1 << 1,
-    JSON_FOUND_OUTPUT = 1 << 2,
-    JSON_FOUND_TEXT = 1 << 3,  // generated text that is not empty
-    JSON_FOUND_OTHER = 1 << 4, // a "response.…" event (OpenAI's Responses) that is no delta, or an error
+    JSON_FOUND_TEXT = 1 << 3,   // generated text that is not empty
+    JSON_FOUND_OTHER = 1 << 4,  // a "response.…" event (OpenAI's Responses) that is no delta, or an error
     JSON_FOUND_ERROR = 1 << 5,
     JSON_FOUND_LONG_MODEL = 1 << 6, // the name did not fit
 };
@@ -47,15 +49,15 @@ struct json {
     __u8 values;      // 0: no model and no numbers are taken
     __u8 loose;       // began in the middle: the depth is not known
     __u8 found;
-    __u32 input_tokens;
-    __u32 output_tokens;
+    __u32 tokens[8]; // by key, from JSON_KEY_INPUT on; the latest of each
+    __u8 told;       // which of them
     __u8 model_length;
     __u8 late_length; // of a name behind a gap, of which it is not known yet whose it is
     __u8 late_depth;
     __u8 late_long;
     __u8 error_open;    // the value of "error" has just begun
     __u8 number_broken; // the number under way is none of tokens
-    __u8 reserved[2];
+    __u8 reserved[1];
     char model[WIRE_API_MODEL_MAX];
     char late_model[WIRE_API_MODEL_MAX];
 };
@@ -153,16 +155,28 @@ INLINE __u8 json_key_of_answer(const struct json *json)
     case 10:
         return word_is(word, "eval_count") && json_depth_is(json, 1) ? JSON_KEY_OUTPUT : JSON_KEY_NONE;
     case 11:
+        if (word_is(word, "inputTokens"))
+            return in_usage ? JSON_KEY_INPUT_BESIDE : JSON_KEY_NONE;
         return word_is(word, "text_output") && json->depth == 1 ? JSON_KEY_TEXT : JSON_KEY_NONE;
     case 12:
         if (word_is(word, "partial_json"))
             return JSON_KEY_TEXT;
-        return word_is(word, "input_tokens") && in_usage ? JSON_KEY_INPUT : JSON_KEY_NONE;
+        if (word_is(word, "outputTokens"))
+            return in_usage ? JSON_KEY_OUTPUT : JSON_KEY_NONE;
+        if (word_is(word, "billed_units")) // of what Cohere has counted, what it bills
+            return JSON_KEY_USAGE;
+        if (word_is(word, "modelVersion"))
+            return JSON_KEY_MODEL;
+        return word_is(word, "input_tokens") && in_usage ? JSON_KEY_INPUT_BESIDE : JSON_KEY_NONE;
     case 13:
+        if (word_is(word, "usageMetadata"))
+            return JSON_KEY_USAGE;
         if (word_is(word, "prompt_tokens") && in_usage)
             return JSON_KEY_INPUT;
         return word_is(word, "output_tokens") && in_usage ? JSON_KEY_OUTPUT : JSON_KEY_NONE;
     case 16:
+        if (word_is(word, "promptTokenCount"))
+            return in_usage ? JSON_KEY_INPUT : JSON_KEY_NONE;
         if (word_is(word, "tokens_evaluated") && json_depth_is(json, 1))
             return JSON_KEY_INPUT;
         return word_is(word, "tokens_predicted") && json_depth_is(json, 1) ? JSON_KEY_OUTPUT : JSON_KEY_NONE;
@@ -172,7 +186,20 @@ INLINE __u8 json_key_of_answer(const struct json *json)
         if (word_is(word, "prompt_eval_count") && json_depth_is(json, 1))
             return JSON_KEY_INPUT;
         return word_is(word, "completion_tokens") && in_usage ? JSON_KEY_OUTPUT : JSON_KEY_NONE;
+    case 18:
+        return word_is(word, "thoughtsTokenCount") && in_usage ? JSON_KEY_OUTPUT_BESIDE : JSON_KEY_NONE;
+    case 20:
+        if (word_is(word, "candidatesTokenCount"))
+            return in_usage ? JSON_KEY_OUTPUT : JSON_KEY_NONE;
+        return word_is(word, "cacheReadInputTokens") && in_usage ? JSON_KEY_INPUT_READ : JSON_KEY_NONE;
+    case 21:
+        return word_is(word, "cacheWriteInputTokens") && in_usage ? JSON_KEY_INPUT_WRITTEN : JSON_KEY_NONE;
+    case 23:
+        return word_is(word, "cache_read_input_tokens") && in_usage ? JSON_KEY_INPUT_READ : JSON_KEY_NONE;
     }
+    // "cache_creation_input_tokens"; no more is kept of a key.
+    if (in_usage && word->length > WORD_MAX && word_begins(word, "cache_creation_input_tok"))
+        return JSON_KEY_INPUT_WRITTEN;
     return JSON_KEY_NONE;
 }
 
@@ -236,18 +263,50 @@ INLINE void json_text(struct json *json, __u8 byte)
     word_add(&json->word, byte);
 }
 
+INLINE bool json_is_number(__u8 key)
+{
+    return key >= JSON_KEY_INPUT && key <= JSON_KEY_OUTPUT_BESIDE;
+}
+
+INLINE void json_tell(struct json *json, __u8 key, __u64 number)
+{
+    __u32 which = (key - JSON_KEY_INPUT) & 7;
+    json->tokens[which] = number < 0xffffffff ? number : 0xffffffff;
+    json->told |= 1 << which;
+}
+
+INLINE bool json_told(const struct json *json, enum json_key key)
+{
+    return json->told >> (key - JSON_KEY_INPUT) & 1;
+}
+
+INLINE __u64 json_tokens(const struct json *json, enum json_key key)
+{
+    return json_told(json, key) ? json->tokens[key - JSON_KEY_INPUT] : 0;
+}
+
+// Tokens of the prompt, those from and for a cache included. False where nobody has said.
+INLINE bool json_input(const struct json *json, __u32 *ret_tokens)
+{
+    __u64 sum = json_tokens(json, JSON_KEY_INPUT);
+    if (json_told(json, JSON_KEY_INPUT_BESIDE))
+        sum = json_tokens(json, JSON_KEY_INPUT_BESIDE) + json_tokens(json, JSON_KEY_INPUT_READ) +
+              json_tokens(json, JSON_KEY_INPUT_WRITTEN);
+    *ret_tokens = sum < 0xffffffff ? sum : 0xffffffff;
+    return json_told(json, JSON_KEY_INPUT) || json_told(json, JSON_KEY_INPUT_BESIDE);
+}
+
+INLINE bool json_output(const struct json *json, __u32 *ret_tokens)
+{
+    __u64 sum = json_tokens(json, JSON_KEY_OUTPUT) + json_tokens(json, JSON_KEY_OUTPUT_BESIDE);
+    *ret_tokens = sum < 0xffffffff ? sum : 0xffffffff;
+    return json_told(json, JSON_KEY_OUTPUT) || json_told(json, JSON_KEY_OUTPUT_BESIDE);
+}
+
 INLINE void json_number_end(struct json *json)
 {
-    if (json->number_broken)
-        json->key = JSON_KEY_NONE;
-    __u64 number = json->number < 0xffffffff ? json->number : 0xffffffff;
-    if (json->key == JSON_KEY_INPUT) {
-        json->input_tokens = number;
-        json->found |= JSON_FOUND_INPUT;
-    } else if (json->key == JSON_KEY_OUTPUT) {
-        json->output_tokens = number;
-        json->found |= JSON_FOUND_OUTPUT;
-    }
+    if (!json->number_broken)
+        json_tell(json, json->key, json->number);
     json->key = JSON_KEY_NONE;
 }
 
@@ -269,6 +328,9 @@ INLINE __u32 json_string_begin(struct json *json, const __u8 *at, __u32 left)
         marks = marks_string_end(at + 17);
     }
     if (!marks) {
+        word->parts[0] = eight_at(at + 1);
+        word->parts[1] = eight_at(at + 9);
+        word->parts[2] = eight_at(at + 17);
         word->length = WORD_MAX + 1;
         json->state = JSON_STRING;
         return WORD_MAX + 1;
@@ -350,7 +412,7 @@ INLINE __u32 json_outside(struct json *json, const __u8 *at, __u32 left)
     if (byte == 't' && json->key == JSON_KEY_STREAM)
         json->found |= JSON_FOUND_STREAM;
     bool digit = byte >= '0' && byte <= '9';
-    if ((digit || byte == '-') && (json->key == JSON_KEY_INPUT || json->key == JSON_KEY_OUTPUT)) {
+    if ((digit || byte == '-') && json_is_number(json->key)) {
         json->number = digit ? byte - '0' : 0;
         json->number_broken = !digit;
         json->state = JSON_NUMBER;

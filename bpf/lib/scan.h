@@ -55,6 +55,10 @@ INLINE void word_add(struct word *word, __u8 byte)
 #define word_is(word, text)                                                          \
     ((word)->length == sizeof(text) - 1 && (word)->parts[0] == WORD_PART(text, 0) && \
      (word)->parts[1] == WORD_PART(text, 8) && (word)->parts[2] == WORD_PART(text, 16))
+// The same for all of its first bytes that are kept.
+#define word_begins(word, text)                                                          \
+    ((word)->parts[0] == WORD_PART(text, 0) && (word)->parts[1] == WORD_PART(text, 8) && \
+     (word)->parts[2] == WORD_PART(text, 16))
 // The same for the first eight bytes only.
 #define word_starts(word, text) \
     (((word)->parts[0] & (~0ull >> (64 - 8 * (sizeof(text) - 1)))) == WORD_PART(text, 0))

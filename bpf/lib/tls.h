@@ -52,7 +52,8 @@ struct {
     __type(value, __u8);
 } tls_processes SEC(".maps");
 
-// A call that has not returned yet.
+// A call that has not returned yet. A thread can be in one of each kind: where SSL_read() ends the handshake,
+// it calls Node, which may write at once.
 struct tls_call {
     __u64 ssl;
     __u64 buffer;
@@ -66,7 +67,7 @@ struct tls_call {
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(max_entries, 8192);
-    __type(key, __u32); // thread
+    __type(key, __u64); // by tls_call_key()
     __type(value, struct tls_call);
 } tls_calls SEC(".maps");
 
@@ -126,6 +127,14 @@ INLINE bool tls_may_begin(const struct tls_call *call, __u64 start, __u64 count)
     return method && tls_server_known(call);
 }
 
+// Whoever writes the beginning of a request is a client. Anything may stand before a path, so that says
+// nothing.
+INLINE bool tls_may_call(__u64 start, __u64 count)
+{
+    __u64 mask = count < 6 ? (1ull << (8 * count)) - 1 : 0xffffffffffff;
+    return count > 0 && ((start ^ POST) & mask) == 0;
+}
+
 INLINE void tls_socket_found(struct tls_connection *tls, const struct tls_key *key, struct sock *sk)
 {
     struct connection *connection = &tls->connection;
@@ -133,7 +142,7 @@ INLINE void tls_socket_found(struct tls_connection *tls, const struct tls_key *k
     tls->sk = socket;
     bpf_map_update_elem(&tls_sockets, &socket, key, BPF_ANY);
     connection_socket(connection, sk);
-    if (connection->known) {
+    if (connection->known && connection->exchange.role == EXCHANGE_SERVER) {
         struct server server = {.net = connection->net, .port = connection->exchange.progress.server_port};
         __u8 one = 1;
         bpf_map_update_elem(&servers, &server, &one, BPF_ANY);
@@ -211,14 +220,15 @@ INLINE struct tls_connection *tls_follow(const struct tls_call *call, const stru
     }
     if (tls && (tls->over || !tls->connection.exchange.lost))
         return tls->over ? NULL : tls;
-    // Only servers are followed: the first that they do is read a request.
     struct moved moved = {.base = call->buffer};
-    if (call->writes || !tls_may_begin(call, moved_start(&moved, &count), count) || tls_seen_on_socket(call))
+    __u64 start = moved_start(&moved, &count);
+    bool begins = call->writes ? tls_may_call(start, count) : tls_may_begin(call, start, count);
+    if (!begins || tls_seen_on_socket(call))
         return NULL;
     if (!tls)
         tls = tls_new(key);
     if (tls)
-        tls_begin(tls, key, EXCHANGE_SERVER);
+        tls_begin(tls, key, call->writes ? EXCHANGE_CLIENT : EXCHANGE_SERVER);
     return tls;
 }
 
@@ -252,19 +262,24 @@ INLINE void tls_moved(const struct tls_call *call, __u64 count)
 #define RETURN_POPS 0
 #endif
 
+INLINE __u64 tls_call_key(__u32 thread, bool writes)
+{
+    return (__u64)thread << 1 | writes;
+}
+
 INLINE void tls_enter(struct pt_regs *regs, bool writes, __u64 count_at)
 {
-    __u32 thread = bpf_get_current_pid_tgid();
+    __u64 key = tls_call_key(bpf_get_current_pid_tgid(), writes);
     struct tls_call call = {.ssl = PT_REGS_PARM1(regs),
                             .buffer = PT_REGS_PARM2(regs),
                             .count_at = count_at,
                             .stack = PT_REGS_SP(regs),
                             .writes = writes};
     // Some libraries have SSL_read_ex() call SSL_read(), or the other way round: the outer one counts.
-    const struct tls_call *outer = bpf_map_lookup_elem(&tls_calls, &thread);
+    const struct tls_call *outer = bpf_map_lookup_elem(&tls_calls, &key);
     if (outer && outer->ssl == call.ssl && call.stack < outer->stack)
         return;
-    if (bpf_map_update_elem(&tls_calls, &thread, &call, BPF_ANY))
+    if (bpf_map_update_elem(&tls_calls, &key, &call, BPF_ANY))
         __sync_fetch_and_add(&tls_calls_missed, 1);
 }
 
@@ -318,11 +333,16 @@ SEC("uretprobe")
 int tls_return(struct pt_regs *regs)
 {
     __u32 thread = bpf_get_current_pid_tgid();
-    struct tls_call *under_way = bpf_map_lookup_elem(&tls_calls, &thread);
-    if (!under_way || under_way->stack + RETURN_POPS != PT_REGS_SP(regs))
+    __u64 stack = PT_REGS_SP(regs) - RETURN_POPS, key = tls_call_key(thread, false);
+    struct tls_call *under_way = bpf_map_lookup_elem(&tls_calls, &key);
+    if (!under_way || under_way->stack != stack) {
+        key = tls_call_key(thread, true);
+        under_way = bpf_map_lookup_elem(&tls_calls, &key);
+    }
+    if (!under_way || under_way->stack != stack)
         return 0;
     struct tls_call call = *under_way;
-    bpf_map_delete_elem(&tls_calls, &thread);
+    bpf_map_delete_elem(&tls_calls, &key);
     int result = PT_REGS_RC(regs);
     __u64 count = 0;
     if (result > 0 && !call.count_at)
@@ -341,7 +361,11 @@ int tls_return(struct pt_regs *regs)
 INLINE void tls_uses(struct sock *sk)
 {
     __u32 thread = bpf_get_current_pid_tgid();
-    struct tls_call *call = bpf_map_lookup_elem(&tls_calls, &thread);
+    __u64 reads = tls_call_key(thread, false), writes = tls_call_key(thread, true);
+    struct tls_call *call = bpf_map_lookup_elem(&tls_calls, &reads);
+    struct tls_call *other = bpf_map_lookup_elem(&tls_calls, &writes);
+    if (!call || (other && other->stack < call->stack)) // the inner one
+        call = other;
     if (!call || call->sk)
         return;
     // Not what an interrupt does meanwhile, or io_uring.
@@ -434,7 +458,9 @@ SEC("tp_btf/sched_process_exit")
 int BPF_PROG(tls_exit_btf, struct task_struct *task)
 {
     __u32 thread = BPF_CORE_READ(task, pid), pid = BPF_CORE_READ(task, tgid);
-    bpf_map_delete_elem(&tls_calls, &thread);
+    __u64 reads = tls_call_key(thread, false), writes = tls_call_key(thread, true);
+    bpf_map_delete_elem(&tls_calls, &reads);
+    bpf_map_delete_elem(&tls_calls, &writes);
     if (BPF_CORE_READ(task, signal, live.counter) != 0 || !bpf_map_lookup_elem(&tls_processes, &pid))
         return 0;
     bpf_for_each_map_elem(&tls_connections, tls_close_of, &pid, 0);

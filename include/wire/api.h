@@ -1,4 +1,5 @@
-// Records of the source `api`: one for each HTTP request to an inference server, when it has ended.
+// Records of the source `api`: one for each HTTP request to an inference server, as that server saw it or as
+// its client did, when it has ended.
 #pragma once
 
 #include "wire/header.h"
@@ -6,12 +7,14 @@
 enum wire_api_type {
     WIRE_API_INFER, // to an inference route
     WIRE_API_HTTP,  // to another route of a server that has such
+    WIRE_API_CALL,  // to an inference route, seen at the client's end
     WIRE_API_TYPES,
 };
 
 #define WIRE_API_MODEL_MAX 96
 #define WIRE_API_TRACEPARENT_MAX 56 // 55 in W3C Trace Context, version 00
 #define WIRE_API_SERVER_MAX 24
+#define WIRE_API_HOST_MAX 96
 
 enum wire_api_method {
     WIRE_API_METHOD_OTHER,
@@ -41,13 +44,17 @@ enum wire_api_flag {
     WIRE_API_LONG_MODEL = 1 << 5,    // a model's name was cut
     WIRE_API_MIDDLE_UNSEEN = 1 << 6, // some bytes could not be read, so values can be missing
     WIRE_API_INFERENCE = 1 << 7,     // to an inference route
+    WIRE_API_CLIENT = 1 << 9,        // seen at the client's end
+    WIRE_API_PACKED = 1 << 10,       // the answer was compressed, so nothing was found in it
 };
 
-// All times are CLOCK_BOOTTIME in ns, 0 where it did not come to that.
+// All times are CLOCK_BOOTTIME in ns, 0 where it did not come to that. They are the server's; at a client's
+// end, what the server reads is what the client wrote, and the other way round.
 struct wire_api_exchange {
     __u64 start_ns;         // the server has read the first byte of the request
     __u64 request_end_ns;   // … the last
     __u64 head_ns;          // the head of the answer was sent
+    __u64 first_event_ns;   // the first event of a stream was sent, whatever it held
     __u64 first_content_ns; // the first event with generated text was sent
     __u64 last_content_ns;
     __u64 end_ns; // the last byte was sent, or the connection ended
@@ -70,9 +77,10 @@ struct wire_api_exchange {
     char traceparent[WIRE_API_TRACEPARENT_MAX]; // zero-filled
     char server[WIRE_API_SERVER_MAX];           // the answer's Server header in lower case, zero-filled
 };
-WIRE_SIZE(struct wire_api_exchange, 368);
+WIRE_SIZE(struct wire_api_exchange, 376);
 
-// The header is that of the process that read the request; its time is the end of the exchange.
+// The header is that of the process that read the request, of a call that wrote it; its time is the end of
+// the exchange.
 struct wire_api {
     struct wire_header header;
     struct wire_api_exchange exchange;
@@ -83,10 +91,22 @@ struct wire_api {
     __u8 family; // 4 or 6; an IPv4-mapped IPv6 address is given as IPv4; 0: the socket is not known
     __u8 reserved[3];
 };
-WIRE_SIZE(struct wire_api, 496);
+WIRE_SIZE(struct wire_api, 504);
 
-// What the kernel knows of a path: the number of its route, and WIRE_API_ROUTE_INFERENCE where it is one.
+// Of type WIRE_API_CALL.
+struct wire_api_call {
+    struct wire_api api;
+    char host[WIRE_API_HOST_MAX]; // the Host header in lower case, without the port; zero-filled
+    __u16 host_port;              // in it; 0: none
+    __u8 reserved[6];
+};
+WIRE_SIZE(struct wire_api_call, 608);
+
+// What the kernel knows of a path: the number of its route, WIRE_API_ROUTE_INFERENCE where it is one, and
+// WIRE_API_ROUTE_NAMES where the path names the model.
 #define WIRE_API_ROUTE_INFERENCE 0x8000
+#define WIRE_API_ROUTE_NAMES 0x4000
+#define WIRE_API_ROUTE_NUMBER 0x3fff
 
 // What a connection is at, at the head of each value in the map of connections.
 struct wire_api_progress {
@@ -96,7 +116,8 @@ struct wire_api_progress {
     __u32 in_flight;   // requests that have no whole answer yet, those to other routes included
     __u16 server_port; // host order; 0: not known
     __u8 inference;    // the oldest request is to an inference route
-    __u8 reserved[5];
+    __u8 client;       // it is a client's connection
+    __u8 reserved[4];
 };
 WIRE_SIZE(struct wire_api_progress, 32);
 

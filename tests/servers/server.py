@@ -1,5 +1,7 @@
 """A chat server on Python's http.server: words for tokens, and its own account of them at /metrics, named as
-llama-server does. Every piece of a chunk is a send() of its own. Given a certificate and its key, it encrypts."""
+llama-server does. Every piece of a chunk is a send() of its own. Given a certificate and its key, it encrypts. It
+compresses for whom accepts that, and the model "status-429" fails with that status."""
+import gzip
 import json
 import ssl
 import sys
@@ -21,6 +23,9 @@ class Handler(BaseHTTPRequestHandler):
     def answer(self, status, kind, body):
         self.send_response(status)
         self.send_header("Content-Type", kind)
+        if status == 200 and "gzip" in self.headers.get("Accept-Encoding", ""):
+            body = gzip.compress(body)
+            self.send_header("Content-Encoding", "gzip")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -38,13 +43,17 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         text = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.path != "/v1/chat/completions":
+        if not self.path.partition("?")[0].endswith("/chat/completions"):
             self.answer(404, "text/plain", b"no such route\n")
             return
         try:
             request = json.loads(text)
         except ValueError:
             self.answer(400, "application/json", b'{"error":{"code":400,"message":"the request is not JSON"}}')
+            return
+        if request["model"].startswith("status-"):
+            status = int(request["model"][-3:])
+            self.answer(status, "application/json", json.dumps({"error": {"code": status, "message": "no"}}).encode())
             return
         # A prompt has as many tokens as words, and the answer repeats its last one.
         prompt = sum(len(message["content"].split()) for message in request["messages"])

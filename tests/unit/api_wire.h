@@ -16,12 +16,12 @@ static size_t finished_count;
 static struct exchange_connection connection;
 static __u64 clock_ns;
 
-static inline __u16 exchange_route(const __u64 *hashes)
+static inline __u16 exchange_route(const __u64 *hashes, __u32 count)
 {
-    for (size_t i = 0; i < HTTP_HASHES; i++)
+    for (size_t i = 0; i < count; i++)
         for (size_t number = 1; number <= api_route_count(); number++)
             if (api_route_hash(api_route_at(number)) == hashes[i])
-                return (__u16)(number | (api_route_at(number)->operation ? WIRE_API_ROUTE_INFERENCE : 0));
+                return api_route_value(number);
     return 0;
 }
 
@@ -31,12 +31,17 @@ static inline void exchange_emit(struct exchange_connection *from, const struct 
     finished[finished_count++] = *exchange;
 }
 
-static inline void wire_begin(void)
+static inline void wire_begin_as(enum exchange_role role, bool values)
 {
     memset(&connection, 0, sizeof(connection));
-    exchange_begin(&connection, EXCHANGE_SERVER, true);
+    exchange_begin(&connection, role, values);
     finished_count = 0;
     clock_ns = 1;
+}
+
+static inline void wire_begin(void)
+{
+    wire_begin_as(EXCHANGE_SERVER, true);
 }
 
 // One call's bytes. Each step sees a copy with garbage behind the last byte, so that what looks further finds

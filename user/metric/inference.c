@@ -2,9 +2,10 @@
 
 #include "api.h"
 #include "base/cleanup.h"
-#include "base/text.h"
+#include "gen_ai.h"
 #include "histogram.h"
 #include "http_requests.h"
+#include "inference_client.h"
 #include "process.h"
 #include "served_by.h"
 #include "under_way.h"
@@ -13,17 +14,9 @@
 #include <string.h>
 #include <uthash.h>
 
-// As OpenTelemetry's conventions for generative AI give them; more where vLLM has more, and finer below 10
-// ms.
-static const double duration_bounds[] = {0.01, 0.02, 0.04, 0.08,  0.16,  0.32,  0.64,
-                                         1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92};
-static const double first_bounds[] = {.001, .005, .01, .02, .04, .06, .08, .1, .25, .5,
-                                      .75,  1,    2.5, 5,   7.5, 10,  20,  40, 80,  160};
+// Finer below 10 ms than OpenTelemetry's.
 static const double per_token_bounds[] = {.0005, .001, .0025, .005, .01, .025, .05, .075, .1,
                                           .15,   .2,   .3,    .4,   .5,  .75,  1,   2.5};
-static const double token_bounds[] = {1,     4,     16,     64,      256,     1024,     4096,
-                                      16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864};
-_Static_assert(ARRAY_SIZE(first_bounds) <= HISTOGRAM_BOUNDS_MAX, "more bounds than a histogram has room for");
 
 enum { SERIES_MAX = 200, OUTCOMES_MAX = 16, LABELS_MAX = 10, SOURCES_COUNT = 2 };
 
@@ -94,26 +87,6 @@ static const char *provider_of(const struct event *event, const struct wire_api 
     return "unknown";
 }
 
-// As the name will be shown, so that no two series look the same: it ends at a NUL or before a character that
-// was cut, and each other byte that is not UTF-8 becomes U+FFFD.
-static void name_fill(const char *bytes, size_t length, char *ret_name)
-{
-    size_t used = 0;
-    length = strnlen(bytes, length);
-    for (size_t i = 0; i < length;) {
-        size_t sequence = text_utf8_length(bytes + i, length - i);
-        const char *from = sequence ? bytes + i : "\xef\xbf\xbd";
-        size_t size = sequence ? sequence : 3;
-        bool cut =
-            !sequence && length == WIRE_API_MODEL_MAX && length - i < 4 && (unsigned char)bytes[i] >= 0xc2;
-        if (cut || used + size > WIRE_API_MODEL_MAX)
-            break;
-        memcpy(ret_name + used, from, size);
-        used += size;
-        i += sequence ? sequence : 1;
-    }
-}
-
 static void key_fill(const struct event *event, const struct wire_api *record, struct key *ret_key)
 {
     const struct wire_api_exchange *exchange = &record->exchange;
@@ -122,8 +95,8 @@ static void key_fill(const struct event *event, const struct wire_api *record, s
     snprintf(ret_key->operation, sizeof(ret_key->operation), "%s",
              route && route->operation ? route->operation : "inference");
     snprintf(ret_key->provider, sizeof(ret_key->provider), "%s", provider_of(event, record));
-    name_fill(exchange->request_model, exchange->request_model_length, ret_key->request_model);
-    name_fill(exchange->response_model, exchange->response_model_length, ret_key->response_model);
+    gen_ai_name_fill(exchange->request_model, exchange->request_model_length, ret_key->request_model);
+    gen_ai_name_fill(exchange->response_model, exchange->response_model_length, ret_key->response_model);
     served_by_event(event, record->server_port, &ret_key->served_by);
 }
 
@@ -187,13 +160,13 @@ static void count_success(struct model_series *series, const struct wire_api *re
     enum api_token_source source = api_output_source(record);
     uint32_t tokens = api_output_tokens(record);
     if (exchange->first_content_ns)
-        histogram_add(&series->first, first_bounds, ARRAY_SIZE(first_bounds),
+        histogram_add(&series->first, gen_ai_first_bounds, GEN_AI_FIRST_BOUNDS,
                       seconds(exchange->start_ns, exchange->first_content_ns));
     if (exchange->flags & WIRE_API_HAS_INPUT)
-        histogram_add(&series->input, token_bounds, ARRAY_SIZE(token_bounds), exchange->input_tokens);
+        histogram_add(&series->input, gen_ai_token_bounds, GEN_AI_TOKEN_BOUNDS, exchange->input_tokens);
     if (source == API_TOKENS_UNKNOWN)
         return;
-    histogram_add(&series->output[source - 1], token_bounds, ARRAY_SIZE(token_bounds), tokens);
+    histogram_add(&series->output[source - 1], gen_ai_token_bounds, GEN_AI_TOKEN_BOUNDS, tokens);
     if (exchange->first_content_ns && tokens > 1)
         histogram_add(&series->per_token[source - 1], per_token_bounds, ARRAY_SIZE(per_token_bounds),
                       seconds(exchange->first_content_ns, exchange->end_ns) / (tokens - 1));
@@ -208,6 +181,10 @@ void inference_event(const struct event *event)
         http_requests_event(event, record);
         return;
     }
+    if (record->header.type == WIRE_API_CALL) {
+        inference_client_event(event, record);
+        return;
+    }
     const struct wire_api_exchange *exchange = &record->exchange;
     struct key key;
     key_fill(event, record, &key);
@@ -220,7 +197,7 @@ void inference_event(const struct event *event)
         dropped.value++;
         return;
     }
-    histogram_add(&outcome->duration, duration_bounds, ARRAY_SIZE(duration_bounds),
+    histogram_add(&outcome->duration, gen_ai_duration_bounds, GEN_AI_DURATION_BOUNDS,
                   seconds(exchange->start_ns, exchange->end_ns));
     if (exchange->end == WIRE_API_CLIENT_GONE) {
         enum api_token_source source = api_output_source(record);
@@ -268,7 +245,7 @@ static void collect_durations(struct series_writer *writer)
             }
             size_t all = label_append(labels, count, "error_type", series->outcomes[i].error);
             if (first)
-                histogram_write(&sum, duration_bounds, ARRAY_SIZE(duration_bounds), writer, labels, all);
+                histogram_write(&sum, gen_ai_duration_bounds, GEN_AI_DURATION_BOUNDS, writer, labels, all);
         }
     }
 }
@@ -318,7 +295,7 @@ static void collect_tokens(struct series_writer *writer)
     struct label labels[LABELS_MAX];
     writer->family(writer, &first);
     for (const struct model_series *series = table; series; series = series->hh.next)
-        histogram_write(&series->first, first_bounds, ARRAY_SIZE(first_bounds), writer, labels,
+        histogram_write(&series->first, gen_ai_first_bounds, GEN_AI_FIRST_BOUNDS, writer, labels,
                         labels_of(series, labels));
     writer->family(writer, &per_token);
     for (const struct model_series *series = table; series; series = series->hh.next) {
@@ -331,11 +308,11 @@ static void collect_tokens(struct series_writer *writer)
     for (const struct model_series *series = table; series; series = series->hh.next) {
         size_t count = labels_of(series, labels);
         size_t typed = label_append(labels, count, "gen_ai_token_type", "input");
-        histogram_write(&series->input, token_bounds, ARRAY_SIZE(token_bounds), writer, labels,
+        histogram_write(&series->input, gen_ai_token_bounds, GEN_AI_TOKEN_BOUNDS, writer, labels,
                         label_append(labels, typed, "token_source", source_names[0]));
         typed = label_append(labels, count, "gen_ai_token_type", "output");
         for (size_t i = 0; i < SOURCES_COUNT; i++)
-            histogram_write(&series->output[i], token_bounds, ARRAY_SIZE(token_bounds), writer, labels,
+            histogram_write(&series->output[i], gen_ai_token_bounds, GEN_AI_TOKEN_BOUNDS, writer, labels,
                             label_append(labels, typed, "token_source", source_names[i]));
     }
 }
@@ -373,6 +350,7 @@ static void collect(struct series_writer *writer, void *context)
         collect_abandoned(writer);
     }
     under_way_collect(writer);
+    inference_client_collect(writer);
     http_requests_collect(writer);
 }
 
@@ -381,6 +359,7 @@ int inference_start(void)
     static bool registered;
     counter_register(&folded);
     counter_register(&dropped);
+    inference_client_start();
     int error = registered ? 0 : series_register(collect, NULL);
     registered = registered || !error;
     return error;
@@ -395,5 +374,6 @@ void inference_stop(void)
         free(series);
     }
     under_way_stop();
+    inference_client_stop();
     http_requests_stop();
 }

@@ -18,7 +18,7 @@ static struct hooks attached;
 
 static size_t record_size(uint16_t type)
 {
-    return sizeof(struct wire_api);
+    return type == WIRE_API_CALL ? sizeof(struct wire_api_call) : sizeof(struct wire_api);
 }
 
 static bool record_valid(const struct wire_header *wire)
@@ -29,7 +29,9 @@ static bool record_valid(const struct wire_header *wire)
            exchange->request_model_length <= WIRE_API_MODEL_MAX &&
            exchange->response_model_length <= WIRE_API_MODEL_MAX && exchange->end < WIRE_API_ENDS &&
            memchr(exchange->server, '\0', WIRE_API_SERVER_MAX) &&
-           memchr(exchange->traceparent, '\0', WIRE_API_TRACEPARENT_MAX);
+           memchr(exchange->traceparent, '\0', WIRE_API_TRACEPARENT_MAX) &&
+           (wire->type != WIRE_API_CALL ||
+            memchr(((const struct wire_api_call *)wire)->host, '\0', WIRE_API_HOST_MAX));
 }
 
 // What was counted before the source was stopped.
@@ -80,10 +82,10 @@ static int set_routes(void)
     for (size_t number = 1; number <= api_route_count(); number++) {
         const struct api_route *route = api_route_at(number);
         uint64_t hash = api_route_hash(route);
-        uint16_t value = (uint16_t)(number | (route->operation ? WIRE_API_ROUTE_INFERENCE : 0));
+        uint16_t value = api_route_value(number);
         if (bpf_map_update_elem(fd, &hash, &value, BPF_ANY))
             return -errno;
-        if (!route->operation)
+        if (!route->operation || route->pattern[0] == '*')
             continue;
         // One byte after the slash at least: what comes behind a path is a space or a question mark.
         static const unsigned char behind[] = " ?";
@@ -221,7 +223,8 @@ uint64_t api_tls_calls_missed(void)
 bool api_events_wanted(const struct demand *demand)
 {
     return demand->wanted[event_type_index(&api_types[WIRE_API_INFER])] ||
-           demand->wanted[event_type_index(&api_types[WIRE_API_HTTP])];
+           demand->wanted[event_type_index(&api_types[WIRE_API_HTTP])] ||
+           demand->wanted[event_type_index(&api_types[WIRE_API_CALL])];
 }
 
 static int start(const struct source_env *env, struct source_report *ret_report)
@@ -267,7 +270,8 @@ static void visit_map(const struct bpf_map *map, api_progress_fn visit, void *co
     size_t steps = progress ? 4 * bpf_map__max_entries(map) : 0;
     const void *from = NULL;
     for (size_t i = 0; i < steps && !bpf_map_get_next_key(fd, from, keys[i & 1]); i++) {
-        if (!bpf_map_lookup_elem(fd, keys[i & 1], progress) && progress->in_flight && progress->inference)
+        if (!bpf_map_lookup_elem(fd, keys[i & 1], progress) && progress->in_flight && progress->inference &&
+            !progress->client)
             visit(progress, context);
         from = keys[i & 1];
     }

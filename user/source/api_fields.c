@@ -153,6 +153,22 @@ GETTER(get_token_source)
     return value_set_string(ret_value, names[api_output_source(record_of(event))]);
 }
 
+// --- Calls only ---
+
+GETTER(get_host)
+{
+    size_t length;
+    const char *host = api_host(record_of(event), &length);
+    return set_copy(event, host, length, ret_value);
+}
+
+GETTER(get_provider)
+{
+    size_t length;
+    const char *host = api_host(record_of(event), &length);
+    return value_set_string(ret_value, api_provider_of(host, length));
+}
+
 #define COMMON_FIELDS(prefix)                                                                          \
     {.name = prefix ".route",                                                                          \
      .type = FIELD_STRING,                                                                             \
@@ -166,7 +182,7 @@ GETTER(get_token_source)
         {.name = prefix ".duration",                                                                   \
          .type = FIELD_DURATION,                                                                       \
          .unit = "ns",                                                                                 \
-         .help = "From the first byte that the server read to the last that it sent",                  \
+         .help = "From the first byte of the request to the last of the answer, at this end",          \
          .get = get_duration},                                                                         \
         {.name = prefix ".abandoned",                                                                  \
          .type = FIELD_BOOL,                                                                           \
@@ -187,41 +203,62 @@ GETTER(get_token_source)
         .name = "fd.cport", .type = FIELD_UINT, .help = "The client's port", .get = get_client_port    \
     }
 
+#define INFERENCE_FIELDS                                                                                  \
+    COMMON_FIELDS("infer"),                                                                               \
+        {.name = "infer.operation",                                                                       \
+         .type = FIELD_STRING,                                                                            \
+         .help = "What the route is for: `chat`, `text_completion`, `generate_content`, `embeddings`, "   \
+                 "`rerank`, `inference`",                                                                 \
+         .get = get_operation},                                                                           \
+        {.name = "infer.model",                                                                           \
+         .type = FIELD_STRING,                                                                            \
+         .help = "The model that was asked for or, where the request names none, that answered",          \
+         .get = get_model},                                                                               \
+        {.name = "infer.response.model",                                                                  \
+         .type = FIELD_STRING,                                                                            \
+         .help = "The model that the answer names",                                                       \
+         .get = get_response_model},                                                                      \
+        {.name = "infer.stream",                                                                          \
+         .type = FIELD_BOOL,                                                                              \
+         .help = "Whether the answer came as a stream of events",                                         \
+         .get = get_stream},                                                                              \
+        {.name = "infer.ttft",                                                                            \
+         .type = FIELD_DURATION,                                                                          \
+         .unit = "ns",                                                                                    \
+         .help = "Until the first event with generated text; missing where there was no such event",      \
+         .get = get_ttft},                                                                                \
+        {.name = "infer.tokens.input",                                                                    \
+         .type = FIELD_UINT,                                                                              \
+         .help = "Tokens of the prompt, as the server said",                                              \
+         .get = get_input_tokens},                                                                        \
+        {.name = "infer.tokens.output",                                                                   \
+         .type = FIELD_UINT,                                                                              \
+         .help = "Tokens of the answer, see infer.tokens.source; missing where they are not known",       \
+         .get = get_output_tokens},                                                                       \
+    {                                                                                                     \
+        .name = "infer.tokens.source", .type = FIELD_STRING,                                              \
+        .help = "`usage`: the server said how many; `events`: those events of the stream that have text", \
+        .get = get_token_source                                                                           \
+    }
+
 static const struct field infer_fields[] = {
-    COMMON_FIELDS("infer"),
-    {.name = "infer.operation",
+    INFERENCE_FIELDS,
+};
+
+static const struct field call_fields[] = {
+    INFERENCE_FIELDS,
+    {.name = "infer.provider",
      .type = FIELD_STRING,
-     .help = "What the route is for: `chat`, `text_completion`, `embeddings`, `rerank`, `inference`",
-     .get = get_operation},
-    {.name = "infer.model",
+     .help = "Whose the host is, as OpenTelemetry's `gen_ai.provider.name`: `openai`, `anthropic`, …; "
+             "`_OTHER` for "
+             "a host that is none of the known ones",
+     .get = get_provider},
+    {.name = "infer.host",
      .type = FIELD_STRING,
-     .help = "The model that was asked for or, where the request names none, that answered",
-     .get = get_model},
-    {.name = "infer.response.model",
-     .type = FIELD_STRING,
-     .help = "The model that the answer names",
-     .get = get_response_model},
-    {.name = "infer.stream",
-     .type = FIELD_BOOL,
-     .help = "Whether the answer came as a stream of events",
-     .get = get_stream},
-    {.name = "infer.ttft",
-     .type = FIELD_DURATION,
-     .unit = "ns",
-     .help = "Until the first event with generated text was sent; missing where there was no such event",
-     .get = get_ttft},
-    {.name = "infer.tokens.input",
-     .type = FIELD_UINT,
-     .help = "Tokens of the prompt, as the server said",
-     .get = get_input_tokens},
-    {.name = "infer.tokens.output",
-     .type = FIELD_UINT,
-     .help = "Tokens of the answer, see infer.tokens.source; missing where they are not known",
-     .get = get_output_tokens},
-    {.name = "infer.tokens.source",
-     .type = FIELD_STRING,
-     .help = "`usage`: the server said how many; `events`: those events of the stream that have text",
-     .get = get_token_source},
+     .help =
+         "The host that the client named in its request (`Host`), in lower case and without the port; the "
+         "client's word, see fd.sip for where the connection went",
+     .get = get_host},
 };
 
 static const struct field http_fields[] = {
@@ -237,6 +274,11 @@ const struct event_type api_types[WIRE_API_TYPES] = {
                        .help = "A request to another route of an inference server has ended",
                        .fields = http_fields,
                        .fields_count = ARRAY_SIZE(http_fields)},
+    [WIRE_API_CALL] =
+        {.name = "infer_call",
+         .help = "A call of an inference server, hosted or not, by a process of this node has ended",
+         .fields = call_fields,
+         .fields_count = ARRAY_SIZE(call_fields)},
 };
 
 // --- For the stages behind ---

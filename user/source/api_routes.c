@@ -39,6 +39,35 @@ static const struct api_route built_in[] = {
     {"/v2/models/*/generate_stream", "text_completion"},
     {"/predictions/*", "inference"},
     {"/invocations", "inference"},
+    // Hosted APIs as their clients call them; these have a prefix such as /openai, /api or /inference/v1
+    {"*/chat/completions", "chat"},
+    {"*/v1/completions", "text_completion"},
+    {"*/beta/completions", "text_completion"}, // DeepSeek
+    {"*/fim/completions", "text_completion"},  // Mistral
+    {"*/agents/completions", "chat"},
+    {"*/v1/embeddings", "embeddings"},
+    {"*/v1/responses", "chat"},
+    {"*/openai/responses", "chat"}, // Azure
+    {"*/v1/messages", "chat"},
+    {"*/v2/chat", "chat"}, // Cohere
+    {"*/v1/chat", "chat"},
+    {"*/v2/embed", "embeddings"},
+    {"*/v1/embed", "embeddings"},
+    {"*/v2/rerank", "rerank"},
+    {"*/v1/rerank", "rerank"},
+    // Google's Gemini and Vertex AI
+    {"*:generateContent", "generate_content"},
+    {"*:streamGenerateContent", "generate_content"},
+    {"*:embedContent", "embeddings"},
+    {"*:batchEmbedContents", "embeddings"},
+    {"*:rawPredict", "chat"},
+    {"*:streamRawPredict", "chat"},
+    {"*:predict", "inference"},
+    // Bedrock
+    {"/model/*/converse", "chat"},
+    {"/model/*/converse-stream", "chat"},
+    {"/model/*/invoke", "inference"},
+    {"/model/*/invoke-with-response-stream", "inference"},
     // No inference
     {"/", NULL},
     {"/health", NULL},
@@ -140,8 +169,25 @@ int api_route_add(const char *pattern, size_t length)
 
 uint64_t api_route_hash(const struct api_route *route)
 {
-    uint64_t hash = HTTP_HASH_START;
-    for (const char *c = route->pattern; *c; c++)
+    bool tail = route->pattern[0] == '*';
+    uint64_t hash = tail ? HTTP_HASH_TAIL : HTTP_HASH_START;
+    for (const char *c = route->pattern + tail; *c; c++)
         hash = http_hash(hash, (__u8)*c);
     return hash;
+}
+
+// The kernel finds the name behind such a segment, or before a colon (bpf/lib/http_head.h).
+static bool names_model(const char *pattern)
+{
+    return strstr(pattern, "/models/*") || strstr(pattern, "/model/*") || strstr(pattern, "/deployments/*") ||
+           strstr(pattern, "/predictions/*") || strncmp(pattern, "*:", 2) == 0;
+}
+
+uint16_t api_route_value(size_t number)
+{
+    const struct api_route *route = api_route_at(number);
+    if (!route || !route->operation)
+        return (uint16_t)(route ? number : 0);
+    return (uint16_t)(number | WIRE_API_ROUTE_INFERENCE |
+                      (names_model(route->pattern) ? WIRE_API_ROUTE_NAMES : 0));
 }

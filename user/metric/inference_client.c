@@ -1,0 +1,263 @@
+#include "inference_client.h"
+
+#include "base/cleanup.h"
+#include "gen_ai.h"
+#include "histogram.h"
+#include "served_by.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <uthash.h>
+
+enum { SERIES_MAX = 300, LABELS_MAX = SERVED_BY_LABELS + 8, SOURCES_COUNT = 2 };
+
+// Zero-filled.
+struct key {
+    char operation[24];
+    char provider[24];
+    char request_model[WIRE_API_MODEL_MAX + 1];
+    char response_model[WIRE_API_MODEL_MAX + 1];
+    char host[WIRE_API_HOST_MAX];
+    char error[16];
+    struct served_by called_by; // with the server's port
+};
+
+// Why nobody knows how many tokens an answer took.
+enum unknown { UNKNOWN_COMPRESSED, UNKNOWN_UNREAD, UNKNOWN_NOT_TOLD, UNKNOWN_COUNT };
+
+struct call_series {
+    struct key key;
+    UT_hash_handle hh;
+    struct histogram duration;
+    struct histogram first;
+    struct histogram input;
+    struct histogram output[SOURCES_COUNT]; // by enum api_token_source, from API_TOKENS_USAGE on
+    uint64_t unknown[UNKNOWN_COUNT];
+};
+
+static struct call_series *table;
+
+static struct counter folded = {
+    .name = "inferscope_inference_calls_folded_total",
+    .help = "Calls of model APIs counted under the model \"other\" because there were too many series",
+};
+static struct counter dropped = {
+    .name = "inferscope_inference_calls_uncounted_total",
+    .help = "Calls of model APIs that no series could be made for",
+};
+static struct counter strange = {
+    .name = "inferscope_inference_calls_unrecognised_total",
+    .help =
+        "Calls left out because neither their host nor a model, tokens or generated text show that a model "
+        "was called: other APIs have such paths, too",
+};
+
+// --- Counting ---
+
+static void key_fill(const struct event *event, const struct wire_api *record, struct key *ret_key)
+{
+    const struct wire_api_exchange *exchange = &record->exchange;
+    const struct api_route *route = api_route_at(exchange->route);
+    size_t host_length;
+    const char *host = api_host(record, &host_length);
+    char text[16];
+    memset(ret_key, 0, sizeof(*ret_key));
+    snprintf(ret_key->operation, sizeof(ret_key->operation), "%s",
+             route && route->operation ? route->operation : "inference");
+    snprintf(ret_key->provider, sizeof(ret_key->provider), "%s", api_provider_of(host, host_length));
+    gen_ai_name_fill(exchange->request_model, exchange->request_model_length, ret_key->request_model);
+    gen_ai_name_fill(exchange->response_model, exchange->response_model_length, ret_key->response_model);
+    memcpy(ret_key->host, host, host_length);
+    snprintf(ret_key->error, sizeof(ret_key->error), "%s", api_error_type(record, text));
+    // A host without a port has that of HTTPS.
+    uint16_t port = api_host_port(record) || !host_length ? api_host_port(record) : 443;
+    served_by_event(event, port, &ret_key->called_by);
+    if (!port)
+        ret_key->called_by.port[0] = '\0';
+}
+
+static struct call_series *series_add(const struct key *key)
+{
+    struct call_series *series = calloc(1, sizeof(*series));
+    if (!series)
+        return NULL;
+    series->key = *key;
+    HASH_ADD(hh, table, key, sizeof(series->key), series);
+    return series;
+}
+
+static struct call_series *series_of(struct key *key)
+{
+    struct call_series *series;
+    HASH_FIND(hh, table, key, sizeof(*key), series);
+    if (series)
+        return series;
+    if (HASH_COUNT(table) < SERIES_MAX)
+        return series_add(key);
+    // A program chooses what it calls a model or a host.
+    folded.value++;
+    memset(key, 0, sizeof(*key));
+    strcpy(key->request_model, "other");
+    strcpy(key->response_model, "other");
+    HASH_FIND(hh, table, key, sizeof(*key), series);
+    return series ? series : series_add(key);
+}
+
+static double seconds(uint64_t from_ns, uint64_t to_ns)
+{
+    return to_ns > from_ns ? (double)(to_ns - from_ns) / 1e9 : 0;
+}
+
+// A path alone is no proof, and mails are sent to a /v1/messages, too.
+static bool is_model_call(const struct key *key, const struct wire_api *record)
+{
+    const struct wire_api_exchange *exchange = &record->exchange;
+    return strcmp(key->provider, API_PROVIDER_OTHER) != 0 || key->request_model[0] ||
+           key->response_model[0] || exchange->flags & (WIRE_API_HAS_INPUT | WIRE_API_HAS_OUTPUT) ||
+           exchange->content_events;
+}
+
+static void count_success(struct call_series *series, const struct wire_api *record)
+{
+    const struct wire_api_exchange *exchange = &record->exchange;
+    enum api_token_source source = api_output_source(record);
+    if (exchange->first_event_ns)
+        histogram_add(&series->first, gen_ai_first_bounds, GEN_AI_FIRST_BOUNDS,
+                      seconds(exchange->start_ns, exchange->first_event_ns));
+    if (exchange->flags & WIRE_API_HAS_INPUT)
+        histogram_add(&series->input, gen_ai_token_bounds, GEN_AI_TOKEN_BOUNDS, exchange->input_tokens);
+    if (source != API_TOKENS_UNKNOWN)
+        histogram_add(&series->output[source - 1], gen_ai_token_bounds, GEN_AI_TOKEN_BOUNDS,
+                      api_output_tokens(record));
+    if (exchange->flags & (WIRE_API_HAS_INPUT | WIRE_API_HAS_OUTPUT))
+        return;
+    series->unknown[exchange->flags & WIRE_API_PACKED          ? UNKNOWN_COMPRESSED
+                    : exchange->flags & WIRE_API_MIDDLE_UNSEEN ? UNKNOWN_UNREAD
+                                                               : UNKNOWN_NOT_TOLD]++;
+}
+
+void inference_client_event(const struct event *event, const struct wire_api *record)
+{
+    struct key key;
+    key_fill(event, record, &key);
+    if (!is_model_call(&key, record)) {
+        strange.value++;
+        return;
+    }
+    struct call_series *series = series_of(&key);
+    if (!series) {
+        dropped.value++;
+        return;
+    }
+    histogram_add(&series->duration, gen_ai_duration_bounds, GEN_AI_DURATION_BOUNDS,
+                  seconds(record->exchange.start_ns, record->exchange.end_ns));
+    // One that stands for many has calls of both kinds.
+    char text[16];
+    if (!api_error_type(record, text)[0])
+        count_success(series, record);
+}
+
+// --- Showing ---
+
+static size_t labels_of(const struct call_series *series, struct label *labels)
+{
+    const struct key *key = &series->key;
+    size_t count = served_by_labels(&key->called_by, labels);
+    count = label_append(labels, count, "server_address", key->host);
+    count = label_append(labels, count, "gen_ai_operation_name", key->operation);
+    count = label_append(labels, count, "gen_ai_provider_name", key->provider);
+    count = label_append(labels, count, "gen_ai_request_model", key->request_model);
+    count = label_append(labels, count, "gen_ai_response_model", key->response_model);
+    return label_append(labels, count, "error_type", key->error);
+}
+
+static void collect_durations(struct series_writer *writer)
+{
+    static const struct series_family duration = {
+        .name = "gen_ai_client_operation_duration_seconds",
+        .type = SERIES_HISTOGRAM,
+        .unit = "seconds",
+        .help = "From the first byte that a process wrote of a call of a model API to the last that it read"};
+    static const struct series_family first = {
+        .name = "gen_ai_client_operation_time_to_first_chunk_seconds",
+        .type = SERIES_HISTOGRAM,
+        .unit = "seconds",
+        .help =
+            "From the first byte of such a call to the first event of the answer's stream; successes only"};
+    struct label labels[LABELS_MAX];
+    writer->family(writer, &duration);
+    for (const struct call_series *series = table; series; series = series->hh.next)
+        histogram_write(&series->duration, gen_ai_duration_bounds, GEN_AI_DURATION_BOUNDS, writer, labels,
+                        labels_of(series, labels));
+    writer->family(writer, &first);
+    for (const struct call_series *series = table; series; series = series->hh.next)
+        histogram_write(&series->first, gen_ai_first_bounds, GEN_AI_FIRST_BOUNDS, writer, labels,
+                        labels_of(series, labels));
+}
+
+static void collect_tokens(struct series_writer *writer)
+{
+    static const struct series_family usage = {
+        .name = "gen_ai_client_token_usage",
+        .type = SERIES_HISTOGRAM,
+        .help = "Tokens of a call; successes only. token_source is \"usage\" where the API said how many, "
+                "\"events\" where the events of its stream that have text were counted"};
+    static const char *const sources[SOURCES_COUNT] = {"usage", "events"};
+    struct label labels[LABELS_MAX];
+    writer->family(writer, &usage);
+    for (const struct call_series *series = table; series; series = series->hh.next) {
+        size_t count = labels_of(series, labels);
+        size_t typed = label_append(labels, count, "gen_ai_token_type", "input");
+        histogram_write(&series->input, gen_ai_token_bounds, GEN_AI_TOKEN_BOUNDS, writer, labels,
+                        label_append(labels, typed, "token_source", sources[0]));
+        typed = label_append(labels, count, "gen_ai_token_type", "output");
+        for (size_t i = 0; i < SOURCES_COUNT; i++)
+            histogram_write(&series->output[i], gen_ai_token_bounds, GEN_AI_TOKEN_BOUNDS, writer, labels,
+                            label_append(labels, typed, "token_source", sources[i]));
+    }
+}
+
+static void collect_unknown(struct series_writer *writer)
+{
+    static const struct series_family family = {
+        .name = "inferscope_inference_calls_usage_unknown_total",
+        .type = SERIES_COUNTER,
+        .help =
+            "Successful calls of which nobody knows how many tokens they took: the answer was compressed, "
+            "some of it could not be read, or it did not tell"};
+    static const char *const reasons[UNKNOWN_COUNT] = {"compressed", "unread", "not_told"};
+    struct label labels[LABELS_MAX];
+    writer->family(writer, &family);
+    for (const struct call_series *series = table; series; series = series->hh.next) {
+        size_t count = labels_of(series, labels);
+        for (size_t i = 0; i < UNKNOWN_COUNT; i++)
+            if (series->unknown[i])
+                writer->number(writer, labels, label_append(labels, count, "reason", reasons[i]),
+                               (double)series->unknown[i]);
+    }
+}
+
+void inference_client_collect(struct series_writer *writer)
+{
+    if (!table)
+        return;
+    collect_durations(writer);
+    collect_tokens(writer);
+    collect_unknown(writer);
+}
+
+void inference_client_start(void)
+{
+    counter_register(&folded);
+    counter_register(&dropped);
+    counter_register(&strange);
+}
+
+void inference_client_stop(void)
+{
+    struct call_series *series, *next;
+    HASH_ITER (hh, table, series, next) {
+        HASH_DEL(table, series);
+        free(series);
+    }
+}
