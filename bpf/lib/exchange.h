@@ -55,11 +55,17 @@ INLINE void exchange_clear(struct wire_api_exchange *exchange)
     __builtin_memset(exchange->traceparent, 0, sizeof(exchange->traceparent) + sizeof(exchange->server));
 }
 
+// What came behind a gap is the message's own.
+INLINE bool exchange_has_late(const struct http_message *message)
+{
+    return message->state == HTTP_START && json_late_is_outermost(&message->json);
+}
+
 INLINE __u8 exchange_model(struct wire_api_exchange *exchange, const struct http_message *message,
                            char ret_model[WIRE_API_MODEL_MAX])
 {
     const struct json *json = &message->json;
-    if (message->state == HTTP_START && json_late_is_outermost(json)) {
+    if (json->late_length && exchange_has_late(message)) {
         __builtin_memcpy(ret_model, json->late_model, WIRE_API_MODEL_MAX);
         exchange->flags |= json->late_long ? WIRE_API_LONG_MODEL : 0;
         return json->late_length;
@@ -73,21 +79,23 @@ INLINE __u8 exchange_model(struct wire_api_exchange *exchange, const struct http
 INLINE void exchange_values(struct wire_api_exchange *exchange, const struct http_message *message)
 {
     const struct json *json = &message->json;
+    __u8 late = exchange_has_late(message) ? json->late_found : 0;
+    __u8 found = json->found | late;
     exchange->flags |= message->unseen ? WIRE_API_MIDDLE_UNSEEN : 0;
     if (!message->answer) {
         exchange->request_bytes = message->bytes;
         exchange->request_model_length = exchange_model(exchange, message, exchange->request_model);
-        exchange->flags |= json->found & JSON_FOUND_STREAM ? WIRE_API_STREAM_ASKED : 0;
+        exchange->flags |= found & JSON_FOUND_STREAM ? WIRE_API_STREAM_ASKED : 0;
         return;
     }
     exchange->response_bytes = message->bytes;
     exchange->response_model_length = exchange_model(exchange, message, exchange->response_model);
     exchange->events = message->events;
     exchange->content_events = message->content_events;
-    exchange->input_tokens = json->input_tokens;
-    exchange->output_tokens = json->output_tokens;
-    exchange->flags |= json->found & JSON_FOUND_INPUT ? WIRE_API_HAS_INPUT : 0;
-    exchange->flags |= json->found & JSON_FOUND_OUTPUT ? WIRE_API_HAS_OUTPUT : 0;
+    exchange->input_tokens = late & JSON_FOUND_INPUT ? json->late_input_tokens : json->input_tokens;
+    exchange->output_tokens = late & JSON_FOUND_OUTPUT ? json->late_output_tokens : json->output_tokens;
+    exchange->flags |= found & JSON_FOUND_INPUT ? WIRE_API_HAS_INPUT : 0;
+    exchange->flags |= found & JSON_FOUND_OUTPUT ? WIRE_API_HAS_OUTPUT : 0;
     exchange->flags |= message->errors ? WIRE_API_ERROR_EVENT : 0;
     exchange->flags |= message->format >= HTTP_EVENTS ? WIRE_API_STREAMED : 0;
 }

@@ -44,7 +44,7 @@ enum http_header {
 
 enum http_format { HTTP_OPAQUE, HTTP_JSON, HTTP_EVENTS, HTTP_LINES };
 
-enum http_event_state { EVENT_NAME, EVENT_DATA, EVENT_IGNORED };
+enum http_event_state { EVENT_NAME, EVENT_DATA, EVENT_IGNORED, EVENT_AFTER_CR };
 
 // Of a body of known length that is longer, only these first and last bytes are looked at; fewer of the first
 // where they held the model's name.
@@ -109,7 +109,7 @@ INLINE void http_begin(struct http_message *message)
     message->json.found = 0;
     message->json.input_tokens = message->json.output_tokens = 0;
     message->json.model_length = 0;
-    message->json.late_length = 0;
+    message->json.late_depth = message->json.late_length = 0;
     message->json.answer = message->answer;
     message->json.values = message->values;
     json_begin(&message->json);

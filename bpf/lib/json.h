@@ -10,8 +10,10 @@ enum json_state {
     JSON_OUTSIDE,
     JSON_STRING,
     JSON_ESCAPE,
+    JSON_HEX,    // the digits of a \u in a name
     JSON_CLOSED, // after a string that may be a key
     JSON_NUMBER,
+    JSON_DEAF, // until the next text
 };
 
 enum json_key {
@@ -38,7 +40,7 @@ enum json_found {
 
 struct json {
     struct word word; // the string under way
-    __u64 number;     // the number under way
+    __u64 number;     // the number under way, or the character of a \u
     __u8 state;
     __u8 key; // whose value comes next or is under way
     __u8 depth;
@@ -50,12 +52,18 @@ struct json {
     __u32 input_tokens;
     __u32 output_tokens;
     __u8 model_length;
-    __u8 late_length; // of a name behind a gap, of which it is not known yet whose it is
-    __u8 late_depth;
-    __u8 late_long;
     __u8 error_open;    // the value of "error" has just begun
     __u8 number_broken; // the number under way is none of tokens
-    __u8 reserved[2];
+    __u8 hex_left;      // digits that a \u still has
+    __u16 half;         // the first half of a surrogate pair, which ended where the name
+    __u16 half_end;     // had this length; U+FFFD stands for it so far
+    // What was found behind a gap at the outermost depth where anything was: it is not known yet whose it is.
+    __u8 late_depth; // 0: nothing
+    __u8 late_length;
+    __u8 late_long;
+    __u8 late_found;
+    __u32 late_input_tokens;
+    __u32 late_output_tokens;
     char model[WIRE_API_MODEL_MAX];
     char late_model[WIRE_API_MODEL_MAX];
 };
@@ -79,27 +87,40 @@ INLINE void json_resume(struct json *json)
     json_begin(json);
     json->loose = 1;
     json->depth = 128;
-    json->late_length = 0;
+    json->late_depth = json->late_length = json->late_found = 0;
     json->state = JSON_STRING;
     json->word.length = WORD_MAX + 1;
 }
 
-// Where the text has ended, no bracket is open: only then it shows that a name behind a gap was one of the
-// outermost object, and not of what a client passes on inside of a prompt.
+// Where the text has ended, no bracket is open: only then it shows that what was found behind a gap was of
+// the outermost object, and not of what a client or a model passes on inside of it. (Inside of a string the
+// keys' quotes would be escaped.)
 INLINE bool json_late_is_outermost(const struct json *json)
 {
-    return json->loose && json->values && json->late_length && json->state == JSON_OUTSIDE &&
+    return json->loose && json->values && json->late_depth && json->state == JSON_OUTSIDE &&
            json->late_depth == json->depth + 1;
+}
+
+// Whether a key behind a gap can be one of the outermost object, as far as is known: what was found deeper
+// was not.
+INLINE bool json_claim(struct json *json, __u8 depth)
+{
+    if (json->late_depth && depth > json->late_depth)
+        return false;
+    if (depth != json->late_depth)
+        json->late_length = json->late_found = 0;
+    json->late_depth = depth;
+    return true;
 }
 
 // A name that comes now would be taken: the last of the outermost ones counts, as for the usual parsers.
 INLINE bool json_model_begin(struct json *json)
 {
+    json->half = 0;
     if (json->loose) {
-        if (json->late_length && json->late_depth < json->depth)
+        if (!json_claim(json, json->depth))
             return false;
         json->late_length = 0;
-        json->late_depth = json->depth;
         return true;
     }
     if (json->answer ? json->depth > 2 || json->model_length : json->depth != 1)
@@ -107,6 +128,9 @@ INLINE bool json_model_begin(struct json *json)
     json->model_length = 0;
     return true;
 }
+
+// "usage" stands beside the answer's other values, or in the object that an event is about.
+#define JSON_USAGE_DEPTH 2
 
 // Any depth where it is not known.
 INLINE bool json_depth_is(const struct json *json, __u8 depth)
@@ -137,7 +161,7 @@ INLINE __u8 json_key_of_answer(const struct json *json)
         if (word_is(word, "delta"))
             return JSON_KEY_TEXT;
         if (word_is(word, "usage"))
-            return JSON_KEY_USAGE;
+            return json->loose || json->depth <= JSON_USAGE_DEPTH ? JSON_KEY_USAGE : JSON_KEY_NONE;
         if (word_is(word, "error"))
             return json->depth == 1 ? JSON_KEY_ERROR : JSON_KEY_NONE;
         return word_is(word, "model") ? JSON_KEY_MODEL : JSON_KEY_NONE;
@@ -148,7 +172,7 @@ INLINE __u8 json_key_of_answer(const struct json *json)
                                                                                             : JSON_KEY_NONE;
     case 9:
         if (word_is(word, "meta_info"))
-            return JSON_KEY_USAGE;
+            return json->loose || json->depth <= JSON_USAGE_DEPTH ? JSON_KEY_USAGE : JSON_KEY_NONE;
         return word_is(word, "reasoning") || word_is(word, "arguments") ? JSON_KEY_TEXT : JSON_KEY_NONE;
     case 10:
         return word_is(word, "eval_count") && json_depth_is(json, 1) ? JSON_KEY_OUTPUT : JSON_KEY_NONE;
@@ -180,6 +204,9 @@ INLINE __u8 json_key_of(struct json *json)
 {
     __u8 key = json->answer ? json_key_of_answer(json) : json_key_of_request(json);
     if (key == JSON_KEY_MODEL && json->values && !json_model_begin(json))
+        return JSON_KEY_NONE;
+    bool taken = key == JSON_KEY_STREAM || key == JSON_KEY_INPUT || key == JSON_KEY_OUTPUT;
+    if (json->loose && taken && !json_claim(json, json->depth - (json->depth == json->usage_depth)))
         return JSON_KEY_NONE;
     return json->values || key >= JSON_KEY_TEXT ? key : JSON_KEY_NONE;
 }
@@ -241,14 +268,105 @@ INLINE void json_number_end(struct json *json)
     if (json->number_broken)
         json->key = JSON_KEY_NONE;
     __u64 number = json->number < 0xffffffff ? json->number : 0xffffffff;
+    __u8 found = 0;
     if (json->key == JSON_KEY_INPUT) {
-        json->input_tokens = number;
-        json->found |= JSON_FOUND_INPUT;
+        *(json->loose ? &json->late_input_tokens : &json->input_tokens) = number;
+        found = JSON_FOUND_INPUT;
     } else if (json->key == JSON_KEY_OUTPUT) {
-        json->output_tokens = number;
-        json->found |= JSON_FOUND_OUTPUT;
+        *(json->loose ? &json->late_output_tokens : &json->output_tokens) = number;
+        found = JSON_FOUND_OUTPUT;
     }
+    *(json->loose ? &json->late_found : &json->found) |= found;
     json->key = JSON_KEY_NONE;
+}
+
+INLINE void json_character(struct json *json, __u32 code)
+{
+    if (code < 0x80) {
+        json_text(json, code);
+        return;
+    }
+    if (code < 0x800) {
+        json_text(json, 0xc0 | code >> 6);
+    } else {
+        if (code < 0x10000) {
+            json_text(json, 0xe0 | code >> 12);
+        } else {
+            json_text(json, 0xf0 | code >> 18);
+            json_text(json, 0x80 | (code >> 12 & 0x3f));
+        }
+        json_text(json, 0x80 | (code >> 6 & 0x3f));
+    }
+    json_text(json, 0x80 | (code & 0x3f));
+}
+
+#define JSON_UNKNOWN 0xfffd // shown for what is no character, as for what is no UTF-8
+
+// The four digits of a \u are there.
+INLINE void json_escaped_code(struct json *json)
+{
+    __u32 code = json->number & 0xffff;
+    if (code >= 0xdc00 && code < 0xe000 && json->half && json->word.length == json->half_end) {
+        json->word.length -= 3;
+        json_character(json, 0x10000 + ((json->half & 0x3ffu) << 10) + (code & 0x3ff));
+        json->half = 0;
+        return;
+    }
+    bool half = code >= 0xd800 && code < 0xdc00;
+    json_character(json, code == 0 || (code >= 0xd800 && code < 0xe000) ? JSON_UNKNOWN : code);
+    json->half = half ? code : 0;
+    json->half_end = json->word.length;
+}
+
+// A byte of an escape in a name; rare, so it need not be in line. False: it is no part of the escape.
+OUTLINE bool json_escape_byte(struct json *json, __u8 byte)
+{
+    if (json->state == JSON_HEX) {
+        __u8 digit = hex_digit(byte);
+        if (digit > 15) {
+            json_character(json, JSON_UNKNOWN);
+            json->state = JSON_STRING;
+            return false;
+        }
+        json->number = json->number << 4 | digit;
+        json->hex_left -= 1;
+        if (json->hex_left == 0) {
+            json_escaped_code(json);
+            json->state = JSON_STRING;
+        }
+        return true;
+    }
+    json->state = JSON_STRING;
+    switch (byte) {
+    case 'u':
+        json->number = 0;
+        json->hex_left = 4;
+        json->state = JSON_HEX;
+        break;
+    case 'b':
+        json_text(json, '\b');
+        break;
+    case 'f':
+        json_text(json, '\f');
+        break;
+    case 'n':
+        json_text(json, '\n');
+        break;
+    case 'r':
+        json_text(json, '\r');
+        break;
+    case 't':
+        json_text(json, '\t');
+        break;
+    case '/':
+    case '"':
+    case '\\':
+        json_text(json, byte);
+        break;
+    default:
+        json_character(json, JSON_UNKNOWN);
+    }
+    return true;
 }
 
 // A string that ends within the next bytes is taken at once, as most do; so is the beginning of one that is
@@ -348,7 +466,7 @@ INLINE __u32 json_outside(struct json *json, const __u8 *at, __u32 left)
     if (json->key == JSON_KEY_NONE && !json->error_open)
         return MARKLESS_RUN(marks_structure, at, left);
     if (byte == 't' && json->key == JSON_KEY_STREAM)
-        json->found |= JSON_FOUND_STREAM;
+        *(json->loose ? &json->late_found : &json->found) |= JSON_FOUND_STREAM;
     bool digit = byte >= '0' && byte <= '9';
     if ((digit || byte == '-') && (json->key == JSON_KEY_INPUT || json->key == JSON_KEY_OUTPUT)) {
         json->number = digit ? byte - '0' : 0;
@@ -376,6 +494,10 @@ INLINE __u32 json_step(struct json *json, const __u8 *at, __u32 left)
 {
     __u8 byte = *at;
     switch (json->state) {
+    case JSON_HEX:
+        if (json_escape_byte(json, byte))
+            return 1;
+        __attribute__((fallthrough));
     case JSON_STRING:
         if (byte == '"') {
             json_string_value(json);
@@ -393,7 +515,11 @@ INLINE __u32 json_step(struct json *json, const __u8 *at, __u32 left)
         json_text(json, byte);
         return 1;
     case JSON_ESCAPE:
-        // What else can follow stands for a character that no key and hardly a name has.
+        if (json->key == JSON_KEY_MODEL) {
+            json_escape_byte(json, byte);
+            return 1;
+        }
+        // What else can follow stands for a character that no key has.
         json_text(json, byte == '/' || byte == '"' || byte == '\\' ? byte : '?');
         json->state = JSON_STRING;
         return 1;
@@ -422,8 +548,21 @@ INLINE __u32 json_step(struct json *json, const __u8 *at, __u32 left)
         }
         json_number_end(json);
         break;
+    case JSON_DEAF:
+        return MARKLESS_RUN(marks_line_end, at, left);
     }
     return json_outside(json, at, left);
+}
+
+// Between two lines of one text.
+INLINE void json_line_end(struct json *json)
+{
+    if (json->state == JSON_NUMBER) {
+        json_number_end(json);
+        json->state = JSON_OUTSIDE;
+    } else if (json->state == JSON_STRING || json->state == JSON_ESCAPE || json->state == JSON_HEX) {
+        json->state = JSON_DEAF; // no string goes over a line's end
+    }
 }
 
 // The text that is counted as a token: generated, and not a summary of what was streamed already.
