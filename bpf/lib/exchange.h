@@ -148,6 +148,13 @@ INLINE void exchange_finish(struct exchange_connection *connection, __u32 number
         exchange_emit(connection, exchange);
 }
 
+INLINE void exchange_content(struct wire_api_exchange *exchange, __u64 now_ns)
+{
+    exchange->last_content_ns = now_ns;
+    if (!exchange->first_content_ns)
+        exchange->first_content_ns = now_ns;
+}
+
 // After a step over sent bytes.
 INLINE void exchange_answered(struct exchange_connection *connection, __u64 now_ns)
 {
@@ -167,11 +174,8 @@ INLINE void exchange_answered(struct exchange_connection *connection, __u64 now_
         exchange->status = message->status;
         __builtin_memcpy(exchange->server, message->server, sizeof(exchange->server));
     }
-    if (happened & HTTP_CONTENT) {
-        exchange->last_content_ns = now_ns;
-        if (!exchange->first_content_ns)
-            exchange->first_content_ns = now_ns;
-    }
+    if (happened & HTTP_CONTENT)
+        exchange_content(exchange, now_ns);
     if (happened & HTTP_ENDED) {
         exchange_values(exchange, message);
         exchange_finish(connection, number, now_ns, WIRE_API_COMPLETE);
@@ -193,8 +197,11 @@ INLINE void exchange_closed(struct exchange_connection *connection, __u64 now_ns
                 http_end(message);
                 complete = true;
             }
+            struct wire_api_exchange *exchange = exchange_at(connection, number);
+            if (message->happened & HTTP_CONTENT)
+                exchange_content(exchange, now_ns);
             message->happened = 0;
-            exchange_values(exchange_at(connection, number), message);
+            exchange_values(exchange, message);
         }
         exchange_finish(connection, number, now_ns, complete ? WIRE_API_COMPLETE : how);
         number++;

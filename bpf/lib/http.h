@@ -60,7 +60,7 @@ INLINE __u32 http_lines_step(struct http_message *message, const __u8 *at, __u32
         http_event(message);
         return 1;
     }
-    message->event_open |= *at > ' ';
+    message->event_open |= *at != '\r';
     return json_step(&message->json, at, left);
 }
 

@@ -121,11 +121,13 @@ INLINE bool json_model_begin(struct json *json)
         if (!json_claim(json, json->depth))
             return false;
         json->late_length = 0;
+        __builtin_memset(json->late_model, 0, sizeof(json->late_model));
         return true;
     }
     if (json->answer ? json->depth > 2 || json->model_length : json->depth != 1)
         return false;
     json->model_length = 0;
+    __builtin_memset(json->model, 0, sizeof(json->model));
     return true;
 }
 

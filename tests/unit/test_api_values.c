@@ -179,6 +179,20 @@ Test(api_values, tokens_count_where_an_api_puts_them)
                       cases[i].body);
 }
 
+// A record's bytes leave the kernel, also those behind the name.
+Test(api_values, nothing_of_another_name_stays_behind_a_name)
+{
+    static const char *const patterns[] = {
+        "{\"x\":\"#\",\"y\":{\"model\":\"SECRET-SECRET\"},\"model\":\"m\"}",
+        "{\"model\":\"SECRET-SECRET\",\"model\":\"m\"}",
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(patterns); i++) {
+        const struct wire_api_exchange *got = asked(with_gap(patterns[i]));
+        cr_expect_str_eq(wire_model(got->request_model, got->request_model_length), "m");
+        cr_expect_not(memmem(got, sizeof(*got), "SECRET", 6));
+    }
+}
+
 // --- The grammar of event streams ---
 
 static void expect_events(const char *body, unsigned events, unsigned contents)
@@ -234,6 +248,19 @@ Test(api_values, lines_of_json_end_in_any_way)
                  "{\"message\":{\"content\":\"a\"}}\r\n\r\n{\"message\":{\"content\":\"b\"}}\r\n\n");
     cr_expect_eq(got->events, 2);
     cr_expect_eq(got->content_events, 2);
+    cr_expect_eq(answered("application/x-ndjson", "  {\"content\":\"a\"}\r\n")->events, 1);
+}
+
+// Only the end of the connection tells that it was whole.
+Test(api_values, an_event_that_ends_with_the_connection)
+{
+    wire_begin();
+    wire_request(CHAT);
+    wire_answer("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" TEXT);
+    exchange_closed(&connection, 9, true);
+    cr_expect_eq(only()->content_events, 1);
+    cr_expect_eq(only()->first_content_ns, 9);
+    cr_expect_eq(only()->last_content_ns, 9);
 }
 
 // --- Bytes that could not be read ---
