@@ -253,29 +253,3 @@ Test(api, what_turns_out_to_be_no_http_is_counted)
     agent_wait_alert(agent, "infer", "fd.cport", pair.cport, "infer.model", "again", NULL);
     close_pair(&pair);
 }
-
-Test(api, none_of_ten_thousand_is_lost)
-{
-    enum { CONNECTIONS = 64, REQUESTS = 10000 };
-    static struct pair pairs[CONNECTIONS];
-    _cleanup_close_ int listener = listen_here();
-    const char *request = request_to("/v1/completions", "", "{\"model\":\"many\"}");
-    const char *said = json_answer(200, "{\"usage\":{\"prompt_tokens\":2,\"completion_tokens\":1}}");
-    for (int i = 0; i < CONNECTIONS; i++)
-        pairs[i] = api_connect(listener);
-    for (int i = 0; i < REQUESTS; i++) {
-        ask(&pairs[i % CONNECTIONS], request);
-        answer(&pairs[i % CONNECTIONS], said);
-    }
-    cr_expect_eq(wait_metric(agent, "inferscope_inference_requests_total", pairs[0].sport, REQUESTS),
-                 REQUESTS);
-    cr_expect_eq(agent_metric(agent, "gen_ai_server_token_usage_sum", "server_port", pairs[0].sport,
-                              "gen_ai_token_type", "input", NULL),
-                 2 * REQUESTS);
-    cr_expect_eq(agent_metric(agent, "gen_ai_server_request_duration_seconds_count", "gen_ai_request_model",
-                              "many", "server_port", pairs[0].sport, NULL),
-                 REQUESTS);
-    cr_expect_eq(agent_metric(agent, "inferscope_records_lost_total", "source", "api", NULL), 0);
-    for (int i = 0; i < CONNECTIONS; i++)
-        close_pair(&pairs[i]);
-}
