@@ -4,6 +4,7 @@
 // here or leaves.
 #include "bpf/lib/exchange.h"
 #include "bpf/lib/moved.h"
+#include "bpf/lib/waiting.h"
 
 #define AF_INET 2
 #define AF_INET6 10
@@ -36,9 +37,12 @@ struct connection {
     __u8 server_addr[16];
     __be16 client_port;
     __u8 family;   // 4 or 6
-    __u8 known;    // the server is in `servers`, or the client has asked for inference
-    __u8 needless; // not so, and no inference was asked for
-    __u8 reserved[3];
+    __u8 known;    // the server is in `servers`
+    __u8 asked;    // for inference
+    __u8 needless; // neither, so nobody wants to know of it
+    __u8 whole;    // the head of a request was
+    __u8 waits;    // none was so far, and it is in `waiting`
+    __u8 reserved[1];
 };
 
 struct {
@@ -78,7 +82,7 @@ struct server {
     __u64 port;
 };
 
-// Where inference was asked for: other requests to the same place are timed, too.
+// Where inference was granted: other requests to the same place are timed, too.
 struct {
     __uint(type, BPF_MAP_TYPE_LRU_HASH);
     __uint(max_entries, 1024);
@@ -120,6 +124,24 @@ INLINE __u16 exchange_route(const __u64 *hashes, __u32 count)
     return 0;
 }
 
+INLINE bool connection_known(struct connection *connection)
+{
+    struct server server = {.net = connection->net, .port = connection->exchange.progress.server_port};
+    if (!connection->known && connection->exchange.role == EXCHANGE_SERVER)
+        connection->known = bpf_map_lookup_elem(&servers, &server) != NULL;
+    return connection->known;
+}
+
+// A server that refuses inference may be any web server that somebody has tried it on.
+INLINE void connection_granted(struct connection *connection)
+{
+    struct server server = {.net = connection->net, .port = connection->exchange.progress.server_port};
+    __u8 one = 1;
+    if (!connection->known && connection->exchange.role == EXCHANGE_SERVER)
+        bpf_map_update_elem(&servers, &server, &one, BPF_ANY);
+    connection->known = 1;
+}
+
 INLINE void api_fill(struct wire_api *record, const struct connection *connection,
                      const struct wire_api_exchange *exchange)
 {
@@ -146,6 +168,11 @@ INLINE void api_fill(struct wire_api *record, const struct connection *connectio
 
 static __noinline void api_send(struct connection *connection, const struct wire_api_exchange *exchange)
 {
+    bool inference = exchange->flags & WIRE_API_INFERENCE;
+    if (inference && exchange->status >= 200 && exchange->status < 300)
+        connection_granted(connection);
+    else if (!inference && !connection_known(connection))
+        return;
     struct wire_api *record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
     if (!record) {
         lost_add(WIRE_LOST_RING_FULL);
@@ -242,20 +269,9 @@ INLINE void feed_wipe(struct feed *feed)
 INLINE bool connection_needless(struct connection *connection)
 {
     struct exchange_connection *exchange = &connection->exchange;
-    struct server server = {.net = connection->net, .port = exchange->progress.server_port};
-    bool inference = exchange_at(exchange, exchange->latest)->flags & WIRE_API_INFERENCE;
-    if (connection->known)
-        return false;
-    connection->known = 1;
-    if (exchange->role == EXCHANGE_CLIENT) {
-        connection->known = inference;
-    } else if (inference) {
-        __u8 one = 1;
-        bpf_map_update_elem(&servers, &server, &one, BPF_ANY);
-    } else if (!bpf_map_lookup_elem(&servers, &server)) {
-        connection->known = 0;
-    }
-    return !connection->known;
+    if (exchange_at(exchange, exchange->latest)->flags & WIRE_API_INFERENCE)
+        connection->asked = 1;
+    return !connection->asked && !connection_known(connection);
 }
 
 static long feed_step(__u32 index, struct feeding *feeding)
@@ -277,6 +293,8 @@ static long feed_step(__u32 index, struct feeding *feeding)
         exchange_requested(&connection->exchange, feed->now_ns);
     if (happened & HTTP_PATH)
         connection->needless = connection_needless(connection);
+    if (happened & HTTP_HEAD)
+        connection->whole = 1;
     return connection->exchange.lost || connection->needless;
 }
 
@@ -337,6 +355,24 @@ INLINE struct connection *connection_new(struct sock *sk, __u64 key)
     return bpf_map_lookup_elem(&connections, &key);
 }
 
+INLINE void connection_delete(struct sock *sk)
+{
+    __u64 key = (__u64)sk;
+    bpf_map_delete_elem(&connections, &key);
+}
+
+// Until the head is whole.
+INLINE void connection_wait(struct connection *connection, __u64 key)
+{
+    connection->waits = 1;
+    connection->exchange.progress.in_flight = 0; // nothing was asked for yet
+    __u64 other = waiting_begin(key);
+    if (!other || other == key)
+        return;
+    connection_delete((struct sock *)other);
+    __sync_fetch_and_add(&unfollowed[WIRE_API_TOO_MANY], 1);
+}
+
 // Both ends' addresses; IPv4 inside of IPv6 as IPv4.
 INLINE void connection_addresses(struct connection *connection, struct sock *sk)
 {
@@ -366,7 +402,7 @@ INLINE void connection_socket(struct connection *connection, struct sock *sk)
 INLINE void connection_begin(struct connection *connection, struct sock *sk)
 {
     connection_socket(connection, sk);
-    connection->known = connection->needless = 0;
+    connection->known = connection->asked = connection->needless = connection->whole = 0;
     connection->owner.pid = 0;
     exchange_begin(&connection->exchange, EXCHANGE_SERVER, body_values);
 }
@@ -400,7 +436,7 @@ INLINE bool connection_moved(struct connection *connection, struct feed *feed, c
     bpf_loop(STEPS_MAX, feed_step, &feeding, 0);
     exchange_note(&connection->exchange, side, feed->now_ns);
     feed_wipe(feed);
-    if (connection->needless || (connection->exchange.lost && !connection->known))
+    if (connection->needless || (connection->exchange.lost && !connection->known && !connection->asked))
         return false;
     __u32 lost = connection->exchange.lost - 1;
     if (lost < WIRE_API_UNFOLLOWED) {
@@ -420,6 +456,11 @@ INLINE void socket_moved(struct sock *sk, struct pt_regs *regs, __u64 count, __u
     if (side == EXCHANGE_REQUESTS && state != TCP_ESTABLISHED && state != TCP_CLOSE_WAIT)
         return;
     struct connection *connection = bpf_map_lookup_elem(&connections, &key);
+    if (connection && connection->waits) {
+        if (!waiting_end(key))
+            return;
+        connection->waits = 0;
+    }
     if (connection && !connection_is(connection, sk))
         connection->exchange.lost = EXCHANGE_OVER;
     if (side == EXCHANGE_ANSWERS && (!connection || connection->exchange.lost))
@@ -447,7 +488,9 @@ INLINE void socket_moved(struct sock *sk, struct pt_regs *regs, __u64 count, __u
     bool wanted = connection_moved(connection, &slot->record, found ? &moved : NULL, count, side);
     feeds_give(slot);
     if (!wanted)
-        bpf_map_delete_elem(&connections, &key);
+        connection_delete(sk);
+    else if (!connection->whole && !connection->exchange.lost)
+        connection_wait(connection, key);
 }
 
 // --- The adapters: from 6.3 on, tracepoints that only sockets pass ---
@@ -546,7 +589,7 @@ INLINE void connection_over(struct sock *sk, int state)
 {
     __u64 key = (__u64)sk;
     struct connection *connection = bpf_map_lookup_elem(&connections, &key);
-    if (!connection || !connection_is(connection, sk))
+    if (!connection || connection->waits || !connection_is(connection, sk))
         return;
     struct exchange_connection *exchange = &connection->exchange;
     // The client's end: it closed (or only stopped sending, which a client that waits seldom does).
@@ -572,8 +615,8 @@ int BPF_PROG(api_state_btf, struct sock *sk, int old_state, int state)
 SEC("tp_btf/tcp_destroy_sock")
 int BPF_PROG(api_destroy_btf, struct sock *sk)
 {
-    __u64 key = (__u64)sk;
-    bpf_map_delete_elem(&connections, &key);
+    waiting_end((__u64)sk);
+    connection_delete(sk);
     return 0;
 }
 

@@ -69,11 +69,17 @@ INLINE void exchange_clear(struct wire_api_exchange *exchange)
     __builtin_memset(exchange->traceparent, 0, sizeof(exchange->traceparent) + sizeof(exchange->server));
 }
 
+// What came behind a gap is the message's own.
+INLINE bool exchange_has_late(const struct http_message *message)
+{
+    return message->state == HTTP_START && json_late_is_outermost(&message->json);
+}
+
 INLINE __u8 exchange_model(struct wire_api_exchange *exchange, const struct http_message *message,
                            char ret_model[WIRE_API_MODEL_MAX])
 {
     const struct json *json = &message->json;
-    if (message->state == HTTP_START && json_late_is_outermost(json)) {
+    if (json->late_length && exchange_has_late(message)) {
         __builtin_memcpy(ret_model, json->late_model, WIRE_API_MODEL_MAX);
         exchange->flags |= json->late_long ? WIRE_API_LONG_MODEL : 0;
         return json->late_length;
@@ -87,21 +93,23 @@ INLINE __u8 exchange_model(struct wire_api_exchange *exchange, const struct http
 INLINE void exchange_values(struct wire_api_exchange *exchange, const struct http_message *message)
 {
     const struct json *json = &message->json;
+    __u8 found = json->found | (exchange_has_late(message) ? json->late_found : 0);
     exchange->flags |= message->unseen ? WIRE_API_MIDDLE_UNSEEN : 0;
     if (!message->answer) {
         exchange->request_bytes = message->bytes;
         __u8 length = exchange_model(exchange, message, exchange->request_model);
         if (length) // else it is that of the path, if there is one
             exchange->request_model_length = length;
-        exchange->flags |= json->found & JSON_FOUND_STREAM ? WIRE_API_STREAM_ASKED : 0;
+        exchange->flags |= found & JSON_FOUND_STREAM ? WIRE_API_STREAM_ASKED : 0;
         return;
     }
     exchange->response_bytes = message->bytes;
     exchange->response_model_length = exchange_model(exchange, message, exchange->response_model);
     exchange->events = message->events;
     exchange->content_events = message->content_events;
-    exchange->flags |= json_input(json, &exchange->input_tokens) ? WIRE_API_HAS_INPUT : 0;
-    exchange->flags |= json_output(json, &exchange->output_tokens) ? WIRE_API_HAS_OUTPUT : 0;
+    __u8 late_told = exchange_has_late(message) ? json->late_told : 0;
+    exchange->flags |= json_input(json, late_told, &exchange->input_tokens) ? WIRE_API_HAS_INPUT : 0;
+    exchange->flags |= json_output(json, late_told, &exchange->output_tokens) ? WIRE_API_HAS_OUTPUT : 0;
     exchange->flags |= message->packed ? WIRE_API_PACKED : 0;
     exchange->flags |= message->errors ? WIRE_API_ERROR_EVENT : 0;
     exchange->flags |= message->format >= HTTP_EVENTS ? WIRE_API_STREAMED : 0;
@@ -165,6 +173,13 @@ INLINE void exchange_finish(struct exchange_connection *connection, __u32 number
         exchange_emit(connection, exchange);
 }
 
+INLINE void exchange_content(struct wire_api_exchange *exchange, __u64 now_ns)
+{
+    exchange->last_content_ns = now_ns;
+    if (!exchange->first_content_ns)
+        exchange->first_content_ns = now_ns;
+}
+
 // After a step over sent bytes.
 INLINE void exchange_answered(struct exchange_connection *connection, __u64 now_ns)
 {
@@ -186,11 +201,8 @@ INLINE void exchange_answered(struct exchange_connection *connection, __u64 now_
     }
     if (happened & HTTP_EVENT && !exchange->first_event_ns)
         exchange->first_event_ns = now_ns;
-    if (happened & HTTP_CONTENT) {
-        exchange->last_content_ns = now_ns;
-        if (!exchange->first_content_ns)
-            exchange->first_content_ns = now_ns;
-    }
+    if (happened & HTTP_CONTENT)
+        exchange_content(exchange, now_ns);
     if (happened & HTTP_ENDED) {
         exchange_values(exchange, message);
         exchange_finish(connection, number, now_ns, WIRE_API_COMPLETE);
@@ -212,8 +224,11 @@ INLINE void exchange_closed(struct exchange_connection *connection, __u64 now_ns
                 http_end(message);
                 complete = true;
             }
+            struct wire_api_exchange *exchange = exchange_at(connection, number);
+            if (message->happened & HTTP_CONTENT)
+                exchange_content(exchange, now_ns);
             message->happened = 0;
-            exchange_values(exchange_at(connection, number), message);
+            exchange_values(exchange, message);
         }
         exchange_finish(connection, number, now_ns, complete ? WIRE_API_COMPLETE : how);
         number++;

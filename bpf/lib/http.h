@@ -6,16 +6,28 @@
 
 // --- The body ---
 
+// The end of a line, by the WHATWG's grammar: LF, CR or both.
+INLINE void http_event_line(struct http_message *message)
+{
+    struct word *word = &message->json.word;
+    if (message->event_state == EVENT_DATA)
+        json_line_end(&message->json);
+    else if (message->event_state != EVENT_IGNORED && word->length == 0)
+        http_event(message);
+    else if (message->event_state == EVENT_NAME && word_is(word, "data"))
+        message->event_open = 1;
+    word_clear(word);
+}
+
 INLINE __u32 http_events_step(struct http_message *message, const __u8 *at, __u32 left)
 {
     // Between two lines the JSON scanner has no word under way.
     struct word *word = &message->json.word;
     __u8 byte = *at;
-    if (byte == '\n') {
-        if (message->event_state == EVENT_NAME && word->length == 0)
-            http_event(message);
-        message->event_state = EVENT_NAME;
-        word_clear(word);
+    if (byte == '\n' || byte == '\r') {
+        if (byte == '\r' || message->event_state != EVENT_AFTER_CR)
+            http_event_line(message);
+        message->event_state = byte == '\r' ? EVENT_AFTER_CR : EVENT_NAME;
         return 1;
     }
     switch (message->event_state) {
@@ -29,10 +41,13 @@ INLINE __u32 http_events_step(struct http_message *message, const __u8 *at, __u3
             message->event_open = 1;
             return 5;
         }
+        message->event_state = EVENT_NAME;
         if (byte == ':') {
-            message->event_state = word_is(word, "data") ? EVENT_DATA : EVENT_IGNORED;
+            bool first = message->scanned == 7 && word_is(word, "\xef\xbb\xbf"
+                                                                "data");
+            message->event_state = first || word_is(word, "data") ? EVENT_DATA : EVENT_IGNORED;
             message->event_open |= message->event_state == EVENT_DATA;
-        } else if (byte != '\r') {
+        } else {
             word_add(word, byte);
         }
         return 1;
@@ -45,7 +60,7 @@ INLINE __u32 http_lines_step(struct http_message *message, const __u8 *at, __u32
         http_event(message);
         return 1;
     }
-    message->event_open = 1;
+    message->event_open |= *at != '\r';
     return json_step(&message->json, at, left);
 }
 
@@ -103,18 +118,14 @@ INLINE void http_skip(struct http_message *message, __u64 count)
         json_resume(&message->json);
     else
         message->event_state = EVENT_IGNORED;
+    if (message->format >= HTTP_EVENTS)
+        message->json.state = JSON_DEAF; // not even whether another event has begun is known
     http_advance(message, count);
 }
 
 INLINE void http_chunk_size_byte(struct http_message *message, __u8 byte)
 {
-    __u8 digit = lower(byte);
-    if (digit >= '0' && digit <= '9')
-        digit -= '0';
-    else if (digit >= 'a' && digit <= 'f')
-        digit -= 'a' - 10;
-    else
-        digit = 16;
+    __u8 digit = hex_digit(byte);
     if (digit < 16) {
         if (message->number >> 52)
             http_fail(message);

@@ -83,14 +83,6 @@ INLINE void http_name_add(struct http_message *message, __u8 byte)
     }
 }
 
-INLINE __u8 hex_digit(__u8 byte)
-{
-    byte = lower(byte);
-    if (byte >= '0' && byte <= '9')
-        return byte - '0';
-    return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : 16;
-}
-
 // Keeps the name of a model: the segment behind one that is called so.
 INLINE void http_naming_byte(struct http_message *message, __u8 byte)
 {

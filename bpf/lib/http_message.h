@@ -67,13 +67,15 @@ enum http_host {
 
 enum http_format { HTTP_OPAQUE, HTTP_JSON, HTTP_EVENTS, HTTP_LINES };
 
-enum http_event_state { EVENT_NAME, EVENT_DATA, EVENT_IGNORED };
+enum http_event_state { EVENT_NAME, EVENT_DATA, EVENT_IGNORED, EVENT_AFTER_CR };
 
 // Of a body of known length that is longer, only these first and last bytes are looked at; fewer of the first
 // where they held the model's name.
+#ifndef HTTP_HEAD_SCAN // a test may come to the end of it sooner
 #define HTTP_HEAD_SCAN 16384
 #define HTTP_HEAD_SCAN_NAMED 2048
 #define HTTP_TAIL_SCAN 4096
+#endif
 
 // Of the path: as it is, and with its second or third segment taken for any. Where a client calls, something
 // may also stand before a path that is known, so there are two more, of what follows the last and the last
@@ -150,7 +152,7 @@ INLINE void http_begin(struct http_message *message)
     message->json.found = 0;
     message->json.told = 0;
     message->json.model_length = 0;
-    message->json.late_length = 0;
+    message->json.late_depth = message->json.late_length = 0;
     message->json.answer = message->answer;
     message->json.values = message->values;
     json_begin(&message->json);

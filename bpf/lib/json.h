@@ -10,8 +10,10 @@ enum json_state {
     JSON_OUTSIDE,
     JSON_STRING,
     JSON_ESCAPE,
+    JSON_HEX,    // the digits of a \u in a name
     JSON_CLOSED, // after a string that may be a key
     JSON_NUMBER,
+    JSON_DEAF, // until the next text
 };
 
 enum json_key {
@@ -40,7 +42,7 @@ enum json_found {
 
 struct json {
     struct word word; // the string under way
-    __u64 number;     // the number under way
+    __u64 number;     // the number under way, or the character of a \u
     __u8 state;
     __u8 key; // whose value comes next or is under way
     __u8 depth;
@@ -52,12 +54,19 @@ struct json {
     __u32 tokens[8]; // by key, from JSON_KEY_INPUT on; the latest of each
     __u8 told;       // which of them
     __u8 model_length;
-    __u8 late_length; // of a name behind a gap, of which it is not known yet whose it is
-    __u8 late_depth;
-    __u8 late_long;
     __u8 error_open;    // the value of "error" has just begun
     __u8 number_broken; // the number under way is none of tokens
-    __u8 reserved[1];
+    __u8 hex_left;      // digits that a \u still has
+    __u16 half;         // the first half of a surrogate pair, which ended where the name
+    __u16 half_end;     // had this length; U+FFFD stands for it so far
+    // What was found behind a gap at the outermost depth where anything was: it is not known yet whose it is.
+    __u8 late_depth; // 0: nothing
+    __u8 late_length;
+    __u8 late_long;
+    __u8 late_found;
+    __u8 late_told;
+    __u8 reserved[3];
+    __u32 late_tokens[8]; // as `tokens`
     char model[WIRE_API_MODEL_MAX];
     char late_model[WIRE_API_MODEL_MAX];
 };
@@ -81,34 +90,52 @@ INLINE void json_resume(struct json *json)
     json_begin(json);
     json->loose = 1;
     json->depth = 128;
-    json->late_length = 0;
+    json->late_depth = json->late_length = json->late_found = json->late_told = 0;
     json->state = JSON_STRING;
     json->word.length = WORD_MAX + 1;
 }
 
-// Where the text has ended, no bracket is open: only then it shows that a name behind a gap was one of the
-// outermost object, and not of what a client passes on inside of a prompt.
+// Where the text has ended, no bracket is open: only then it shows that what was found behind a gap was of
+// the outermost object, and not of what a client or a model passes on inside of it. (Inside of a string the
+// keys' quotes would be escaped.)
 INLINE bool json_late_is_outermost(const struct json *json)
 {
-    return json->loose && json->values && json->late_length && json->state == JSON_OUTSIDE &&
+    return json->loose && json->values && json->late_depth && json->state == JSON_OUTSIDE &&
            json->late_depth == json->depth + 1;
+}
+
+// Whether a key behind a gap can be one of the outermost object, as far as is known: what was found deeper
+// was not.
+INLINE bool json_claim(struct json *json, __u8 depth)
+{
+    if (json->late_depth && depth > json->late_depth)
+        return false;
+    if (depth != json->late_depth)
+        json->late_length = json->late_found = json->late_told = 0;
+    json->late_depth = depth;
+    return true;
 }
 
 // A name that comes now would be taken: the last of the outermost ones counts, as for the usual parsers.
 INLINE bool json_model_begin(struct json *json)
 {
+    json->half = 0;
     if (json->loose) {
-        if (json->late_length && json->late_depth < json->depth)
+        if (!json_claim(json, json->depth))
             return false;
         json->late_length = 0;
-        json->late_depth = json->depth;
+        __builtin_memset(json->late_model, 0, sizeof(json->late_model));
         return true;
     }
     if (json->answer ? json->depth > 2 || json->model_length : json->depth != 1)
         return false;
     json->model_length = 0;
+    __builtin_memset(json->model, 0, sizeof(json->model));
     return true;
 }
+
+// "usage" stands beside the answer's other values, or in the object that an event is about.
+#define JSON_USAGE_DEPTH 2
 
 // Any depth where it is not known.
 INLINE bool json_depth_is(const struct json *json, __u8 depth)
@@ -126,6 +153,12 @@ INLINE __u8 json_key_of_request(const struct json *json)
     return word_is(word, "stream") ? JSON_KEY_STREAM : JSON_KEY_NONE;
 }
 
+// Numbers of tokens are told in no deeper objects.
+INLINE __u8 json_usage_key(const struct json *json)
+{
+    return json->loose || json->depth <= JSON_USAGE_DEPTH ? JSON_KEY_USAGE : JSON_KEY_NONE;
+}
+
 INLINE __u8 json_key_of_answer(const struct json *json)
 {
     const struct word *word = &json->word;
@@ -139,7 +172,7 @@ INLINE __u8 json_key_of_answer(const struct json *json)
         if (word_is(word, "delta"))
             return JSON_KEY_TEXT;
         if (word_is(word, "usage"))
-            return JSON_KEY_USAGE;
+            return json_usage_key(json);
         if (word_is(word, "error"))
             return json->depth == 1 ? JSON_KEY_ERROR : JSON_KEY_NONE;
         return word_is(word, "model") ? JSON_KEY_MODEL : JSON_KEY_NONE;
@@ -150,7 +183,7 @@ INLINE __u8 json_key_of_answer(const struct json *json)
                                                                                             : JSON_KEY_NONE;
     case 9:
         if (word_is(word, "meta_info"))
-            return JSON_KEY_USAGE;
+            return json_usage_key(json);
         return word_is(word, "reasoning") || word_is(word, "arguments") ? JSON_KEY_TEXT : JSON_KEY_NONE;
     case 10:
         return word_is(word, "eval_count") && json_depth_is(json, 1) ? JSON_KEY_OUTPUT : JSON_KEY_NONE;
@@ -164,13 +197,13 @@ INLINE __u8 json_key_of_answer(const struct json *json)
         if (word_is(word, "outputTokens"))
             return in_usage ? JSON_KEY_OUTPUT : JSON_KEY_NONE;
         if (word_is(word, "billed_units")) // of what Cohere has counted, what it bills
-            return JSON_KEY_USAGE;
+            return in_usage ? JSON_KEY_USAGE : JSON_KEY_NONE;
         if (word_is(word, "modelVersion"))
             return JSON_KEY_MODEL;
         return word_is(word, "input_tokens") && in_usage ? JSON_KEY_INPUT_BESIDE : JSON_KEY_NONE;
     case 13:
         if (word_is(word, "usageMetadata"))
-            return JSON_KEY_USAGE;
+            return json_usage_key(json);
         if (word_is(word, "prompt_tokens") && in_usage)
             return JSON_KEY_INPUT;
         return word_is(word, "output_tokens") && in_usage ? JSON_KEY_OUTPUT : JSON_KEY_NONE;
@@ -203,10 +236,18 @@ INLINE __u8 json_key_of_answer(const struct json *json)
     return JSON_KEY_NONE;
 }
 
+INLINE bool json_is_number(__u8 key)
+{
+    return key >= JSON_KEY_INPUT && key <= JSON_KEY_OUTPUT_BESIDE;
+}
+
 INLINE __u8 json_key_of(struct json *json)
 {
     __u8 key = json->answer ? json_key_of_answer(json) : json_key_of_request(json);
     if (key == JSON_KEY_MODEL && json->values && !json_model_begin(json))
+        return JSON_KEY_NONE;
+    bool taken = key == JSON_KEY_STREAM || json_is_number(key);
+    if (json->loose && taken && !json_claim(json, json->depth - (json->depth == json->usage_depth)))
         return JSON_KEY_NONE;
     return json->values || key >= JSON_KEY_TEXT ? key : JSON_KEY_NONE;
 }
@@ -263,44 +304,51 @@ INLINE void json_text(struct json *json, __u8 byte)
     word_add(&json->word, byte);
 }
 
-INLINE bool json_is_number(__u8 key)
-{
-    return key >= JSON_KEY_INPUT && key <= JSON_KEY_OUTPUT_BESIDE;
-}
-
 INLINE void json_tell(struct json *json, __u8 key, __u64 number)
 {
     __u32 which = (key - JSON_KEY_INPUT) & 7;
-    json->tokens[which] = number < 0xffffffff ? number : 0xffffffff;
+    __u32 tokens = number < 0xffffffff ? number : 0xffffffff;
+    if (json->loose) {
+        json->late_tokens[which] = tokens;
+        json->late_told |= 1 << which;
+        return;
+    }
+    json->tokens[which] = tokens;
     json->told |= 1 << which;
 }
 
-INLINE bool json_told(const struct json *json, enum json_key key)
+// `late_told`: which of those from behind a gap count, too, and more than those before it.
+INLINE bool json_told(const struct json *json, __u8 late_told, enum json_key key)
 {
-    return json->told >> (key - JSON_KEY_INPUT) & 1;
+    return (json->told | late_told) >> (key - JSON_KEY_INPUT) & 1;
 }
 
-INLINE __u64 json_tokens(const struct json *json, enum json_key key)
+INLINE __u64 json_tokens(const struct json *json, __u8 late_told, enum json_key key)
 {
-    return json_told(json, key) ? json->tokens[key - JSON_KEY_INPUT] : 0;
+    __u32 which = key - JSON_KEY_INPUT;
+    if (late_told >> which & 1)
+        return json->late_tokens[which];
+    return json->told >> which & 1 ? json->tokens[which] : 0;
 }
 
 // Tokens of the prompt, those from and for a cache included. False where nobody has said.
-INLINE bool json_input(const struct json *json, __u32 *ret_tokens)
+INLINE bool json_input(const struct json *json, __u8 late_told, __u32 *ret_tokens)
 {
-    __u64 sum = json_tokens(json, JSON_KEY_INPUT);
-    if (json_told(json, JSON_KEY_INPUT_BESIDE))
-        sum = json_tokens(json, JSON_KEY_INPUT_BESIDE) + json_tokens(json, JSON_KEY_INPUT_READ) +
-              json_tokens(json, JSON_KEY_INPUT_WRITTEN);
+    __u64 sum = json_tokens(json, late_told, JSON_KEY_INPUT);
+    if (json_told(json, late_told, JSON_KEY_INPUT_BESIDE))
+        sum = json_tokens(json, late_told, JSON_KEY_INPUT_BESIDE) +
+              json_tokens(json, late_told, JSON_KEY_INPUT_READ) +
+              json_tokens(json, late_told, JSON_KEY_INPUT_WRITTEN);
     *ret_tokens = sum < 0xffffffff ? sum : 0xffffffff;
-    return json_told(json, JSON_KEY_INPUT) || json_told(json, JSON_KEY_INPUT_BESIDE);
+    return json_told(json, late_told, JSON_KEY_INPUT) || json_told(json, late_told, JSON_KEY_INPUT_BESIDE);
 }
 
-INLINE bool json_output(const struct json *json, __u32 *ret_tokens)
+INLINE bool json_output(const struct json *json, __u8 late_told, __u32 *ret_tokens)
 {
-    __u64 sum = json_tokens(json, JSON_KEY_OUTPUT) + json_tokens(json, JSON_KEY_OUTPUT_BESIDE);
+    __u64 sum =
+        json_tokens(json, late_told, JSON_KEY_OUTPUT) + json_tokens(json, late_told, JSON_KEY_OUTPUT_BESIDE);
     *ret_tokens = sum < 0xffffffff ? sum : 0xffffffff;
-    return json_told(json, JSON_KEY_OUTPUT) || json_told(json, JSON_KEY_OUTPUT_BESIDE);
+    return json_told(json, late_told, JSON_KEY_OUTPUT) || json_told(json, late_told, JSON_KEY_OUTPUT_BESIDE);
 }
 
 INLINE void json_number_end(struct json *json)
@@ -308,6 +356,95 @@ INLINE void json_number_end(struct json *json)
     if (!json->number_broken)
         json_tell(json, json->key, json->number);
     json->key = JSON_KEY_NONE;
+}
+
+INLINE void json_character(struct json *json, __u32 code)
+{
+    if (code < 0x80) {
+        json_text(json, code);
+        return;
+    }
+    if (code < 0x800) {
+        json_text(json, 0xc0 | code >> 6);
+    } else {
+        if (code < 0x10000) {
+            json_text(json, 0xe0 | code >> 12);
+        } else {
+            json_text(json, 0xf0 | code >> 18);
+            json_text(json, 0x80 | (code >> 12 & 0x3f));
+        }
+        json_text(json, 0x80 | (code >> 6 & 0x3f));
+    }
+    json_text(json, 0x80 | (code & 0x3f));
+}
+
+#define JSON_UNKNOWN 0xfffd // shown for what is no character, as for what is no UTF-8
+
+// The four digits of a \u are there.
+INLINE void json_escaped_code(struct json *json)
+{
+    __u32 code = json->number & 0xffff;
+    if (code >= 0xdc00 && code < 0xe000 && json->half && json->word.length == json->half_end) {
+        json->word.length -= 3;
+        json_character(json, 0x10000 + ((json->half & 0x3ffu) << 10) + (code & 0x3ff));
+        json->half = 0;
+        return;
+    }
+    bool half = code >= 0xd800 && code < 0xdc00;
+    json_character(json, code == 0 || (code >= 0xd800 && code < 0xe000) ? JSON_UNKNOWN : code);
+    json->half = half ? code : 0;
+    json->half_end = json->word.length;
+}
+
+// A byte of an escape in a name; rare, so it need not be in line. False: it is no part of the escape.
+OUTLINE bool json_escape_byte(struct json *json, __u8 byte)
+{
+    if (json->state == JSON_HEX) {
+        __u8 digit = hex_digit(byte);
+        if (digit > 15) {
+            json_character(json, JSON_UNKNOWN);
+            json->state = JSON_STRING;
+            return false;
+        }
+        json->number = json->number << 4 | digit;
+        json->hex_left -= 1;
+        if (json->hex_left == 0) {
+            json_escaped_code(json);
+            json->state = JSON_STRING;
+        }
+        return true;
+    }
+    json->state = JSON_STRING;
+    switch (byte) {
+    case 'u':
+        json->number = 0;
+        json->hex_left = 4;
+        json->state = JSON_HEX;
+        break;
+    case 'b':
+        json_text(json, '\b');
+        break;
+    case 'f':
+        json_text(json, '\f');
+        break;
+    case 'n':
+        json_text(json, '\n');
+        break;
+    case 'r':
+        json_text(json, '\r');
+        break;
+    case 't':
+        json_text(json, '\t');
+        break;
+    case '/':
+    case '"':
+    case '\\':
+        json_text(json, byte);
+        break;
+    default:
+        json_character(json, JSON_UNKNOWN);
+    }
+    return true;
 }
 
 // A string that ends within the next bytes is taken at once, as most do; so is the beginning of one that is
@@ -410,7 +547,7 @@ INLINE __u32 json_outside(struct json *json, const __u8 *at, __u32 left)
     if (json->key == JSON_KEY_NONE && !json->error_open)
         return MARKLESS_RUN(marks_structure, at, left);
     if (byte == 't' && json->key == JSON_KEY_STREAM)
-        json->found |= JSON_FOUND_STREAM;
+        *(json->loose ? &json->late_found : &json->found) |= JSON_FOUND_STREAM;
     bool digit = byte >= '0' && byte <= '9';
     if ((digit || byte == '-') && json_is_number(json->key)) {
         json->number = digit ? byte - '0' : 0;
@@ -438,6 +575,10 @@ INLINE __u32 json_step(struct json *json, const __u8 *at, __u32 left)
 {
     __u8 byte = *at;
     switch (json->state) {
+    case JSON_HEX:
+        if (json_escape_byte(json, byte))
+            return 1;
+        __attribute__((fallthrough));
     case JSON_STRING:
         if (byte == '"') {
             json_string_value(json);
@@ -455,7 +596,11 @@ INLINE __u32 json_step(struct json *json, const __u8 *at, __u32 left)
         json_text(json, byte);
         return 1;
     case JSON_ESCAPE:
-        // What else can follow stands for a character that no key and hardly a name has.
+        if (json->key == JSON_KEY_MODEL) {
+            json_escape_byte(json, byte);
+            return 1;
+        }
+        // What else can follow stands for a character that no key has.
         json_text(json, byte == '/' || byte == '"' || byte == '\\' ? byte : '?');
         json->state = JSON_STRING;
         return 1;
@@ -484,8 +629,21 @@ INLINE __u32 json_step(struct json *json, const __u8 *at, __u32 left)
         }
         json_number_end(json);
         break;
+    case JSON_DEAF:
+        return MARKLESS_RUN(marks_line_end, at, left);
     }
     return json_outside(json, at, left);
+}
+
+// Between two lines of one text.
+INLINE void json_line_end(struct json *json)
+{
+    if (json->state == JSON_NUMBER) {
+        json_number_end(json);
+        json->state = JSON_OUTSIDE;
+    } else if (json->state == JSON_STRING || json->state == JSON_ESCAPE || json->state == JSON_HEX) {
+        json->state = JSON_DEAF; // no string goes over a line's end
+    }
 }
 
 // The text that is counted as a token: generated, and not a summary of what was streamed already.

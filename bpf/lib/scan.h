@@ -13,6 +13,7 @@
 #include <string.h>
 #define INLINE static inline __attribute__((always_inline, unused))
 #endif
+#define OUTLINE static __attribute__((noinline, unused))
 
 // Bytes behind the one that is looked at that may always be read, whatever lies there.
 #define SCAN_AHEAD 32
@@ -68,6 +69,15 @@ INLINE __u8 lower(__u8 byte)
     return byte >= 'A' && byte <= 'Z' ? byte + 32 : byte;
 }
 
+// 16: none.
+INLINE __u8 hex_digit(__u8 byte)
+{
+    byte = lower(byte);
+    if (byte >= '0' && byte <= '9')
+        return byte - '0';
+    return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : 16;
+}
+
 INLINE __u64 has_zero(__u64 word)
 {
     return (word - 0x0101010101010101ull) & ~word & 0x8080808080808080ull;
@@ -96,16 +106,22 @@ INLINE __u32 marks_first(__u64 marks)
     return ((((marks - 1) & ~marks) & EIGHT(1)) * EIGHT(1) >> 56) & 7;
 }
 
+// Control characters from 8 to 15, which the ends of lines are among, are marks everywhere.
+INLINE __u64 marks_line_ends(__u64 word)
+{
+    return has_zero((word | EIGHT(7)) ^ EIGHT(15));
+}
+
 // A quote, a backslash or the end of a line among eight bytes.
 INLINE __u64 marks_string_end(const __u8 *at)
 {
     __u64 word = eight_at(at);
-    return has_zero(word ^ EIGHT('"')) | has_zero(word ^ EIGHT('\\')) | has_zero(word ^ EIGHT('\n'));
+    return has_zero(word ^ EIGHT('"')) | has_zero(word ^ EIGHT('\\')) | marks_line_ends(word);
 }
 
 INLINE __u64 marks_line_end(const __u8 *at)
 {
-    return has_zero(eight_at(at) ^ EIGHT('\n'));
+    return marks_line_ends(eight_at(at));
 }
 
 // A quote, a comma, a bracket or brace of any kind (with Y, y and _, which do no harm) or the end of a line.
@@ -113,7 +129,7 @@ INLINE __u64 marks_structure(const __u8 *at)
 {
     __u64 word = eight_at(at);
     return has_zero(word ^ EIGHT('"')) | has_zero(word ^ EIGHT(',')) |
-           has_zero((word | EIGHT(0x26)) ^ EIGHT(0x7f)) | has_zero(word ^ EIGHT('\n'));
+           has_zero((word | EIGHT(0x26)) ^ EIGHT(0x7f)) | marks_line_ends(word);
 }
 
 // How many of the next bytes are surely none of those. The caller knows that the first is not.

@@ -176,7 +176,7 @@ INLINE struct tls_connection *tls_new(const struct tls_key *key)
 INLINE void tls_begin(struct tls_connection *tls, const struct tls_key *key, enum exchange_role role)
 {
     struct connection *connection = &tls->connection;
-    connection->known = connection->needless = 0;
+    connection->known = connection->asked = connection->needless = connection->whole = 0;
     connection->owner.pid = 0;
     if (!tls->sk) {
         connection->net = key->pid;

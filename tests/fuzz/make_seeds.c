@@ -1,4 +1,4 @@
-// Writes the seeds of the target `record` to a directory.
+// Writes the seeds that a target has made for it to a directory.
 #include "base/cleanup.h"
 #include "seeds.h"
 
@@ -15,10 +15,13 @@ static void write_seed(const char *name, const void *data, size_t size, void *co
 
 int main(int argc, char **argv)
 {
-    if (argc != 2) {
-        fprintf(stderr, "usage: make_seeds DIRECTORY\n");
+    if (argc != 3) {
+        fprintf(stderr, "usage: make_seeds TARGET DIRECTORY\n");
         return 2;
     }
-    seeds_of_records(write_seed, argv[1]);
+    if (strcmp(argv[1], "record") == 0)
+        seeds_of_records(write_seed, argv[2]);
+    if (strcmp(argv[1], "http") == 0)
+        seeds_of_transcripts(write_seed, argv[2]);
     return 0;
 }

@@ -1,9 +1,10 @@
-// Seeds that are made instead of kept: records of each type of each source.
+// Seeds that are made instead of kept: records of each type of each source, and what real servers said.
 #pragma once
 
 #include "../bench/rules/rules.h"
 #include "source.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,4 +52,31 @@ static inline void seeds_of_records(seed_fn take, void *context)
             take(name, records.data + records.offsets[i], (end - records.offsets[i]) * 8, context);
         }
     records_free(&records);
+}
+
+// A transcript behind a mark of whose it is (fuzz_http.c); how many bytes it has then.
+static inline size_t seed_add(uint8_t *data, size_t used, size_t room, uint8_t mark, const char *name,
+                              const char *suffix)
+{
+    char path[256];
+    snprintf(path, sizeof(path), "tests/data/api/%s.%s", name, suffix);
+    FILE *file = fopen(path, "re");
+    data[used++] = mark;
+    if (!file)
+        return used;
+    used += fread(data + used, 1, room - used, file);
+    fclose(file);
+    return used;
+}
+
+static inline void seeds_of_transcripts(seed_fn take, void *context)
+{
+    static const char *const names[] = {
+        "chat", "chat-error", "chat-stream", "chat-stream-usage", "completion-stream", "completions-stream"};
+    static uint8_t data[65536];
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        data[0] = 0;
+        size_t used = seed_add(data, 1, sizeof(data) - 1, 1, names[i], "request");
+        take(names[i], data, seed_add(data, used, sizeof(data) - 1, 2, names[i], "response"), context);
+    }
 }

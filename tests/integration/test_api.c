@@ -1,10 +1,9 @@
 // Source `api`: requests to inference servers, whatever calls move their bytes.
-#include "api_pair.h"
+#include "api_moves.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 static struct agent *agent;
@@ -58,95 +57,12 @@ Test(api, a_stream_and_its_times)
     close_pair(&pair);
 }
 
-typedef ssize_t (*move_fn)(int fd, char *data, size_t length);
-
-static size_t in_pieces(struct iovec *pieces, size_t max, char *data, size_t length)
-{
-    // Of 1 to 7 bytes, so that they end anywhere.
-    size_t count = 0;
-    for (size_t at = 0; at < length && count < max; count++) {
-        size_t size = count + 1 == max ? length - at : 1 + count % 7;
-        size = size < length - at ? size : length - at;
-        pieces[count] = (struct iovec){data + at, size};
-        at += size;
-    }
-    return count;
-}
-
-static ssize_t by_writev(int fd, char *data, size_t length)
-{
-    struct iovec pieces[600];
-    return writev(fd, pieces, (int)in_pieces(pieces, ARRAY_SIZE(pieces), data, length));
-}
-
-static ssize_t by_readv(int fd, char *data, size_t length)
-{
-    struct iovec pieces[600];
-    return readv(fd, pieces, (int)in_pieces(pieces, ARRAY_SIZE(pieces), data, length));
-}
-
-static ssize_t by_sendmsg(int fd, char *data, size_t length)
-{
-    struct iovec pieces[600];
-    struct msghdr message = {.msg_iov = pieces,
-                             .msg_iovlen = in_pieces(pieces, ARRAY_SIZE(pieces), data, length)};
-    return sendmsg(fd, &message, MSG_NOSIGNAL);
-}
-
-static ssize_t by_recvmsg(int fd, char *data, size_t length)
-{
-    struct iovec pieces[600];
-    struct msghdr message = {.msg_iov = pieces,
-                             .msg_iovlen = in_pieces(pieces, ARRAY_SIZE(pieces), data, length)};
-    return recvmsg(fd, &message, 0);
-}
-
-static ssize_t by_send(int fd, char *data, size_t length)
-{
-    return send(fd, data, length, 0);
-}
-
-// Looks first, as nginx does; what was only looked at does not count.
-static ssize_t by_recv(int fd, char *data, size_t length)
-{
-    char first[16];
-    return recv(fd, first, sizeof(first), MSG_PEEK) > 0 ? recv(fd, data, length, 0) : -1;
-}
-
-static ssize_t by_read(int fd, char *data, size_t length)
-{
-    return read(fd, data, length);
-}
-
-static ssize_t by_write(int fd, char *data, size_t length)
-{
-    return write(fd, data, length);
-}
-
 Test(api, every_call_and_pieces_of_any_size)
 {
-    static const move_fn receive[] = {by_read, by_readv, by_recv, by_recvmsg};
-    static const move_fn send_by[] = {by_write, by_writev, by_send, by_sendmsg};
-    const char *request = request_to("/v1/chat/completions", "", CHAT_BODY);
-    const char *said =
-        format_text(HEAD "%s%s%s0\r\n\r\n", chunk(ROLE TOKEN), chunk(TOKEN TOKEN), chunk(LAST USAGE DONE));
-    for (size_t i = 0; i < ARRAY_SIZE(receive); i++) {
+    for (size_t i = 0; i < MOVES; i++) {
         for (size_t piece = 1; piece < 2048; piece *= 5) {
             struct pair pair = open_pair();
-            char data[4096];
-            cr_assert_eq(write(pair.client, request, strlen(request)), (ssize_t)strlen(request));
-            for (size_t at = 0; at < strlen(request);) {
-                ssize_t count = receive[i](pair.server, data, piece);
-                cr_assert_gt(count, 0);
-                at += (size_t)count;
-            }
-            for (size_t at = 0; at < strlen(said);) {
-                size_t left = strlen(said) - at;
-                size_t size = left < piece ? left : piece;
-                memcpy(data, said + at, size);
-                cr_assert_eq(send_by[i](pair.server, data, size), (ssize_t)size);
-                at += size;
-            }
+            serve_stream(&pair, i, piece);
             expect_stream(agent, &pair);
             close_pair(&pair);
         }
@@ -336,30 +252,4 @@ Test(api, what_turns_out_to_be_no_http_is_counted)
     answer(&pair, json_answer(200, "{}"));
     agent_wait_alert(agent, "infer", "fd.cport", pair.cport, "infer.model", "again", NULL);
     close_pair(&pair);
-}
-
-Test(api, none_of_ten_thousand_is_lost)
-{
-    enum { CONNECTIONS = 64, REQUESTS = 10000 };
-    static struct pair pairs[CONNECTIONS];
-    _cleanup_close_ int listener = listen_here();
-    const char *request = request_to("/v1/completions", "", "{\"model\":\"many\"}");
-    const char *said = json_answer(200, "{\"usage\":{\"prompt_tokens\":2,\"completion_tokens\":1}}");
-    for (int i = 0; i < CONNECTIONS; i++)
-        pairs[i] = api_connect(listener);
-    for (int i = 0; i < REQUESTS; i++) {
-        ask(&pairs[i % CONNECTIONS], request);
-        answer(&pairs[i % CONNECTIONS], said);
-    }
-    cr_expect_eq(wait_metric(agent, "inferscope_inference_requests_total", pairs[0].sport, REQUESTS),
-                 REQUESTS);
-    cr_expect_eq(agent_metric(agent, "gen_ai_server_token_usage_sum", "server_port", pairs[0].sport,
-                              "gen_ai_token_type", "input", NULL),
-                 2 * REQUESTS);
-    cr_expect_eq(agent_metric(agent, "gen_ai_server_request_duration_seconds_count", "gen_ai_request_model",
-                              "many", "server_port", pairs[0].sport, NULL),
-                 REQUESTS);
-    cr_expect_eq(agent_metric(agent, "inferscope_records_lost_total", "source", "api", NULL), 0);
-    for (int i = 0; i < CONNECTIONS; i++)
-        close_pair(&pairs[i]);
 }

@@ -1,8 +1,10 @@
 // Source `api`: when the agent starts, what it is told, and what never leaves the kernel.
 #include "api_pair.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static struct agent *agent;
@@ -85,6 +87,79 @@ Test(api_agent, routes_that_are_none)
                      wrong[i]);
         cr_expect(strstr(output, "is no path"), "%s", output);
     }
+}
+
+// --- Many at a time ---
+
+enum { CONNECTIONS = 64, THREADS = 8, REQUESTS = 10000 };
+_Static_assert(REQUESTS % THREADS == 0 && CONNECTIONS % THREADS == 0, "each thread has as many");
+
+struct part {
+    struct pair pairs[CONNECTIONS / THREADS];
+    const char *request, *said;
+    int failed; // calls that moved less than they should
+};
+
+static void move_all(struct part *part, int from, int to, const char *text)
+{
+    char buffer[1024];
+    ssize_t length = (ssize_t)strlen(text);
+    part->failed += write(from, text, (size_t)length) != length;
+    part->failed += recv(to, buffer, (size_t)length, MSG_WAITALL) != length;
+}
+
+// All of its connections have a request under way at a time, and the last is answered first.
+static void *serve_part(void *context)
+{
+    struct part *part = context;
+    for (size_t left = REQUESTS / THREADS; left;) {
+        size_t count = left < ARRAY_SIZE(part->pairs) ? left : ARRAY_SIZE(part->pairs);
+        for (size_t i = 0; i < count; i++)
+            move_all(part, part->pairs[i].client, part->pairs[i].server, part->request);
+        for (size_t i = count; i-- > 0;)
+            move_all(part, part->pairs[i].server, part->pairs[i].client, part->said);
+        left -= count;
+    }
+    return NULL;
+}
+
+Test(api_agent, none_of_ten_thousand_is_lost)
+{
+    static struct part parts[THREADS];
+    pthread_t threads[THREADS];
+    _cleanup_close_ int listener = listen_here();
+    // Nobody needs to be fast: all of the records find room.
+    agent = agent_start("- rule: none\n"
+                        "  desc: no request\n"
+                        "  condition: evt.type = infer and infer.model = none\n"
+                        "  output: none\n"
+                        "  priority: NOTICE\n",
+                        "--inference", "--ring-size", "8", NULL);
+    for (size_t i = 0; i < THREADS; i++) {
+        parts[i].request = request_to("/v1/completions", "", "{\"model\":\"many\"}");
+        parts[i].said = json_answer(200, "{\"usage\":{\"prompt_tokens\":2,\"completion_tokens\":1}}");
+        for (size_t k = 0; k < ARRAY_SIZE(parts[i].pairs); k++)
+            parts[i].pairs[k] = api_connect(listener);
+    }
+    for (size_t i = 0; i < THREADS; i++)
+        cr_assert_eq(pthread_create(&threads[i], NULL, serve_part, &parts[i]), 0);
+    for (size_t i = 0; i < THREADS; i++) {
+        cr_assert_eq(pthread_join(threads[i], NULL), 0);
+        cr_assert_eq(parts[i].failed, 0);
+    }
+    const char *port = parts[0].pairs[0].sport;
+    cr_expect_eq(wait_metric(agent, "inferscope_inference_requests_total", port, REQUESTS), REQUESTS);
+    cr_expect_eq(agent_metric(agent, "gen_ai_server_token_usage_sum", "server_port", port,
+                              "gen_ai_token_type", "input", NULL),
+                 2 * REQUESTS);
+    cr_expect_eq(agent_metric(agent, "gen_ai_server_request_duration_seconds_count", "gen_ai_request_model",
+                              "many", "server_port", port, NULL),
+                 REQUESTS);
+    cr_expect_eq(agent_metric(agent, "inferscope_inference_requests_in_flight", "server_port", port, NULL),
+                 0);
+    cr_expect_eq(agent_metric(agent, "inferscope_records_lost_total", "source", "api", NULL), 0);
+    for (size_t i = 0; i < CONNECTIONS; i++)
+        close_pair(&parts[i % THREADS].pairs[i / THREADS]);
 }
 
 // --- Nothing of a prompt or an answer ---

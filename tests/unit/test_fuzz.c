@@ -57,7 +57,7 @@ static size_t run_directory(const struct fuzz_target *target)
     return count > 0 ? (size_t)count : 0;
 }
 
-static void run_record(const char *name, const void *data, size_t size, void *context)
+static void run_seed(const char *name, const void *data, size_t size, void *context)
 {
     const struct fuzz_target *target = context;
     cr_expect_eq(target->run(data, size), 0, "%s", name);
@@ -75,6 +75,13 @@ Test(fuzz, seeds_of_records)
 {
     const struct fuzz_target *target = target_find("record");
     cr_assert(target);
-    seeds_of_records(run_record, (void *)target);
+    seeds_of_records(run_seed, (void *)target);
     run_directory(target);
+}
+
+Test(fuzz, seeds_of_transcripts)
+{
+    const struct fuzz_target *target = target_find("http");
+    cr_assert(target);
+    seeds_of_transcripts(run_seed, (void *)target);
 }

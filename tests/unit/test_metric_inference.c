@@ -8,6 +8,7 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 static struct scratch scratch;
 static struct wire_api record;
@@ -27,6 +28,8 @@ static uint16_t route_of(const char *pattern)
 static void set_models(const char *asked, const char *answered)
 {
     struct wire_api_exchange *exchange = &record.exchange;
+    memset(exchange->request_model, 0, sizeof(exchange->request_model));
+    memset(exchange->response_model, 0, sizeof(exchange->response_model));
     exchange->request_model_length = (uint8_t)strlen(asked);
     exchange->response_model_length = (uint8_t)strlen(answered);
     memcpy(exchange->request_model, asked, strlen(asked));
@@ -169,6 +172,105 @@ Test(metric_inference, too_many_models_are_counted_as_other)
     cr_expect(page_has("\ngen_ai_server_request_duration_seconds_count{gen_ai_request_model=\"other\","
                        "gen_ai_response_model=\"other\"} 800\n"));
     cr_expect(page_has("\ninferscope_inference_series_folded_total 800\n"));
+}
+
+static void count_at(uint64_t second, const char *asked, const char *answered, unsigned status)
+{
+    record.header.time_ns = second * UINT64_C(1000000000);
+    record.exchange.status = (uint16_t)status;
+    set_models(asked, answered);
+    count();
+}
+
+static void count_many(uint64_t second, unsigned from, unsigned to, unsigned status)
+{
+    for (unsigned i = from; i < to; i++) {
+        char name[24];
+        snprintf(name, sizeof(name), "model-%u", i);
+        count_at(second, name, "", status);
+    }
+}
+
+#define OF_SERVER "{server_port=\"8000\",gen_ai_operation_name=\"chat\",gen_ai_provider_name=\"llama.cpp\","
+
+// Anybody can ask for models that do not exist.
+Test(metric_inference, names_of_failed_requests_take_no_place)
+{
+    count_many(1, 0, 500, 404);
+    count_many(1, 500, 1000, 0);
+    cr_expect(page_has("\ngen_ai_server_request_duration_seconds_count" OF_SERVER
+                       "gen_ai_request_model=\"other\",error_type=\"404\"} 500\n"));
+    cr_expect(page_has("\ninferscope_inference_models_unconfirmed_total 1000\n"));
+    cr_expect_not(page_has("model-"));
+    // One that has answered, or that an answer names, is real; its failures are its own from then on.
+    count_at(1, "real", "real-1", 200);
+    count_at(1, "real", "", 404);
+    count_at(1, "busy", "busy", 503);
+    cr_expect(page_has("\ngen_ai_server_request_duration_seconds_count" OF_SERVER
+                       "gen_ai_request_model=\"real\",error_type=\"404\"} 1\n"));
+    cr_expect(
+        page_has("gen_ai_request_model=\"busy\",gen_ai_response_model=\"busy\",error_type=\"503\"} 1\n"));
+    // But not at another server.
+    record.server_port = 9000;
+    count_at(1, "real", "", 404);
+    cr_expect_not(page_has("server_port=\"9000\",gen_ai_operation_name=\"chat\",gen_ai_provider_name="
+                           "\"llama.cpp\",gen_ai_request_model=\"real\""));
+    cr_expect(page_has("\ninferscope_inference_models_unconfirmed_total 1001\n"));
+}
+
+Test(metric_inference, series_that_nobody_touches_give_their_place)
+{
+    count_many(1000, 0, 200, 200);
+    count_many(1400, 0, 50, 200);
+    count_at(1500, "too-early", "", 200);
+    cr_expect_not(page_has("too-early"));
+    cr_expect(page_has("\ninferscope_inference_series_folded_total 1\n"));
+    cr_expect(page_has("\ninferscope_inference_series_evicted_total 0\n"));
+    // The oldest 150 are idle for ten minutes by now; they go one by one.
+    count_many(1601, 1000, 1150, 200);
+    cr_expect(page_has("\ninferscope_inference_series_evicted_total 150\n"));
+    cr_expect_not(page_has("\"model-50\""));
+    cr_expect_not(page_has("\"model-199\""));
+    cr_expect(page_has("\"model-49\""));
+    cr_expect(page_has("\"model-1149\""));
+    count_at(1602, "too-early", "", 200);
+    cr_expect_not(page_has("too-early"));
+    cr_expect(page_has("\ngen_ai_server_request_duration_seconds_count{gen_ai_request_model=\"other\","
+                       "gen_ai_response_model=\"other\"} 2\n"));
+    // Who comes again begins at 0.
+    count_at(2300, "model-50", "", 200);
+    cr_expect(page_has("gen_ai_request_model=\"model-50\"} 1\n"));
+}
+
+Test(metric_inference, routes_that_nobody_uses_give_their_place)
+{
+    record.header.type = WIRE_API_HTTP;
+    for (uint16_t port = 10000; port < 10500; port++) {
+        record.server_port = port;
+        count_at(port < 10001 ? 1 : 500, "", "", 200);
+    }
+    record.server_port = 20000;
+    count_at(600, "", "", 200);
+    cr_expect_not(page_has("server_port=\"20000\",http_"));
+    cr_expect(page_has("\ninferscope_http_requests_uncounted_total 1\n"));
+    count_at(602, "", "", 200);
+    cr_expect(page_has("server_port=\"20000\",http_"));
+    cr_expect_not(page_has("server_port=\"10000\",http_"));
+    cr_expect(page_has("\ninferscope_http_series_evicted_total 1\n"));
+}
+
+// Servers that have one process a request leave many behind.
+Test(metric_inference, servers_that_have_nothing_to_do_give_their_place)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    for (uint32_t pid = 1; pid <= 1000; pid++) {
+        record.header.pid = pid;
+        record.server_port = pid == 1000 ? 4711 : 8000;
+        count_at((uint64_t)now.tv_sec, "asked", "answered", 200);
+    }
+    cr_expect(page_has("\ninferscope_inference_requests_in_flight{server_port=\"4711\"} 0\n"));
+    cr_expect_not(page_has("\ninferscope_inference_servers_left_out_total 1"));
 }
 
 static size_t times(const char *part)

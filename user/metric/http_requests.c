@@ -11,6 +11,8 @@
 static const double bounds[] = {.005, .01, .025, .05, .075, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10};
 
 enum { SERIES_MAX = 500, LABELS_MAX = SERVED_BY_LABELS + 4 };
+// What was counted last has been scraped by then.
+static const uint64_t idle_after_ns = UINT64_C(600) * 1000000000;
 
 // Zero-filled.
 struct key {
@@ -24,6 +26,7 @@ struct key {
 struct route_series {
     struct key key;
     UT_hash_handle hh;
+    uint64_t seen_ns; // the latest request's end
     struct histogram duration;
 };
 
@@ -33,6 +36,27 @@ static struct counter uncounted = {
     .name = "inferscope_http_requests_uncounted_total",
     .help = "Requests to other routes of inference servers that were left out: too many series",
 };
+
+static struct counter evicted = {
+    .name = "inferscope_http_series_evicted_total",
+    .help = "Series of such requests that gave their place to others after ten minutes without a request",
+};
+
+// Makes room for one more where none was added to for long.
+static bool series_evict(uint64_t now_ns)
+{
+    struct route_series *oldest = table;
+    for (struct route_series *series = table; series; series = series->hh.next)
+        if (series->seen_ns < oldest->seen_ns)
+            oldest = series;
+    if (!oldest || oldest->seen_ns + idle_after_ns > now_ns)
+        return false;
+    HASH_DEL(table, oldest);
+    free(oldest);
+    counter_register(&evicted);
+    evicted.value++;
+    return true;
+}
 
 void http_requests_event(const struct event *event, const struct wire_api *record)
 {
@@ -49,7 +73,8 @@ void http_requests_event(const struct event *event, const struct wire_api *recor
     served_by_event(event, record->server_port, &key.served_by);
     HASH_FIND(hh, table, &key, sizeof(key), series);
     if (!series) {
-        series = HASH_COUNT(table) < SERIES_MAX ? calloc(1, sizeof(*series)) : NULL;
+        bool room = HASH_COUNT(table) < SERIES_MAX || series_evict(record->header.time_ns);
+        series = room ? calloc(1, sizeof(*series)) : NULL;
         if (!series) {
             counter_register(&uncounted);
             uncounted.value++;
@@ -58,6 +83,7 @@ void http_requests_event(const struct event *event, const struct wire_api *recor
         series->key = key;
         HASH_ADD(hh, table, key, sizeof(series->key), series);
     }
+    series->seen_ns = record->header.time_ns;
     uint64_t duration = exchange->end_ns > exchange->start_ns ? exchange->end_ns - exchange->start_ns : 0;
     histogram_add(&series->duration, bounds, ARRAY_SIZE(bounds), (double)duration / 1e9);
 }

@@ -19,6 +19,8 @@ static const double per_token_bounds[] = {.0005, .001, .0025, .005, .01, .025, .
                                           .15,   .2,   .3,    .4,   .5,  .75,  1,   2.5};
 
 enum { SERIES_MAX = 200, OUTCOMES_MAX = 16, LABELS_MAX = 10, SOURCES_COUNT = 2 };
+// What was counted last has been scraped by then.
+static const uint64_t idle_after_ns = UINT64_C(600) * 1000000000;
 
 // Zero-filled.
 struct key {
@@ -39,6 +41,7 @@ struct outcome {
 struct model_series {
     struct key key;
     UT_hash_handle hh;
+    uint64_t seen_ns;         // the latest request's end
     struct outcome *outcomes; // owned
     size_t outcomes_count;
     struct histogram first;
@@ -54,6 +57,17 @@ static struct model_series *table;
 static struct counter folded = {
     .name = "inferscope_inference_series_folded_total",
     .help = "Inference requests counted under the model \"other\" because there were too many series",
+};
+static struct counter unconfirmed = {
+    .name = "inferscope_inference_models_unconfirmed_total",
+    .help =
+        "Failed inference requests counted under the model \"other\" of their server because nothing shows "
+        "that the model they asked for exists",
+};
+static struct counter evicted = {
+    .name = "inferscope_inference_series_evicted_total",
+    .help =
+        "Series of inference requests that gave their place to others after ten minutes without a request",
 };
 static struct counter dropped = {
     .name = "inferscope_inference_requests_uncounted_total",
@@ -100,6 +114,37 @@ static void key_fill(const struct event *event, const struct wire_api *record, s
     served_by_event(event, record->server_port, &ret_key->served_by);
 }
 
+static const char other_model[] = "other";
+
+// A client chooses what it calls a model: a name is one where the server has not refused it, or names one in
+// its answer, or did either before.
+static bool model_exists(const struct key *key, const struct wire_api_exchange *exchange)
+{
+    if ((exchange->status >= 200 && exchange->status < 300) || key->response_model[0])
+        return true;
+    for (const struct model_series *series = table; series; series = series->hh.next)
+        if (strcmp(series->key.request_model, key->request_model) == 0 &&
+            memcmp(&series->key.served_by, &key->served_by, sizeof(key->served_by)) == 0)
+            return true;
+    return false;
+}
+
+static void confirm_model(struct key *key, const struct wire_api_exchange *exchange)
+{
+    if (!key->request_model[0] || model_exists(key, exchange))
+        return;
+    unconfirmed.value++;
+    memset(key->request_model, 0, sizeof(key->request_model));
+    strcpy(key->request_model, other_model);
+}
+
+static void series_free(struct model_series *series)
+{
+    HASH_DEL(table, series);
+    free(series->outcomes);
+    free(series);
+}
+
 static struct model_series *series_add(const struct key *key)
 {
     struct model_series *series = calloc(1, sizeof(*series));
@@ -110,19 +155,33 @@ static struct model_series *series_add(const struct key *key)
     return series;
 }
 
-static struct model_series *series_of(struct key *key)
+// Makes room for one more where none was added to for long. The one that takes the rest has no server.
+static bool series_evict(uint64_t now_ns)
+{
+    struct model_series *oldest = NULL;
+    for (struct model_series *series = table; series; series = series->hh.next)
+        if (series->key.served_by.port[0] && (!oldest || series->seen_ns < oldest->seen_ns))
+            oldest = series;
+    if (!oldest || oldest->seen_ns + idle_after_ns > now_ns)
+        return false;
+    series_free(oldest);
+    evicted.value++;
+    return true;
+}
+
+static struct model_series *series_of(struct key *key, uint64_t now_ns)
 {
     struct model_series *series;
     HASH_FIND(hh, table, key, sizeof(*key), series);
     if (series)
         return series;
-    if (HASH_COUNT(table) < SERIES_MAX)
+    if (HASH_COUNT(table) < SERIES_MAX || series_evict(now_ns))
         return series_add(key);
     // One series takes the rest: a client chooses what it calls a model, and there may be many of them.
     folded.value++;
     memset(key, 0, sizeof(*key));
-    strcpy(key->request_model, "other");
-    strcpy(key->response_model, "other");
+    strcpy(key->request_model, other_model);
+    strcpy(key->response_model, other_model);
     HASH_FIND(hh, table, key, sizeof(*key), series);
     return series ? series : series_add(key);
 }
@@ -191,12 +250,14 @@ void inference_event(const struct event *event)
     under_way_learn(record, &key.served_by);
     char text[16];
     const char *error = api_error_type(record, text);
-    struct model_series *series = series_of(&key);
+    confirm_model(&key, exchange);
+    struct model_series *series = series_of(&key, record->header.time_ns);
     struct outcome *outcome = series ? outcome_of(series, exchange->status, error) : NULL;
     if (!outcome) {
         dropped.value++;
         return;
     }
+    series->seen_ns = record->header.time_ns;
     histogram_add(&outcome->duration, gen_ai_duration_bounds, GEN_AI_DURATION_BOUNDS,
                   seconds(exchange->start_ns, exchange->end_ns));
     if (exchange->end == WIRE_API_CLIENT_GONE) {
@@ -358,6 +419,8 @@ int inference_start(void)
 {
     static bool registered;
     counter_register(&folded);
+    counter_register(&unconfirmed);
+    counter_register(&evicted);
     counter_register(&dropped);
     inference_client_start();
     int error = registered ? 0 : series_register(collect, NULL);
@@ -368,11 +431,8 @@ int inference_start(void)
 void inference_stop(void)
 {
     struct model_series *series, *next;
-    HASH_ITER (hh, table, series, next) {
-        HASH_DEL(table, series);
-        free(series->outcomes);
-        free(series);
-    }
+    HASH_ITER (hh, table, series, next)
+        series_free(series);
     under_way_stop();
     inference_client_stop();
     http_requests_stop();

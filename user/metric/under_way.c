@@ -34,6 +34,16 @@ static uint64_t now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
+// The one that has had nothing to do for longest, or NULL.
+static struct server *longest_idle(void)
+{
+    struct server *found = NULL;
+    for (size_t i = 0; i < servers_count; i++)
+        if (servers[i].in_flight == 0 && (!found || servers[i].seen_ns < found->seen_ns))
+            found = &servers[i];
+    return found;
+}
+
 static struct server *server_of(uint32_t pid, uint64_t start_time_ns, uint16_t port)
 {
     char text[sizeof(servers->served_by.port)] = "";
@@ -43,12 +53,12 @@ static struct server *server_of(uint32_t pid, uint64_t start_time_ns, uint16_t p
         if (servers[i].pid == pid && servers[i].start_time_ns == start_time_ns &&
             strcmp(servers[i].served_by.port, text) == 0)
             return &servers[i];
-    if (servers_count == SERVERS_MAX) {
+    struct server *server = servers_count < SERVERS_MAX ? &servers[servers_count++] : longest_idle();
+    if (!server) {
         counter_register(&left_out);
         left_out.value++;
         return NULL;
     }
-    struct server *server = &servers[servers_count++];
     *server = (struct server){.pid = pid, .start_time_ns = start_time_ns, .silent_since_ns = UINT64_MAX};
     memcpy(server->served_by.port, text, sizeof(text));
     return server;
