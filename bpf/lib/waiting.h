@@ -27,5 +27,6 @@ INLINE __u64 waiting_begin(__u64 key)
 // False where it has been driven out, or was not there.
 INLINE bool waiting_end(__u64 key)
 {
-    return __sync_val_compare_and_swap(waiting_place(key), key, 0) == key;
+    __u64 *place = waiting_place(key);
+    return *(volatile __u64 *)place == key && __sync_val_compare_and_swap(place, key, 0) == key;
 }

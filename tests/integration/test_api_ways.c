@@ -22,8 +22,10 @@ static void setup(void)
 
 TestSuite(api_ways, .init = setup, .fini = test_teardown);
 
-enum { ROUTE = 1, RECORDS_MAX = 64 };
+enum { ROUTE = 1, RECORDS_MAX = 64, LINKS_MAX = 16 };
 static struct api_bpf *skeleton;
+static struct bpf_link *links[LINKS_MAX];
+static size_t links_count;
 static struct ring_buffer *ring;
 static struct wire_api records[RECORDS_MAX];
 static size_t records_count;
@@ -70,21 +72,33 @@ static bool load(const char *const *programs)
     return true;
 }
 
-// By the section's name, and the system calls' returns one by one. False: this kernel refuses.
+static bool keep(struct bpf_link *link)
+{
+    links[links_count++] = link;
+    return link != NULL;
+}
+
+// By the section's name, or to the system calls' returns one by one. False: this kernel refuses.
 static bool attach(const char *const *programs, const char *const *calls)
 {
-    struct bpf_link *link = bpf_program__attach(skeleton->progs.api_state_btf);
-    if (!link || !bpf_program__attach(skeleton->progs.api_destroy_btf))
-        return false;
-    for (size_t i = 0; programs[i]; i++) {
+    bool attached = keep(bpf_program__attach(skeleton->progs.api_state_btf)) &&
+                    keep(bpf_program__attach(skeleton->progs.api_destroy_btf));
+    for (size_t i = 0; attached && programs[i]; i++) {
         struct bpf_program *program = bpf_object__find_program_by_name(skeleton->obj, programs[i]);
-        if (!calls && !bpf_program__attach(program))
-            return false;
-        for (size_t k = 0; calls && calls[k]; k++)
-            cr_assert(bpf_program__attach_tracepoint(program, "syscalls", calls[k]), "%s: %s", calls[k],
+        attached = calls || keep(bpf_program__attach(program));
+        for (size_t k = 0; attached && calls && calls[k]; k++)
+            cr_assert(keep(bpf_program__attach_tracepoint(program, "syscalls", calls[k])), "%s: %s", calls[k],
                       strerror(errno));
     }
-    return true;
+    return attached;
+}
+
+static void unload(void)
+{
+    ring_buffer__free(ring);
+    while (links_count)
+        bpf_link__destroy(links[--links_count]);
+    api_bpf__destroy(skeleton);
 }
 
 static const struct wire_api *wait_record(const struct pair *pair)
@@ -139,8 +153,10 @@ static void move_by_pipe(void)
 
 static void try_way(const char *const *programs, const char *const *calls)
 {
-    if (!load(programs) || !attach(programs, calls))
+    if (!load(programs) || !attach(programs, calls)) {
+        unload();
         cr_skip_test("this kernel does not have it");
+    }
     move_by_pipe();
     size_t served = 0;
     for (size_t move = 0; move < MOVES; move++) {
@@ -159,8 +175,7 @@ static void try_way(const char *const *programs, const char *const *calls)
     cr_expect_eq(wait_record(&pair)->exchange.status, 0);
     ring_buffer__consume(ring);
     cr_expect_eq(records_count, served + 1, "%zu records", records_count);
-    ring_buffer__free(ring);
-    api_bpf__destroy(skeleton);
+    unload();
 }
 
 Test(api_ways, tracepoints_of_sockets)
