@@ -3,6 +3,7 @@
 // or received. The parser (bpf/lib/http.h) keeps names of models and numbers; no other part of a body stays
 // here or leaves.
 #include "bpf/lib/exchange.h"
+#include "bpf/lib/followed.h"
 #include "bpf/lib/moved.h"
 
 #define AF_INET 2
@@ -288,11 +289,20 @@ INLINE struct connection *connection_new(struct sock *sk, __u64 key)
     struct connection *connection = bpf_map_lookup_elem(&blank, &zero);
     if (!connection)
         return NULL;
+    followed_add(sk);
     if (bpf_map_update_elem(&connections, &key, connection, BPF_NOEXIST)) {
+        followed_remove(sk);
         __sync_fetch_and_add(&unfollowed[WIRE_API_TOO_MANY], 1);
         return NULL;
     }
     return bpf_map_lookup_elem(&connections, &key);
+}
+
+INLINE void connection_delete(struct sock *sk)
+{
+    __u64 key = (__u64)sk;
+    if (followed_maybe(sk) && bpf_map_delete_elem(&connections, &key) == 0)
+        followed_remove(sk);
 }
 
 // Both ends' addresses; IPv4 inside of IPv6 as IPv4.
@@ -324,24 +334,29 @@ INLINE void connection_begin(struct connection *connection, struct sock *sk)
     exchange_begin(&connection->exchange, body_values);
 }
 
+// What is asked of a socket each time: read by plain loads where the kernel's verifier knows the pointer.
+struct now {
+    __u8 state;
+    __be16 client_port;
+};
+
 // A socket's memory can be used again; then an entry stayed behind where deleting it failed. (The own port is
 // gone before a socket is closed.)
-INLINE bool connection_is(const struct connection *connection, struct sock *sk)
+INLINE bool connection_is(const struct connection *connection, __be16 client_port)
 {
-    return connection->client_port == BPF_CORE_READ(sk, __sk_common.skc_dport);
+    return connection->client_port == client_port;
 }
 
-INLINE void socket_moved(struct sock *sk, struct pt_regs *regs, __u64 count, __u32 side)
+INLINE void socket_moved(struct sock *sk, struct now now, struct pt_regs *regs, __u64 count, __u32 side)
 {
     __u64 key = (__u64)sk;
     // A server that has shut down its side cannot answer any more: what it still reads, it throws away.
     // (llama-server does so after each stream, and a client that keeps connections may have sent its next
     // request by then.)
-    __u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
-    if (side == EXCHANGE_REQUESTS && state != TCP_ESTABLISHED && state != TCP_CLOSE_WAIT)
+    if (side == EXCHANGE_REQUESTS && now.state != TCP_ESTABLISHED && now.state != TCP_CLOSE_WAIT)
         return;
-    struct connection *connection = bpf_map_lookup_elem(&connections, &key);
-    if (connection && !connection_is(connection, sk))
+    struct connection *connection = followed_maybe(sk) ? bpf_map_lookup_elem(&connections, &key) : NULL;
+    if (connection && !connection_is(connection, now.client_port))
         connection->exchange.lost = EXCHANGE_OVER;
     if (side == EXCHANGE_ANSWERS && (!connection || connection->exchange.lost))
         return;
@@ -385,7 +400,7 @@ INLINE void socket_moved(struct sock *sk, struct pt_regs *regs, __u64 count, __u
     feed_wipe(feed);
     feeds_give(slot);
     if (connection->needless || (connection->exchange.lost && !connection->known)) {
-        bpf_map_delete_elem(&connections, &key);
+        connection_delete(sk);
         return;
     }
     __u32 lost = connection->exchange.lost - 1;
@@ -403,26 +418,24 @@ INLINE bool is_tcp(struct sock *sk)
     return sk->sk_protocol == IPPROTO_TCP && (family == AF_INET || family == AF_INET6);
 }
 
-// The registers, unless they are not those of the call that moved the bytes (io_uring).
-INLINE struct pt_regs *moving_registers(void)
+INLINE struct now now_of(struct sock *sk)
 {
-    struct pt_regs *regs = task_registers((void *)bpf_get_current_task());
-    return registers_inside(regs) ? regs : NULL;
+    return (struct now){.state = sk->__sk_common.skc_state, .client_port = sk->__sk_common.skc_dport};
 }
 
 SEC("tp_btf/sock_recv_length")
 int BPF_PROG(api_receive_btf, struct sock *sk, int result, int flags)
 {
     if (result > 0 && !(flags & MSG_PEEK) && is_tcp(sk))
-        socket_moved(sk, moving_registers(), result, EXCHANGE_REQUESTS);
+        socket_moved(sk, now_of(sk), moving_registers(), result, EXCHANGE_REQUESTS);
     return 0;
 }
 
 SEC("tp_btf/sock_send_length")
 int BPF_PROG(api_send_btf, struct sock *sk, int result, int flags)
 {
-    if (result > 0 && is_tcp(sk))
-        socket_moved(sk, moving_registers(), result, EXCHANGE_ANSWERS);
+    if (result > 0 && followed_maybe(sk) && is_tcp(sk))
+        socket_moved(sk, now_of(sk), moving_registers(), result, EXCHANGE_ANSWERS);
     return 0;
 }
 
@@ -433,15 +446,15 @@ int BPF_PROG(api_receive_fexit, struct sock *sk, void *message, __u64 size, int 
              int result)
 {
     if (result > 0 && !(flags & MSG_PEEK))
-        socket_moved(sk, moving_registers(), result, EXCHANGE_REQUESTS);
+        socket_moved(sk, now_of(sk), moving_registers(), result, EXCHANGE_REQUESTS);
     return 0;
 }
 
 SEC("fexit/tcp_sendmsg")
 int BPF_PROG(api_send_fexit, struct sock *sk, void *message, __u64 size, int result)
 {
-    if (result > 0)
-        socket_moved(sk, moving_registers(), result, EXCHANGE_ANSWERS);
+    if (result > 0 && followed_maybe(sk))
+        socket_moved(sk, now_of(sk), moving_registers(), result, EXCHANGE_ANSWERS);
     return 0;
 }
 
@@ -481,7 +494,9 @@ int api_call_tp(struct syscall_exit_context *context)
             return 0;
         break;
     }
-    socket_moved(sk, regs, result, side);
+    struct now now = {.state = BPF_CORE_READ(sk, __sk_common.skc_state),
+                      .client_port = BPF_CORE_READ(sk, __sk_common.skc_dport)};
+    socket_moved(sk, now, regs, result, side);
     return 0;
 }
 
@@ -490,8 +505,8 @@ int api_call_tp(struct syscall_exit_context *context)
 INLINE void connection_over(struct sock *sk, int state)
 {
     __u64 key = (__u64)sk;
-    struct connection *connection = bpf_map_lookup_elem(&connections, &key);
-    if (!connection || !connection_is(connection, sk))
+    struct connection *connection = followed_maybe(sk) ? bpf_map_lookup_elem(&connections, &key) : NULL;
+    if (!connection || !connection_is(connection, sk->__sk_common.skc_dport))
         return;
     struct exchange_connection *exchange = &connection->exchange;
     // The client's end: it closed (or only stopped sending, which a client that waits seldom does).
@@ -517,7 +532,6 @@ int BPF_PROG(api_state_btf, struct sock *sk, int old_state, int state)
 SEC("tp_btf/tcp_destroy_sock")
 int BPF_PROG(api_destroy_btf, struct sock *sk)
 {
-    __u64 key = (__u64)sk;
-    bpf_map_delete_elem(&connections, &key);
+    connection_delete(sk);
     return 0;
 }
