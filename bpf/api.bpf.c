@@ -99,7 +99,7 @@ struct feed {
     __u32 at;   // of those, the next
     __u32 most; // that were in the window at a time
     __u32 reserved;
-    __u8 window[WINDOW + SCAN_AHEAD];
+    __u8 window[WINDOW + SCAN_RUN + SCAN_AHEAD];
 };
 
 SCRATCH(feeds, struct feed)

@@ -2,12 +2,15 @@
 // One direction of an HTTP/1.x connection: a message after the other, however the bytes are cut.
 #pragma once
 
-#include "bpf/lib/http_head.h"
+#include "bpf/lib/http_fast.h"
 
 // --- The body ---
 
 INLINE __u32 http_events_step(struct http_message *message, const __u8 *at, __u32 left)
 {
+    __u32 used = http_events_fast(message, at, left);
+    if (used)
+        return used;
     // Between two lines the JSON scanner has no word under way.
     struct word *word = &message->json.word;
     __u8 byte = *at;
@@ -61,6 +64,24 @@ INLINE __u32 http_body_step(struct http_message *message, const __u8 *at, __u32 
     default:
         return left;
     }
+}
+
+VERIFIED_ALONE __u32 http_body_bytes(struct http_message *message, const struct ahead *ahead, __u32 left)
+{
+    return message && ahead ? http_body_step(message, ahead->bytes, left) : left;
+}
+
+// Some steps at once. How far they came is kept in memory, so that the verifier sees one state after each.
+INLINE __u32 http_body_run(struct http_message *message, const __u8 *at, __u32 left)
+{
+    __u64 start = message->scanned;
+    for (int i = 0; i < SCAN_STEPS; i++) {
+        __u64 pos = message->scanned - start;
+        if (pos >= left || pos >= SCAN_RUN)
+            break;
+        message->scanned += http_body_bytes(message, (const struct ahead *)(at + pos), left - pos);
+    }
+    return message->scanned - start;
 }
 
 // How many of the next bytes need not be looked at. Whoever leaves them out says so by http_skip().
@@ -129,21 +150,20 @@ INLINE void http_chunk_size_byte(struct http_message *message, __u8 byte)
     message->state = HTTP_CHUNK_REST;
 }
 
-INLINE void http_chunk_begin(struct http_message *message)
-{
-    message->left = message->number;
-    message->state = message->left ? HTTP_CHUNK : HTTP_TRAILER;
-    if (message->state == HTTP_TRAILER)
-        word_clear(&message->word);
-}
-
 // --- All ---
 
 // Consumes some of the `left` bytes, at least the first, and says how many.
 INLINE __u32 http_step(struct http_message *message, const __u8 *at, __u32 left)
 {
     __u8 byte = *at;
-    __u32 used = 1;
+    __u32 used = message->state < HTTP_BODY          ? http_head_fast(message, at, left)
+                 : message->state >= HTTP_CHUNK_SIZE ? http_chunk_fast(message, at, left)
+                                                     : 0;
+    if (used) {
+        message->bytes += used;
+        return used;
+    }
+    used = 1;
     switch (message->state) {
     case HTTP_START:
         if (byte == '\r' || byte == '\n')
@@ -180,8 +200,7 @@ INLINE __u32 http_step(struct http_message *message, const __u8 *at, __u32 left)
     case HTTP_UNTIL_CLOSE:
         if (message->state != HTTP_UNTIL_CLOSE && message->left < left)
             left = message->left;
-        used = http_body_step(message, at, left);
-        message->scanned += used;
+        used = http_body_run(message, at, left);
         http_advance(message, used);
         break;
     case HTTP_CHUNK_SIZE:

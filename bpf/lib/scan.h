@@ -15,7 +15,22 @@
 #endif
 
 // Bytes behind the one that is looked at that may always be read, whatever lies there.
-#define SCAN_AHEAD 32
+#define SCAN_AHEAD 320
+struct ahead {
+    __u8 bytes[SCAN_AHEAD];
+};
+
+// How many steps are taken at once, and where the last of them may begin.
+#define SCAN_STEPS 16
+#define SCAN_RUN 512
+
+// A function that the verifier looks at only once, however often it is called; its pointers can be NULL for
+// all that it knows.
+#ifdef __bpf__
+#define VERIFIED_ALONE __attribute__((noinline))
+#else
+#define VERIFIED_ALONE INLINE
+#endif
 
 // The first bytes of a word, and its last eight with the latest lowest.
 #define WORD_MAX 24
@@ -62,6 +77,14 @@ INLINE void word_add(struct word *word, __u8 byte)
 INLINE __u8 lower(__u8 byte)
 {
     return byte >= 'A' && byte <= 'Z' ? byte + 32 : byte;
+}
+
+// The same for eight of them.
+INLINE __u64 lower_eight(__u64 word)
+{
+    __u64 low = word & 0x7f7f7f7f7f7f7f7full;
+    __u64 from_a = low + 0x3f3f3f3f3f3f3f3full, above_z = low + 0x2525252525252525ull;
+    return word | ((from_a & ~above_z & ~word & 0x8080808080808080ull) >> 2);
 }
 
 INLINE __u64 has_zero(__u64 word)
