@@ -19,6 +19,7 @@
 #define TCP_LAST_ACK 9
 
 #define WINDOW 4096
+#define FEED_PIECES 4       // that are read at once
 #define STEPS_MAX (1 << 23) // of bpf_loop()
 
 const volatile bool body_values;
@@ -91,14 +92,16 @@ struct {
 struct feed {
     __u64 base; // of the piece
     __u64 base_left;
-    __u64 pieces; // struct user_iovec[]
+    __u64 pieces; // struct user_iovec[], behind those in `next`
     __u64 pieces_left;
     __u64 left; // bytes of the call that are not in the window yet
     __u64 now_ns;
     __u32 have; // bytes in the window
     __u32 at;   // of those, the next
     __u32 most; // that were in the window at a time
-    __u32 reserved;
+    __u16 next_at;
+    __u16 next_count;
+    struct user_iovec next[FEED_PIECES]; // pieces
     __u8 window[WINDOW + SCAN_RUN + SCAN_AHEAD];
 };
 
@@ -148,23 +151,34 @@ INLINE void exchange_emit(struct exchange_connection *exchange_connection,
     api_send((struct connection *)exchange_connection, exchange);
 }
 
+INLINE bool feed_piece(struct feed *feed)
+{
+    __u32 at = feed->next_at;
+    if (at >= feed->next_count) {
+        __u32 count = feed->pieces_left < FEED_PIECES ? feed->pieces_left : FEED_PIECES;
+        __u32 size = count * sizeof(*feed->next);
+        if (size == 0 || size > sizeof(feed->next) ||
+            bpf_probe_read_user(feed->next, size, (void *)feed->pieces))
+            return false;
+        feed->pieces += size;
+        feed->pieces_left -= count;
+        feed->next_count = count;
+        at = 0;
+    }
+    const struct user_iovec *piece = &feed->next[at & (FEED_PIECES - 1)];
+    feed->next_at = at + 1;
+    feed->base = piece->base;
+    feed->base_left = piece->length;
+    return true;
+}
+
 // Gets more bytes into the window, or passes over those that need not be looked at. False: there are none.
 INLINE bool feed_more(struct feed *feed, struct http_message *message)
 {
     if (feed->left == 0)
         return false;
-    if (feed->base_left == 0) {
-        struct user_iovec piece;
-        if (feed->pieces_left == 0)
-            return false;
-        if (bpf_probe_read_user(&piece, sizeof(piece), (void *)feed->pieces))
-            return false;
-        feed->pieces += sizeof(piece);
-        feed->pieces_left -= 1;
-        feed->base = piece.base;
-        feed->base_left = piece.length;
-        return true;
-    }
+    if (feed->base_left == 0)
+        return feed_piece(feed);
     __u64 count = feed->base_left < feed->left ? feed->base_left : feed->left;
     __u64 skip = http_skippable(message);
     if (!skip) {
@@ -388,6 +402,7 @@ INLINE void socket_moved(struct sock *sk, struct now now, struct pt_regs *regs, 
     feed->left = count;
     feed->now_ns = bpf_ktime_get_boot_ns();
     feed->have = feed->at = feed->most = 0;
+    feed->next_at = feed->next_count = 0;
     if (side == EXCHANGE_REQUESTS && connection->owner.pid != bpf_get_current_pid_tgid() >> 32) {
         header_fill(&connection->owner, (void *)bpf_get_current_task(), 0, 0);
         connection->exchange.progress.pid = connection->owner.pid;

@@ -152,13 +152,17 @@ INLINE void http_chunk_size_byte(struct http_message *message, __u8 byte)
 
 // --- All ---
 
-// Consumes some of the `left` bytes, at least the first, and says how many.
-INLINE __u32 http_step(struct http_message *message, const __u8 *at, __u32 left)
+INLINE bool http_in_body(const struct http_message *message)
+{
+    return message->state >= HTTP_BODY && message->state <= HTTP_UNTIL_CLOSE;
+}
+
+// What is around the body.
+INLINE __u32 http_frame_step(struct http_message *message, const __u8 *at, __u32 left)
 {
     __u8 byte = *at;
-    __u32 used = message->state < HTTP_BODY          ? http_head_fast(message, at, left)
-                 : message->state >= HTTP_CHUNK_SIZE ? http_chunk_fast(message, at, left)
-                                                     : 0;
+    __u32 used =
+        message->state < HTTP_BODY ? http_head_fast(message, at, left) : http_chunk_fast(message, at, left);
     if (used) {
         message->bytes += used;
         return used;
@@ -195,14 +199,6 @@ INLINE __u32 http_step(struct http_message *message, const __u8 *at, __u32 left)
         else
             used = MARKLESS_RUN(marks_line_end, at, left);
         break;
-    case HTTP_BODY:
-    case HTTP_CHUNK:
-    case HTTP_UNTIL_CLOSE:
-        if (message->state != HTTP_UNTIL_CLOSE && message->left < left)
-            left = message->left;
-        used = http_body_run(message, at, left);
-        http_advance(message, used);
-        break;
     case HTTP_CHUNK_SIZE:
         http_chunk_size_byte(message, byte);
         if (message->state != HTTP_CHUNK_REST || byte != '\n')
@@ -231,4 +227,31 @@ INLINE __u32 http_step(struct http_message *message, const __u8 *at, __u32 left)
     }
     message->bytes += used;
     return used;
+}
+
+VERIFIED_ALONE __u32 http_frame_bytes(struct http_message *message, const struct ahead *ahead, __u32 left)
+{
+    return message && ahead ? http_frame_step(message, ahead->bytes, left) : left;
+}
+
+// Consumes some of the `left` bytes, at least the first, and says how many. Ends where something has
+// happened.
+INLINE __u32 http_step(struct http_message *message, const __u8 *at, __u32 left)
+{
+    if (http_in_body(message)) {
+        if (message->state != HTTP_UNTIL_CLOSE && message->left < left)
+            left = message->left;
+        __u32 used = http_body_run(message, at, left);
+        message->bytes += used;
+        http_advance(message, used);
+        return used;
+    }
+    message->run = http_frame_bytes(message, (const struct ahead *)at, left);
+    for (int i = 1; i < SCAN_STEPS; i++) {
+        __u64 pos = message->run;
+        if (pos >= left || pos >= SCAN_RUN || message->happened || http_in_body(message))
+            break;
+        message->run = pos + http_frame_bytes(message, (const struct ahead *)(at + pos), left - pos);
+    }
+    return message->run;
 }

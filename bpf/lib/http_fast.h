@@ -248,7 +248,7 @@ INLINE __u32 http_chunk_line(struct http_message *message, const __u8 *at, __u32
     __u64 word = eight_at(at), number = 0;
     __u64 marks = has_zero(word ^ EIGHT('\r'));
     __u32 digits = marks ? marks_first(marks) : 0;
-    if (left < 8 || digits == 0 || digits > 6 || at[digits + 1] != '\n' || message->has_length)
+    if (digits == 0 || digits > 6 || digits + 2 > left || at[digits + 1] != '\n' || message->has_length)
         return 0;
     for (__u32 i = 0; i < 6 && i < digits; i++, word >>= 8) {
         __u8 digit = lower(word);

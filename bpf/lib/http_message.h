@@ -115,6 +115,7 @@ struct http_message {
     char server[WIRE_API_SERVER_MAX];
     struct json json;
     __u64 line_hash; // of the request's first line
+    __u64 run;       // how many bytes of those at hand are done
     __u8 line_known; // that line was good, and what it says is kept above
     __u8 parts_state;
     __u8 padding[6];
