@@ -136,20 +136,11 @@ INLINE __u64 marks_structure(const __u8 *at)
 }
 
 // How many of the next bytes are surely none of those. The caller knows that the first is not.
-#define MARKLESS_RUN(marks_of, at, left)                                             \
-    ({                                                                               \
-        __u32 run_ = 1;                                                              \
-        if ((left) >= 32) {                                                          \
-            __u64 marks_ = marks_of(at);                                             \
-            if (marks_)                                                              \
-                run_ = marks_first(marks_);                                          \
-            else if (marks_of((at) + 8) | marks_of((at) + 16) | marks_of((at) + 24)) \
-                run_ = 8;                                                            \
-            else                                                                     \
-                run_ = 32;                                                           \
-        } else if ((left) >= 8) {                                                    \
-            __u64 marks_ = marks_of(at);                                             \
-            run_ = marks_ ? marks_first(marks_) : 8;                                 \
-        }                                                                            \
-        run_ ? run_ : 1;                                                             \
+#define MARKLESS_RUN(marks_of, at, left)                                                                  \
+    ({                                                                                                    \
+        __u64 marks_ = marks_of(at);                                                                      \
+        __u32 run_ = marks_ ? marks_first(marks_) : 8;                                                    \
+        if (!marks_ && (left) >= 32 && !(marks_of((at) + 8) | marks_of((at) + 16) | marks_of((at) + 24))) \
+            run_ = 32;                                                                                    \
+        run_ > (left) ? (left) : run_ ? run_ : 1;                                                         \
     })
