@@ -70,9 +70,9 @@ struct http_part {
     __u8 known;  // the bytes of that hash leave the scanner in the state below
     __u8 hashed; // the hash is that of the part that is open
     __u8 open;
-    __u8 depth_before, usage_before, model_before;
+    __u8 depth_before, usage_before, found_before, model_before;
     __u8 depth, usage_depth, state, key, found;
-    __u8 reserved[3];
+    __u8 reserved[2];
 };
 
 enum http_parts_state {

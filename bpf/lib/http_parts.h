@@ -32,12 +32,12 @@ INLINE __u32 part_begin(struct http_message *message, struct http_part *part, co
     if (readable)
         hash = part_hash(at, length);
     if (readable && part->known && part->hash == hash && part->depth_before == json->depth &&
-        part->usage_before == json->usage_depth) {
+        part->usage_before == json->usage_depth && part->found_before == json->found) {
         json->depth = part->depth;
         json->usage_depth = part->usage_depth;
         json->state = part->state;
         json->key = part->key;
-        json->found |= part->found;
+        json->found = part->found;
         return length;
     }
     part->hash = hash;
@@ -45,6 +45,7 @@ INLINE __u32 part_begin(struct http_message *message, struct http_part *part, co
     part->known = 0;
     part->depth_before = json->depth;
     part->usage_before = json->usage_depth;
+    part->found_before = json->found;
     part->model_before = json->model_length;
     part->open = 1;
     part->from = message->scanned;
@@ -69,7 +70,7 @@ INLINE void part_end(struct http_message *message, struct http_part *part)
     part->usage_depth = json->usage_depth;
     part->state = json->state;
     part->key = json->key;
-    part->found = json->found & (JSON_FOUND_TEXT | JSON_FOUND_OTHER | JSON_FOUND_ERROR);
+    part->found = json->found;
 }
 
 // Before each step over an event's data. How many bytes need no step.
