@@ -19,7 +19,9 @@
 #define TCP_LAST_ACK 9
 
 #define WINDOW 4096
-#define FEED_PIECES 4       // that are read at once
+#define PIECES_READ 4     // descriptions of them, at once
+#define PIECES_GATHERED 8 // in the window beside the first
+#define PIECE_SHORT SCAN_RUN
 #define STEPS_MAX (1 << 23) // of bpf_loop()
 
 const volatile bool body_values;
@@ -101,7 +103,7 @@ struct feed {
     __u32 most; // that were in the window at a time
     __u16 next_at;
     __u16 next_count;
-    struct user_iovec next[FEED_PIECES]; // pieces
+    struct user_iovec next[PIECES_READ]; // pieces
     __u8 window[WINDOW + SCAN_RUN + SCAN_AHEAD];
 };
 
@@ -155,7 +157,7 @@ INLINE bool feed_piece(struct feed *feed)
 {
     __u32 at = feed->next_at;
     if (at >= feed->next_count) {
-        __u32 count = feed->pieces_left < FEED_PIECES ? feed->pieces_left : FEED_PIECES;
+        __u32 count = feed->pieces_left < PIECES_READ ? feed->pieces_left : PIECES_READ;
         __u32 size = count * sizeof(*feed->next);
         if (size == 0 || size > sizeof(feed->next) ||
             bpf_probe_read_user(feed->next, size, (void *)feed->pieces))
@@ -165,11 +167,31 @@ INLINE bool feed_piece(struct feed *feed)
         feed->next_count = count;
         at = 0;
     }
-    const struct user_iovec *piece = &feed->next[at & (FEED_PIECES - 1)];
+    const struct user_iovec *piece = &feed->next[at & (PIECES_READ - 1)];
     feed->next_at = at + 1;
     feed->base = piece->base;
     feed->base_left = piece->length;
     return true;
+}
+
+// Pieces are where a server's own parts meet, seldom where lines end: short ones are looked at together.
+INLINE void feed_gather(struct feed *feed)
+{
+    for (int i = 0; i < PIECES_GATHERED; i++) {
+        __u32 have = feed->have;
+        if (feed->base_left || !feed->left || !feed_piece(feed))
+            break;
+        __u64 size = feed->base_left < feed->left ? feed->base_left : feed->left;
+        if (size > PIECE_SHORT || have >= WINDOW || have + size > WINDOW)
+            break;
+        if (size > 0 && bpf_probe_read_user(&feed->window[have], size, (void *)feed->base))
+            break;
+        feed->have = have + size;
+        feed->left -= size;
+        feed->base_left -= size;
+    }
+    if (feed->have > feed->most)
+        feed->most = feed->have;
 }
 
 // Gets more bytes into the window, or passes over those that need not be looked at. False: there are none.
@@ -187,8 +209,6 @@ INLINE bool feed_more(struct feed *feed, struct http_message *message)
         feed->have = 0;
         if (size > 0 && size <= WINDOW && !bpf_probe_read_user(feed->window, size, (void *)feed->base)) {
             feed->have = size;
-            if (size > feed->most)
-                feed->most = size;
             count = size;
         } else {
             // Nowhere in memory that can be read: of a body only the length matters to go on.
@@ -205,6 +225,8 @@ INLINE bool feed_more(struct feed *feed, struct http_message *message)
     feed->base += count;
     feed->base_left -= count;
     feed->left -= count;
+    if (!skip)
+        feed_gather(feed);
     return true;
 }
 
