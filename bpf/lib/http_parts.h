@@ -6,13 +6,19 @@
 
 #include "bpf/lib/http_message.h"
 
-INLINE __u64 part_hash(const __u8 *at, __u32 length)
+struct part_bytes {
+    __u8 bytes[HTTP_PART_MAX];
+};
+
+VERIFIED_ALONE __u64 part_hash(const struct part_bytes *part, __u32 length)
 {
     __u64 hash = length;
+    if (!part)
+        return 0;
     for (__u32 i = 0; i < HTTP_PART_MAX; i += 8) {
         if (i >= length)
             break;
-        __u64 word = eight_at(at + i);
+        __u64 word = eight_at(&part->bytes[i]);
         if (length - i < 8)
             word &= (1ull << ((length & 7) * 8)) - 1;
         hash = (hash ^ word) * 0x9e3779b97f4a7c15ull;
@@ -30,7 +36,7 @@ INLINE __u32 part_begin(struct http_message *message, struct http_part *part, co
     __u64 hash = 0;
     bool readable = length > 0 && length <= left && length <= HTTP_PART_MAX && !json->loose;
     if (readable)
-        hash = part_hash(at, length);
+        hash = part_hash((const struct part_bytes *)at, length);
     if (readable && part->known && part->hash == hash && part->depth_before == json->depth &&
         part->usage_before == json->usage_depth && part->found_before == json->found) {
         json->depth = part->depth;
