@@ -306,11 +306,13 @@ struct options {
 
 static int parse_options(int argc, char **argv, struct options *ret_options)
 {
-    static const struct option options[] = {
-        {"rounds", required_argument, NULL, 'n'}, {"quick", no_argument, NULL, 'q'},
-        {"rules", required_argument, NULL, 'r'},  {"markdown", no_argument, NULL, 'm'},
-        {"json", required_argument, NULL, 'j'},   {"inference", no_argument, NULL, 'i'},
-        {}};
+    static const struct option options[] = {{"rounds", required_argument, NULL, 'n'},
+                                            {"quick", no_argument, NULL, 'q'},
+                                            {"rules", required_argument, NULL, 'r'},
+                                            {"markdown", no_argument, NULL, 'm'},
+                                            {"json", required_argument, NULL, 'j'},
+                                            {"inference", no_argument, NULL, 'i'},
+                                            {}};
     int option;
     bench.rounds = ROUNDS_DEFAULT;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -341,8 +343,7 @@ int main(int argc, char **argv)
         return reader_main(argc, argv);
     struct options options = {};
     if (parse_options(argc, argv, &options)) {
-        fprintf(stderr,
-                "usage: bench AGENT [--quick | --rounds N] [--rules FILE | --inference] [--markdown] "
+        fprintf(stderr, "usage: bench AGENT [--quick | --rounds N] [--rules FILE | --inference] [--markdown] "
                         "[--json FILE]\n");
         return 2;
     }
