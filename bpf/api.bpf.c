@@ -402,8 +402,11 @@ INLINE void socket_moved(struct sock *sk, struct now now, struct pt_regs *regs, 
     if (!connection || connection->exchange.lost) {
         __u64 seen = count;
         __u64 start = found ? moved_start(&moved, &seen) : 0;
-        if (!may_begin(sk, start, seen))
+        if (!may_begin(sk, start, seen)) {
+            if (found && seen >= 8)
+                other_decide(sk, start, count);
             return;
+        }
         if (!connection)
             connection = connection_new(sk, key);
         if (!connection)
@@ -463,7 +466,7 @@ INLINE struct now now_of(struct sock *sk)
 SEC("tp_btf/sock_recv_length")
 int BPF_PROG(api_receive_btf, struct sock *sk, int result, int flags)
 {
-    if (result > 0 && !(flags & MSG_PEEK) && is_tcp(sk))
+    if (result > 0 && !(flags & MSG_PEEK) && !other_is(sk) && is_tcp(sk))
         socket_moved(sk, now_of(sk), moving_registers(), result, EXCHANGE_REQUESTS);
     return 0;
 }
@@ -482,7 +485,7 @@ SEC("fexit/tcp_recvmsg")
 int BPF_PROG(api_receive_fexit, struct sock *sk, void *message, __u64 size, int flags, int *name_length,
              int result)
 {
-    if (result > 0 && !(flags & MSG_PEEK))
+    if (result > 0 && !(flags & MSG_PEEK) && !other_is(sk))
         socket_moved(sk, now_of(sk), moving_registers(), result, EXCHANGE_REQUESTS);
     return 0;
 }
@@ -531,6 +534,8 @@ int api_call_tp(struct syscall_exit_context *context)
             return 0;
         break;
     }
+    if (side == EXCHANGE_REQUESTS && other_is(sk))
+        return 0;
     struct now now = {.state = BPF_CORE_READ(sk, __sk_common.skc_state),
                       .client_port = BPF_CORE_READ(sk, __sk_common.skc_dport)};
     socket_moved(sk, now, regs, result, side);
@@ -570,5 +575,6 @@ SEC("tp_btf/tcp_destroy_sock")
 int BPF_PROG(api_destroy_btf, struct sock *sk)
 {
     connection_delete(sk);
+    other_forget(sk);
     return 0;
 }
