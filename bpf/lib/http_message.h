@@ -112,7 +112,7 @@ struct http_message {
     __u8 blank;       // blanks in a header that something may follow
     __u8 reserved[1];
     char traceparent[WIRE_API_TRACEPARENT_MAX];
-    char server[WIRE_API_SERVER_MAX];
+    char server[WIRE_API_SERVER_MAX] __attribute__((aligned(8)));
     struct json json;
     __u64 line_hash; // of the request's first line
     __u64 run;       // how many bytes of those at hand are done

@@ -56,7 +56,7 @@ struct json {
     __u8 error_open;    // the value of "error" has just begun
     __u8 number_broken; // the number under way is none of tokens
     __u8 reserved[2];
-    char model[WIRE_API_MODEL_MAX];
+    char model[WIRE_API_MODEL_MAX] __attribute__((aligned(8)));
     char late_model[WIRE_API_MODEL_MAX];
 };
 
