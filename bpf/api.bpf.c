@@ -3,6 +3,7 @@
 // or received. The parser (bpf/lib/http.h) keeps names of models and numbers; no other part of a body stays
 // here or leaves.
 #include "bpf/lib/exchange.h"
+#include "bpf/lib/followed.h"
 #include "bpf/lib/moved.h"
 #include "bpf/lib/waiting.h"
 
@@ -19,6 +20,9 @@
 #define TCP_LAST_ACK 9
 
 #define WINDOW 4096
+#define PIECES_READ 4     // descriptions of them, at once
+#define PIECES_GATHERED 8 // in the window beside the first
+#define PIECE_SHORT SCAN_RUN
 #define STEPS_MAX (1 << 23) // of bpf_loop()
 
 const volatile bool body_values;
@@ -94,15 +98,17 @@ struct {
 struct feed {
     __u64 base; // of the piece
     __u64 base_left;
-    __u64 pieces; // struct user_iovec[]
+    __u64 pieces; // struct user_iovec[], behind those in `next`
     __u64 pieces_left;
     __u64 left; // bytes of the call that are not in the window yet
     __u64 now_ns;
     __u32 have; // bytes in the window
     __u32 at;   // of those, the next
     __u32 most; // that were in the window at a time
-    __u32 reserved;
-    __u8 window[WINDOW + SCAN_AHEAD];
+    __u16 next_at;
+    __u16 next_count;
+    struct user_iovec next[PIECES_READ]; // pieces
+    __u8 window[WINDOW + SCAN_RUN + SCAN_AHEAD];
 };
 
 SCRATCH(feeds, struct feed)
@@ -209,23 +215,54 @@ INLINE void exchange_emit(struct exchange_connection *exchange_connection,
         api_send(connection, exchange);
 }
 
+INLINE bool feed_piece(struct feed *feed)
+{
+    __u32 at = feed->next_at;
+    if (at >= feed->next_count) {
+        __u32 count = feed->pieces_left < PIECES_READ ? feed->pieces_left : PIECES_READ;
+        __u32 size = count * sizeof(*feed->next);
+        if (size == 0 || size > sizeof(feed->next) ||
+            bpf_probe_read_user(feed->next, size, (void *)feed->pieces))
+            return false;
+        feed->pieces += size;
+        feed->pieces_left -= count;
+        feed->next_count = count;
+        at = 0;
+    }
+    const struct user_iovec *piece = &feed->next[at & (PIECES_READ - 1)];
+    feed->next_at = at + 1;
+    feed->base = piece->base;
+    feed->base_left = piece->length;
+    return true;
+}
+
+// Pieces are where a server's own parts meet, seldom where lines end: short ones are looked at together.
+INLINE void feed_gather(struct feed *feed)
+{
+    for (int i = 0; i < PIECES_GATHERED; i++) {
+        __u32 have = feed->have;
+        if (feed->base_left || !feed->left || !feed_piece(feed))
+            break;
+        __u64 size = feed->base_left < feed->left ? feed->base_left : feed->left;
+        if (size > PIECE_SHORT || have >= WINDOW || have + size > WINDOW)
+            break;
+        if (size > 0 && bpf_probe_read_user(&feed->window[have], size, (void *)feed->base))
+            break;
+        feed->have = have + size;
+        feed->left -= size;
+        feed->base_left -= size;
+    }
+    if (feed->have > feed->most)
+        feed->most = feed->have;
+}
+
 // Gets more bytes into the window, or passes over those that need not be looked at. False: there are none.
 INLINE bool feed_more(struct feed *feed, struct http_message *message)
 {
     if (feed->left == 0)
         return false;
-    if (feed->base_left == 0) {
-        struct user_iovec piece;
-        if (feed->pieces_left == 0)
-            return false;
-        if (bpf_probe_read_user(&piece, sizeof(piece), (void *)feed->pieces))
-            return false;
-        feed->pieces += sizeof(piece);
-        feed->pieces_left -= 1;
-        feed->base = piece.base;
-        feed->base_left = piece.length;
-        return true;
-    }
+    if (feed->base_left == 0)
+        return feed_piece(feed);
     __u64 count = feed->base_left < feed->left ? feed->base_left : feed->left;
     __u64 skip = http_skippable(message);
     if (!skip) {
@@ -234,8 +271,6 @@ INLINE bool feed_more(struct feed *feed, struct http_message *message)
         feed->have = 0;
         if (size > 0 && size <= WINDOW && !bpf_probe_read_user(feed->window, size, (void *)feed->base)) {
             feed->have = size;
-            if (size > feed->most)
-                feed->most = size;
             count = size;
         } else {
             // Nowhere in memory that can be read: of a body only the length matters to go on.
@@ -252,6 +287,8 @@ INLINE bool feed_more(struct feed *feed, struct http_message *message)
     feed->base += count;
     feed->base_left -= count;
     feed->left -= count;
+    if (!skip)
+        feed_gather(feed);
     return true;
 }
 
@@ -348,7 +385,9 @@ INLINE struct connection *connection_new(struct sock *sk, __u64 key)
     struct connection *connection = bpf_map_lookup_elem(&blank, &zero);
     if (!connection)
         return NULL;
+    followed_add(sk);
     if (bpf_map_update_elem(&connections, &key, connection, BPF_NOEXIST)) {
+        followed_remove(sk);
         __sync_fetch_and_add(&unfollowed[WIRE_API_TOO_MANY], 1);
         return NULL;
     }
@@ -358,7 +397,8 @@ INLINE struct connection *connection_new(struct sock *sk, __u64 key)
 INLINE void connection_delete(struct sock *sk)
 {
     __u64 key = (__u64)sk;
-    bpf_map_delete_elem(&connections, &key);
+    if (followed_maybe(sk) && bpf_map_delete_elem(&connections, &key) == 0)
+        followed_remove(sk);
 }
 
 // Until the head is whole.
@@ -407,11 +447,17 @@ INLINE void connection_begin(struct connection *connection, struct sock *sk)
     exchange_begin(&connection->exchange, EXCHANGE_SERVER, body_values);
 }
 
+// What is asked of a socket each time: read by plain loads where the kernel's verifier knows the pointer.
+struct now {
+    __u8 state;
+    __be16 client_port;
+};
+
 // A socket's memory can be used again; then an entry stayed behind where deleting it failed. (The own port is
 // gone before a socket is closed.)
-INLINE bool connection_is(const struct connection *connection, struct sock *sk)
+INLINE bool connection_is(const struct connection *connection, __be16 client_port)
 {
-    return connection->client_port == BPF_CORE_READ(sk, __sk_common.skc_dport);
+    return connection->client_port == client_port;
 }
 
 // Hands `count` bytes that have just moved to the parser; `moved` is NULL where nobody knows where they lie.
@@ -426,6 +472,7 @@ INLINE bool connection_moved(struct connection *connection, struct feed *feed, c
     feed->left = count;
     feed->now_ns = bpf_ktime_get_boot_ns();
     feed->have = feed->at = feed->most = 0;
+    feed->next_at = feed->next_count = 0;
     if (side == EXCHANGE_REQUESTS && connection->owner.pid != bpf_get_current_pid_tgid() >> 32) {
         header_fill(&connection->owner, (void *)bpf_get_current_task(), 0, 0);
         connection->exchange.progress.pid = connection->owner.pid;
@@ -446,22 +493,21 @@ INLINE bool connection_moved(struct connection *connection, struct feed *feed, c
     return true;
 }
 
-INLINE void socket_moved(struct sock *sk, struct pt_regs *regs, __u64 count, __u32 side)
+INLINE void socket_moved(struct sock *sk, struct now now, struct pt_regs *regs, __u64 count, __u32 side)
 {
     __u64 key = (__u64)sk;
     // A server that has shut down its side cannot answer any more: what it still reads, it throws away.
     // (llama-server does so after each stream, and a client that keeps connections may have sent its next
     // request by then.)
-    __u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
-    if (side == EXCHANGE_REQUESTS && state != TCP_ESTABLISHED && state != TCP_CLOSE_WAIT)
+    if (side == EXCHANGE_REQUESTS && now.state != TCP_ESTABLISHED && now.state != TCP_CLOSE_WAIT)
         return;
-    struct connection *connection = bpf_map_lookup_elem(&connections, &key);
+    struct connection *connection = followed_maybe(sk) ? bpf_map_lookup_elem(&connections, &key) : NULL;
     if (connection && connection->waits) {
         if (!waiting_end(key))
             return;
         connection->waits = 0;
     }
-    if (connection && !connection_is(connection, sk))
+    if (connection && !connection_is(connection, now.client_port))
         connection->exchange.lost = EXCHANGE_OVER;
     if (side == EXCHANGE_ANSWERS && (!connection || connection->exchange.lost))
         return;
@@ -471,8 +517,11 @@ INLINE void socket_moved(struct sock *sk, struct pt_regs *regs, __u64 count, __u
     if (!connection || connection->exchange.lost) {
         __u64 seen = count;
         __u64 start = found ? moved_start(&moved, &seen) : 0;
-        if (!may_begin(sk, start, seen))
+        if (!may_begin(sk, start, seen)) {
+            if (found && seen >= 8)
+                other_decide(sk, start, count);
             return;
+        }
         if (!connection)
             connection = connection_new(sk, key);
         if (!connection)
@@ -501,26 +550,24 @@ INLINE bool is_tcp(struct sock *sk)
     return sk->sk_protocol == IPPROTO_TCP && (family == AF_INET || family == AF_INET6);
 }
 
-// The registers, unless they are not those of the call that moved the bytes (io_uring).
-INLINE struct pt_regs *moving_registers(void)
+INLINE struct now now_of(struct sock *sk)
 {
-    struct pt_regs *regs = task_registers((void *)bpf_get_current_task());
-    return registers_inside(regs) ? regs : NULL;
+    return (struct now){.state = sk->__sk_common.skc_state, .client_port = sk->__sk_common.skc_dport};
 }
 
 SEC("tp_btf/sock_recv_length")
 int BPF_PROG(api_receive_btf, struct sock *sk, int result, int flags)
 {
-    if (result > 0 && !(flags & MSG_PEEK) && is_tcp(sk))
-        socket_moved(sk, moving_registers(), result, EXCHANGE_REQUESTS);
+    if (result > 0 && !(flags & MSG_PEEK) && !other_is(sk) && is_tcp(sk))
+        socket_moved(sk, now_of(sk), moving_registers(), result, EXCHANGE_REQUESTS);
     return 0;
 }
 
 SEC("tp_btf/sock_send_length")
 int BPF_PROG(api_send_btf, struct sock *sk, int result, int flags)
 {
-    if (result > 0 && is_tcp(sk))
-        socket_moved(sk, moving_registers(), result, EXCHANGE_ANSWERS);
+    if (result > 0 && followed_maybe(sk) && is_tcp(sk))
+        socket_moved(sk, now_of(sk), moving_registers(), result, EXCHANGE_ANSWERS);
     return 0;
 }
 
@@ -530,16 +577,16 @@ SEC("fexit/tcp_recvmsg")
 int BPF_PROG(api_receive_fexit, struct sock *sk, void *message, __u64 size, int flags, int *name_length,
              int result)
 {
-    if (result > 0 && !(flags & MSG_PEEK))
-        socket_moved(sk, moving_registers(), result, EXCHANGE_REQUESTS);
+    if (result > 0 && !(flags & MSG_PEEK) && !other_is(sk))
+        socket_moved(sk, now_of(sk), moving_registers(), result, EXCHANGE_REQUESTS);
     return 0;
 }
 
 SEC("fexit/tcp_sendmsg")
 int BPF_PROG(api_send_fexit, struct sock *sk, void *message, __u64 size, int result)
 {
-    if (result > 0)
-        socket_moved(sk, moving_registers(), result, EXCHANGE_ANSWERS);
+    if (result > 0 && followed_maybe(sk))
+        socket_moved(sk, now_of(sk), moving_registers(), result, EXCHANGE_ANSWERS);
     return 0;
 }
 
@@ -579,7 +626,11 @@ int api_call_tp(struct syscall_exit_context *context)
             return 0;
         break;
     }
-    socket_moved(sk, regs, result, side);
+    if (side == EXCHANGE_REQUESTS && other_is(sk))
+        return 0;
+    struct now now = {.state = BPF_CORE_READ(sk, __sk_common.skc_state),
+                      .client_port = BPF_CORE_READ(sk, __sk_common.skc_dport)};
+    socket_moved(sk, now, regs, result, side);
     return 0;
 }
 
@@ -588,8 +639,8 @@ int api_call_tp(struct syscall_exit_context *context)
 INLINE void connection_over(struct sock *sk, int state)
 {
     __u64 key = (__u64)sk;
-    struct connection *connection = bpf_map_lookup_elem(&connections, &key);
-    if (!connection || connection->waits || !connection_is(connection, sk))
+    struct connection *connection = followed_maybe(sk) ? bpf_map_lookup_elem(&connections, &key) : NULL;
+    if (!connection || connection->waits || !connection_is(connection, sk->__sk_common.skc_dport))
         return;
     struct exchange_connection *exchange = &connection->exchange;
     // The client's end: it closed (or only stopped sending, which a client that waits seldom does).
@@ -617,6 +668,7 @@ int BPF_PROG(api_destroy_btf, struct sock *sk)
 {
     waiting_end((__u64)sk);
     connection_delete(sk);
+    other_forget(sk);
     return 0;
 }
 

@@ -423,6 +423,11 @@ struct inet_connection_sock {
     struct inet_bind_bucket *icsk_bind_hash;
 };
 
+struct tcp_sock {
+    u32 copied_seq, rcv_nxt;
+    u64 bytes_received;
+};
+
 struct sockaddr_un {
     char sun_path[108];
 };

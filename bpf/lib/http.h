@@ -2,7 +2,7 @@
 // One direction of an HTTP/1.x connection: a message after the other, however the bytes are cut.
 #pragma once
 
-#include "bpf/lib/http_head.h"
+#include "bpf/lib/http_fast.h"
 
 // --- The body ---
 
@@ -16,11 +16,15 @@ INLINE void http_event_line(struct http_message *message)
         http_event(message);
     else if (message->event_state == EVENT_NAME && word_is(word, "data"))
         message->event_open = 1;
+    message->parts_state = PARTS_NONE;
     word_clear(word);
 }
 
 INLINE __u32 http_events_step(struct http_message *message, const __u8 *at, __u32 left)
 {
+    __u32 used = http_events_fast(message, at, left);
+    if (used)
+        return used;
     // Between two lines the JSON scanner has no word under way.
     struct word *word = &message->json.word;
     __u8 byte = *at;
@@ -76,6 +80,24 @@ INLINE __u32 http_body_step(struct http_message *message, const __u8 *at, __u32 
     default:
         return left;
     }
+}
+
+VERIFIED_ALONE __u32 http_body_bytes(struct http_message *message, const struct ahead *ahead, __u32 left)
+{
+    return message && ahead ? http_body_step(message, ahead->bytes, left) : left;
+}
+
+// Some steps at once. How far they came is kept in memory, so that the verifier sees one state after each.
+INLINE __u32 http_body_run(struct http_message *message, const __u8 *at, __u32 left)
+{
+    __u64 start = message->scanned;
+    for (int i = 0; i < SCAN_STEPS; i++) {
+        __u64 pos = message->scanned - start;
+        if (pos >= left || pos >= SCAN_RUN)
+            break;
+        message->scanned += http_body_bytes(message, (const struct ahead *)(at + pos), left - pos);
+    }
+    return message->scanned - start;
 }
 
 // How many of the next bytes need not be looked at. Whoever leaves them out says so by http_skip().
@@ -140,21 +162,24 @@ INLINE void http_chunk_size_byte(struct http_message *message, __u8 byte)
     message->state = HTTP_CHUNK_REST;
 }
 
-INLINE void http_chunk_begin(struct http_message *message)
-{
-    message->left = message->number;
-    message->state = message->left ? HTTP_CHUNK : HTTP_TRAILER;
-    if (message->state == HTTP_TRAILER)
-        word_clear(&message->word);
-}
-
 // --- All ---
 
-// Consumes some of the `left` bytes, at least the first, and says how many.
-INLINE __u32 http_step(struct http_message *message, const __u8 *at, __u32 left)
+INLINE bool http_in_body(const struct http_message *message)
+{
+    return message->state >= HTTP_BODY && message->state <= HTTP_UNTIL_CLOSE;
+}
+
+// What is around the body.
+INLINE __u32 http_frame_step(struct http_message *message, const __u8 *at, __u32 left)
 {
     __u8 byte = *at;
-    __u32 used = 1;
+    __u32 used =
+        message->state < HTTP_BODY ? http_head_fast(message, at, left) : http_chunk_fast(message, at, left);
+    if (used) {
+        message->bytes += used;
+        return used;
+    }
+    used = 1;
     switch (message->state) {
     case HTTP_START:
         if (byte == '\r' || byte == '\n')
@@ -186,15 +211,6 @@ INLINE __u32 http_step(struct http_message *message, const __u8 *at, __u32 left)
         else
             used = MARKLESS_RUN(marks_line_end, at, left);
         break;
-    case HTTP_BODY:
-    case HTTP_CHUNK:
-    case HTTP_UNTIL_CLOSE:
-        if (message->state != HTTP_UNTIL_CLOSE && message->left < left)
-            left = message->left;
-        used = http_body_step(message, at, left);
-        message->scanned += used;
-        http_advance(message, used);
-        break;
     case HTTP_CHUNK_SIZE:
         http_chunk_size_byte(message, byte);
         if (message->state != HTTP_CHUNK_REST || byte != '\n')
@@ -223,4 +239,31 @@ INLINE __u32 http_step(struct http_message *message, const __u8 *at, __u32 left)
     }
     message->bytes += used;
     return used;
+}
+
+VERIFIED_ALONE __u32 http_frame_bytes(struct http_message *message, const struct ahead *ahead, __u32 left)
+{
+    return message && ahead ? http_frame_step(message, ahead->bytes, left) : left;
+}
+
+// Consumes some of the `left` bytes, at least the first, and says how many. Ends where something has
+// happened.
+INLINE __u32 http_step(struct http_message *message, const __u8 *at, __u32 left)
+{
+    if (http_in_body(message)) {
+        if (message->state != HTTP_UNTIL_CLOSE && message->left < left)
+            left = message->left;
+        __u32 used = http_body_run(message, at, left);
+        message->bytes += used;
+        http_advance(message, used);
+        return used;
+    }
+    message->run = http_frame_bytes(message, (const struct ahead *)at, left);
+    for (int i = 1; i < SCAN_STEPS; i++) {
+        __u64 pos = message->run;
+        if (pos >= left || pos >= SCAN_RUN || message->happened || http_in_body(message))
+            break;
+        message->run = pos + http_frame_bytes(message, (const struct ahead *)(at + pos), left - pos);
+    }
+    return message->run;
 }

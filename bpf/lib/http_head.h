@@ -355,6 +355,14 @@ INLINE void http_chunk_next(struct http_message *message)
     message->has_length = 0; // no digit yet
 }
 
+INLINE void http_chunk_begin(struct http_message *message)
+{
+    message->left = message->number;
+    message->state = message->left ? HTTP_CHUNK : HTTP_TRAILER;
+    if (message->state == HTTP_TRAILER)
+        word_clear(&message->word);
+}
+
 INLINE void http_head_end(struct http_message *message)
 {
     __u16 status = message->status;

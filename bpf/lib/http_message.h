@@ -90,6 +90,29 @@ INLINE __u64 http_hash(__u64 hash, __u8 byte)
     return (hash ^ byte) * 0x100000001b3ull; // FNV-1a
 }
 
+#define HTTP_PART_MAX 256
+
+// What stands in an event before its text, or behind; see http_parts.h.
+struct http_part {
+    __u64 hash;
+    __u64 from; // where it began, as http_message.scanned
+    __u16 length;
+    __u8 known;  // the bytes of that hash leave the scanner in the state below
+    __u8 hashed; // the hash is that of the part that is open
+    __u8 open;
+    __u8 depth_before, usage_before, found_before, model_before;
+    __u8 depth, usage_depth, state, key, found;
+    __u8 reserved[2];
+};
+
+enum http_parts_state {
+    PARTS_NONE,
+    PARTS_START, // of an event's data
+    PARTS_HEAD,  // the first part is under way
+    PARTS_TEXT,
+    PARTS_TAIL,
+};
+
 struct http_message {
     struct word word;
     __u64 left;   // bytes of the body or the chunk
@@ -127,9 +150,15 @@ struct http_message {
     __u8 host_state; // enum http_host
     __u16 host_port;
     char traceparent[WIRE_API_TRACEPARENT_MAX];
-    char server[WIRE_API_SERVER_MAX];
+    char server[WIRE_API_SERVER_MAX] __attribute__((aligned(8)));
     char host[WIRE_API_HOST_MAX]; // the latest
     struct json json;
+    __u64 line_hash; // of the request's first line
+    __u64 run;       // how many bytes of those at hand are done
+    __u8 line_known; // that line was good, and what it says is kept above
+    __u8 parts_state;
+    __u8 padding[6];
+    struct http_part parts[2]; // of events
 };
 
 INLINE void http_begin(struct http_message *message)
@@ -156,6 +185,8 @@ INLINE void http_begin(struct http_message *message)
     message->json.answer = message->answer;
     message->json.values = message->values;
     json_begin(&message->json);
+    message->parts_state = PARTS_NONE;
+    message->parts[0].length = message->parts[1].length = 0;
     message->happened |= HTTP_BEGUN;
     message->state = HTTP_LINE_1;
 }

@@ -67,7 +67,7 @@ struct json {
     __u8 late_told;
     __u8 reserved[3];
     __u32 late_tokens[8]; // as `tokens`
-    char model[WIRE_API_MODEL_MAX];
+    char model[WIRE_API_MODEL_MAX] __attribute__((aligned(8)));
     char late_model[WIRE_API_MODEL_MAX];
 };
 
@@ -447,12 +447,47 @@ OUTLINE bool json_escape_byte(struct json *json, __u8 byte)
     return true;
 }
 
+// The same for a name: one of up to 32 bytes is taken at once.
+INLINE __u32 json_name_begin(struct json *json, const __u8 *at, __u32 left)
+{
+    __u32 length = 0;
+    __u64 marks = marks_string_end(at + 1);
+#define NEXT_EIGHT(n)                           \
+    if (!marks) {                               \
+        length = n;                             \
+        marks = marks_string_end(at + 1 + (n)); \
+    }
+    NEXT_EIGHT(8)
+    NEXT_EIGHT(16)
+    NEXT_EIGHT(24)
+#undef NEXT_EIGHT
+    length += marks ? marks_first(marks) : 8;
+    if (json->loose || !marks || length + 2 > left || at[1 + length] != '"')
+        return 0;
+    __u64 *model = (__u64 *)json->model;
+    __u64 mask = (1ull << (8 * (length & 7))) - 1;
+    model[0] = eight_at(at + 1) & (length < 8 ? mask : ~0ull);
+    if (length >= 8)
+        model[1] = eight_at(at + 9) & (length < 16 ? mask : ~0ull);
+    if (length >= 16)
+        model[2] = eight_at(at + 17) & (length < 24 ? mask : ~0ull);
+    if (length >= 24)
+        model[3] = eight_at(at + 25) & mask;
+    json->word.length = length;
+    json_string_value(json);
+    json->key = JSON_KEY_NONE;
+    json->state = JSON_CLOSED;
+    return length + 2;
+}
+
 // A string that ends within the next bytes is taken at once, as most do; so is the beginning of one that is
 // too long for a key. How many bytes, or 0.
 INLINE __u32 json_string_begin(struct json *json, const __u8 *at, __u32 left)
 {
     struct word *word = &json->word;
-    if (left < WORD_MAX + 4 || json->key == JSON_KEY_MODEL || json->key == JSON_KEY_TYPE)
+    if (json->key == JSON_KEY_MODEL)
+        return json_name_begin(json, at, left);
+    if (json->key == JSON_KEY_TYPE)
         return 0;
     __u32 length = 0;
     __u64 marks = marks_string_end(at + 1);
@@ -465,6 +500,8 @@ INLINE __u32 json_string_begin(struct json *json, const __u8 *at, __u32 left)
         marks = marks_string_end(at + 17);
     }
     if (!marks) {
+        if (left < WORD_MAX + 1)
+            return 0;
         word->parts[0] = eight_at(at + 1);
         word->parts[1] = eight_at(at + 9);
         word->parts[2] = eight_at(at + 17);
@@ -473,7 +510,7 @@ INLINE __u32 json_string_begin(struct json *json, const __u8 *at, __u32 left)
         return WORD_MAX + 1;
     }
     length += marks_first(marks);
-    if (at[1 + length] != '"')
+    if (length + 2 > left || at[1 + length] != '"')
         return 0;
     __u64 mask = (1ull << (8 * (length & 7))) - 1;
     word->parts[0] = length < 8 ? eight_at(at + 1) & mask : eight_at(at + 1);
@@ -483,7 +520,7 @@ INLINE __u32 json_string_begin(struct json *json, const __u8 *at, __u32 left)
     if (json->key != JSON_KEY_NONE) {
         json_string_value(json);
         json->key = JSON_KEY_NONE;
-    } else if (at[2 + length] == ':') {
+    } else if (left > length + 2 && at[2 + length] == ':') {
         json->key = json_key_of(json);
         json->state = JSON_OUTSIDE;
         return length + 3;

@@ -44,12 +44,34 @@ struct moved {
     __u64 pieces_count;
 };
 
-// Where in user memory the bytes are that the system call under way moved. False for calls not known.
-INLINE bool moved_find(struct pt_regs *regs, struct moved *ret_moved)
+// The registers with which the current task entered the kernel, to be read by plain loads (5.15). NULL where
+// they are not those of the call that moves bytes (io_uring).
+INLINE struct pt_regs *moving_registers(void)
 {
-    struct user_message message;
-    __u64 second = PT_REGS_PARM2_CORE_SYSCALL(regs);
-    switch (registers_syscall(regs)) {
+    struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+#if defined(__TARGET_ARCH_x86)
+    return (long)regs->ax == -38 ? regs : NULL; // see registers_inside()
+#else
+    return regs;
+#endif
+}
+
+INLINE long moving_call(const struct pt_regs *regs)
+{
+#if defined(__TARGET_ARCH_x86)
+    return (int)regs->orig_ax;
+#else
+    return regs->syscallno;
+#endif
+}
+
+// Where in user memory the bytes are that the system call under way moved. False for calls not known.
+INLINE bool moved_find(const struct pt_regs *regs, struct moved *ret_moved)
+{
+    struct user_message *message;
+    __u64 pieces[2];
+    __u64 second = PT_REGS_PARM2_SYSCALL(regs);
+    switch (moving_call(regs)) {
     case NR_READ:
     case NR_WRITE:
     case NR_RECVFROM:
@@ -59,14 +81,15 @@ INLINE bool moved_find(struct pt_regs *regs, struct moved *ret_moved)
     case NR_READV:
     case NR_WRITEV:
         ret_moved->pieces = second;
-        ret_moved->pieces_count = PT_REGS_PARM3_CORE_SYSCALL(regs);
+        ret_moved->pieces_count = PT_REGS_PARM3_SYSCALL(regs);
         return true;
     case NR_RECVMSG:
     case NR_SENDMSG:
-        if (bpf_probe_read_user(&message, sizeof(message), (void *)second))
+        message = (struct user_message *)second;
+        if (bpf_probe_read_user(pieces, sizeof(pieces), &message->iovecs))
             return false;
-        ret_moved->pieces = message.iovecs;
-        ret_moved->pieces_count = message.iovecs_count;
+        ret_moved->pieces = pieces[0];
+        ret_moved->pieces_count = pieces[1];
         return true;
     }
     return false;

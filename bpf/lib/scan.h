@@ -16,7 +16,22 @@
 #define OUTLINE static __attribute__((noinline, unused))
 
 // Bytes behind the one that is looked at that may always be read, whatever lies there.
-#define SCAN_AHEAD 32
+#define SCAN_AHEAD 320
+struct ahead {
+    __u8 bytes[SCAN_AHEAD];
+};
+
+// How many steps are taken at once, and where the last of them may begin.
+#define SCAN_STEPS 16
+#define SCAN_RUN 512
+
+// A function that the verifier looks at only once, however often it is called; its pointers can be NULL for
+// all that it knows.
+#ifdef __bpf__
+#define VERIFIED_ALONE __attribute__((noinline))
+#else
+#define VERIFIED_ALONE INLINE
+#endif
 
 // The first bytes of a word, and its last eight with the latest lowest.
 #define WORD_MAX 24
@@ -78,6 +93,14 @@ INLINE __u8 hex_digit(__u8 byte)
     return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : 16;
 }
 
+// lower() for eight of them.
+INLINE __u64 lower_eight(__u64 word)
+{
+    __u64 low = word & 0x7f7f7f7f7f7f7f7full;
+    __u64 from_a = low + 0x3f3f3f3f3f3f3f3full, above_z = low + 0x2525252525252525ull;
+    return word | ((from_a & ~above_z & ~word & 0x8080808080808080ull) >> 2);
+}
+
 INLINE __u64 has_zero(__u64 word)
 {
     return (word - 0x0101010101010101ull) & ~word & 0x8080808080808080ull;
@@ -133,20 +156,11 @@ INLINE __u64 marks_structure(const __u8 *at)
 }
 
 // How many of the next bytes are surely none of those. The caller knows that the first is not.
-#define MARKLESS_RUN(marks_of, at, left)                                             \
-    ({                                                                               \
-        __u32 run_ = 1;                                                              \
-        if ((left) >= 32) {                                                          \
-            __u64 marks_ = marks_of(at);                                             \
-            if (marks_)                                                              \
-                run_ = marks_first(marks_);                                          \
-            else if (marks_of((at) + 8) | marks_of((at) + 16) | marks_of((at) + 24)) \
-                run_ = 8;                                                            \
-            else                                                                     \
-                run_ = 32;                                                           \
-        } else if ((left) >= 8) {                                                    \
-            __u64 marks_ = marks_of(at);                                             \
-            run_ = marks_ ? marks_first(marks_) : 8;                                 \
-        }                                                                            \
-        run_ ? run_ : 1;                                                             \
+#define MARKLESS_RUN(marks_of, at, left)                                                                  \
+    ({                                                                                                    \
+        __u64 marks_ = marks_of(at);                                                                      \
+        __u32 run_ = marks_ ? marks_first(marks_) : 8;                                                    \
+        if (!marks_ && (left) >= 32 && !(marks_of((at) + 8) | marks_of((at) + 16) | marks_of((at) + 24))) \
+            run_ = 32;                                                                                    \
+        run_ > (left) ? (left) : run_ ? run_ : 1;                                                         \
     })

@@ -112,8 +112,10 @@ int agent_wait_child(struct agent *agent, pid_t pid)
 
 static void become_agent(const char *path, const char *rules, const int *out, const int *err)
 {
-    // The working directory of a test run does not matter to it, so the file comes last and may be left out.
-    char *argv[] = {(char *)path, "--rules", "--json", "--listen", "127.0.0.1:0", (char *)rules, NULL};
+    // The file comes last and may be left out.
+    const char *mode = rules && strcmp(rules, INFERENCE_ONLY) == 0 ? rules : "--rules";
+    const char *file = mode == rules ? NULL : rules;
+    char *argv[] = {(char *)path, (char *)mode, "--json", "--listen", "127.0.0.1:0", (char *)file, NULL};
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     dup2(out[1], STDOUT_FILENO);
     dup2(err[1], STDERR_FILENO);

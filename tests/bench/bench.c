@@ -135,7 +135,7 @@ static const struct {
     {WORK_PIPE, "inference_pipe", "--inference: pipe, write + read", 1.02},
 };
 
-// The same rules, and requests to inference servers are followed.
+// No rules; requests to inference servers are followed.
 static int run_inference(int round)
 {
     struct agent *agent = &bench.agent;
@@ -143,7 +143,7 @@ static int run_inference(int round)
     for (size_t i = 0; !error && i < INFERENCE_WORKS; i++)
         error = measure_undisturbed(inference_works[i].work, NULL, &bench.inference_without[i][round]);
     if (!error)
-        error = agent_start(agent, bench.agent_path, "--inference");
+        error = agent_start(agent, bench.agent_path, INFERENCE_ONLY);
     if (error)
         return error;
     for (size_t i = 0; !error && i < INFERENCE_WORKS; i++)
@@ -170,10 +170,10 @@ static void add_ratio(struct figure figure, double *without, double *with)
 static int measure_costs(void)
 {
     for (int round = 0; round < bench.rounds; round++) {
-        int error = run_works(NULL, bench.without, round);
-        if (!error)
+        int error = bench.inference_only ? 0 : run_works(NULL, bench.without, round);
+        if (!error && !bench.inference_only)
             error = run_with_agent(round);
-        if (!error)
+        if (!error && !bench.inference_only)
             error = run_idle(round);
         if (!error)
             error = run_inference(round);
@@ -190,14 +190,15 @@ static int measure_costs(void)
         [WORK_CONNECT] = {1.10, "1.24×"},     [WORK_PINGPONG_RW] = {1.05, "1.13×"},
         [WORK_PINGPONG_SR] = {1.05, "1.36×"},
     };
-    for (size_t i = 0; i < WORK_COUNT; i++)
+    for (size_t i = 0; i < WORK_COUNT && !bench.inference_only; i++)
         add_ratio((struct figure){.key = work_at(i)->key,
                                   .name = work_at(i)->name,
                                   .limit = marks[i].limit,
                                   .falco = marks[i].falco},
                   bench.without[i], bench.with[i]);
-    add_ratio((struct figure){.key = "getpid_idle", .name = "getpid(), no rule on files or connects"},
-              bench.idle_without, bench.idle_with);
+    if (!bench.inference_only)
+        add_ratio((struct figure){.key = "getpid_idle", .name = "getpid(), no rule on files or connects"},
+                  bench.idle_without, bench.idle_with);
     for (size_t i = 0; i < INFERENCE_WORKS; i++)
         add_ratio((struct figure){.key = inference_works[i].key,
                                   .name = inference_works[i].name,
@@ -270,11 +271,11 @@ static int measure(void)
     error = measure_costs();
     if (!error)
         error = measure_http(&bench);
-    if (!error) {
+    if (!error && !bench.inference_only) {
         add_rounds_rest();
         error = measure_self(&bench);
     }
-    if (!error)
+    if (!error && !bench.inference_only)
         error = measure_programs();
     say("%s", "");
     place_remove(&bench.place);
@@ -305,10 +306,13 @@ struct options {
 
 static int parse_options(int argc, char **argv, struct options *ret_options)
 {
-    static const struct option options[] = {
-        {"rounds", required_argument, NULL, 'n'}, {"quick", no_argument, NULL, 'q'},
-        {"rules", required_argument, NULL, 'r'},  {"markdown", no_argument, NULL, 'm'},
-        {"json", required_argument, NULL, 'j'},   {}};
+    static const struct option options[] = {{"rounds", required_argument, NULL, 'n'},
+                                            {"quick", no_argument, NULL, 'q'},
+                                            {"rules", required_argument, NULL, 'r'},
+                                            {"markdown", no_argument, NULL, 'm'},
+                                            {"json", required_argument, NULL, 'j'},
+                                            {"inference", no_argument, NULL, 'i'},
+                                            {}};
     int option;
     bench.rounds = ROUNDS_DEFAULT;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -322,6 +326,8 @@ static int parse_options(int argc, char **argv, struct options *ret_options)
             ret_options->markdown = true;
         else if (option == 'j')
             ret_options->json = optarg;
+        else if (option == 'i')
+            bench.inference_only = true;
         else
             return -EINVAL;
     }
@@ -337,8 +343,8 @@ int main(int argc, char **argv)
         return reader_main(argc, argv);
     struct options options = {};
     if (parse_options(argc, argv, &options)) {
-        fprintf(stderr,
-                "usage: bench AGENT [--quick | --rounds N] [--rules FILE] [--markdown] [--json FILE]\n");
+        fprintf(stderr, "usage: bench AGENT [--quick | --rounds N] [--rules FILE | --inference] [--markdown] "
+                        "[--json FILE]\n");
         return 2;
     }
     if (geteuid() != 0) {

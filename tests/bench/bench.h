@@ -41,7 +41,9 @@ struct agent {
     size_t line_length;
 };
 
-// Starts `path --rules --json` with the built-in rules, or those of the file. Returns once it is ready.
+#define INFERENCE_ONLY "--inference"
+// Starts the agent and returns once it is ready. It has the rules of that file; NULL: the built-in ones;
+// INFERENCE_ONLY: none, but follows requests to inference servers.
 int agent_start(struct agent *agent, const char *path, const char *rules);
 // Asks it to end and waits. A negative errno where it had ended by itself or had to be killed.
 int agent_stop(struct agent *agent);
@@ -97,7 +99,7 @@ enum workload_index {
     WORK_PINGPONG_SR,
     WORK_UDP,
     WORK_COUNT,
-    // Measured with --inference only:
+    // Measured with INFERENCE_ONLY:
     WORK_STREAM = WORK_COUNT,
     WORK_PIPE,
     WORK_ALL,
@@ -159,7 +161,8 @@ enum { ROUNDS_MAX = 99, FIGURES_MAX = 64, PROGRAMS_MAX = 64 };
 
 struct bench {
     const char *agent_path;
-    const char *rules; // NULL: the built-in ones
+    const char *rules;   // NULL: the built-in ones
+    bool inference_only; // measure nothing else
     int rounds;
     struct place place;
     struct agent agent;

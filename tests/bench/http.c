@@ -242,7 +242,7 @@ static int measure_round(struct bench *bench, double results[KINDS][2])
     for (int with = 0; !error && with < 2; with++) {
         struct agent *agent = with ? &bench->agent : NULL;
         if (agent)
-            error = agent_start(agent, bench->agent_path, "--inference");
+            error = agent_start(agent, bench->agent_path, INFERENCE_ONLY);
         for (size_t kind = 0; !error && kind < KINDS; kind++) {
             say("%s%s", kinds[kind].name, with ? "" : ", without the agent");
             error = measure_kind((enum kind)kind, agent, &results[kind][with]);

@@ -215,6 +215,52 @@ Test(api, other_routes_and_other_servers)
     close_pair(&second);
 }
 
+static void stream_once(const struct pair *pair)
+{
+    ask(pair, request_to("/v1/chat/completions", "", CHAT_BODY));
+    answer(pair, HEAD);
+    answer(pair, chunk(ROLE));
+    for (size_t i = 0; i < 3; i++)
+        answer(pair, chunk(TOKEN));
+    answer(pair, chunk(LAST));
+    answer(pair, chunk(USAGE DONE));
+    answer(pair, "0\r\n\r\n");
+}
+
+Test(api, what_stands_before_the_first_request)
+{
+    static const char *const before[] = {
+        "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n",
+        "\r\n\r\n\r\n\r\n\r\n",
+        "PROPFIND /v1 HTTP/1.1\r\nHost: x\r\n\r\n",
+        "{}",
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(before); i++) {
+        struct pair pair = open_pair();
+        ask(&pair, before[i]);
+        stream_once(&pair);
+        expect_stream(agent, &pair);
+        close_pair(&pair);
+    }
+}
+
+// A connection of another protocol is not looked at any more. A later one's socket can lie in its memory.
+Test(api, a_connection_of_another_protocol)
+{
+    for (size_t i = 0; i < 50; i++) {
+        struct pair other = open_pair();
+        ask(&other, "\x16\x03\x01\x02\x01\x01\x01\x01\xfc");
+        stream_once(&other);
+        answer(&other, "not looked at, either");
+        close_pair(&other);
+        struct pair pair = open_pair();
+        stream_once(&pair);
+        expect_stream(agent, &pair);
+        cr_expect_eq(agent_count_alerts(agent, "infer", "fd.cport", other.cport, NULL), 0);
+        close_pair(&pair);
+    }
+}
+
 Test(api, under_way_and_silent)
 {
     struct pair pair = open_pair();

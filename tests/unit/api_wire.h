@@ -10,11 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FINISHED_MAX = 16 };
+enum { FINISHED_MAX = 16, WIRE_WINDOW = 4096 };
 static struct wire_api_exchange finished[FINISHED_MAX];
 static size_t finished_count;
 static struct exchange_connection connection;
 static __u64 clock_ns;
+static char wire_garbage = '"'; // what lies behind the bytes at hand
 
 static inline __u16 exchange_route(const __u64 *hashes, __u32 count)
 {
@@ -58,9 +59,9 @@ static inline void wire_feed(enum exchange_side side, const char *data, size_t l
             http_skip(message, skip);
             pos += skip;
         } else {
-            __u8 window[64 + SCAN_AHEAD];
-            left = left < 64 ? left : 64;
-            memset(window, '"', sizeof(window));
+            static __u8 window[WIRE_WINDOW + SCAN_AHEAD];
+            left = left < WIRE_WINDOW ? left : WIRE_WINDOW;
+            memset(window + left, wire_garbage, SCAN_AHEAD);
             memcpy(window, data + pos, left);
             __u32 used = http_step(message, window, (__u32)left);
             cr_assert(used >= 1 && used <= left);

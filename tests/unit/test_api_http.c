@@ -257,7 +257,7 @@ Test(api_http, the_model_behind_a_long_prompt_in_one_chunk)
     wire_request("\r\n0\r\n\r\n");
     wire_answer("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     cr_assert_str_eq(wire_model(only()->request_model, only()->request_model_length), "good");
-    cr_assert_lt(connection.messages[0].scanned, HTTP_HEAD_SCAN + HTTP_TAIL_SCAN + 64);
+    cr_assert_lt(connection.messages[0].scanned, HTTP_HEAD_SCAN + HTTP_TAIL_SCAN + 2 * SCAN_RUN);
 }
 
 Test(api_http, usage_behind_a_long_answer)

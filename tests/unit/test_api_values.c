@@ -94,7 +94,7 @@ Test(api_values, the_bound_of_a_name_counts_what_is_shown)
 // A long text that is not looked at stands for each # of the pattern.
 static const char *with_gap(const char *pattern)
 {
-    enum { GAP = HTTP_HEAD_SCAN + HTTP_TAIL_SCAN };
+    enum { GAP = HTTP_HEAD_SCAN + SCAN_RUN + HTTP_TAIL_SCAN };
     static char body[4 * GAP];
     size_t used = 0;
     for (const char *c = pattern; *c; c++) {
