@@ -378,8 +378,8 @@ INLINE bool connection_is(const struct connection *connection, struct sock *sk)
     return connection->client_port == BPF_CORE_READ(sk, __sk_common.skc_dport);
 }
 
-// Hands `count` bytes that have just moved to the parser; `moved` is NULL where nobody knows where they lie.
-// False: the entry is of no more use to anybody.
+// Hands `count` bytes that moved at feed->now_ns to the parser; `moved` is NULL where nobody knows where they
+// lie. False: the entry is of no more use to anybody.
 INLINE bool connection_moved(struct connection *connection, struct feed *feed, const struct moved *moved,
                              __u64 count, enum exchange_side side)
 {
@@ -388,7 +388,6 @@ INLINE bool connection_moved(struct connection *connection, struct feed *feed, c
     feed->pieces = moved ? moved->pieces : 0;
     feed->pieces_left = moved ? moved->pieces_count : 0;
     feed->left = count;
-    feed->now_ns = bpf_ktime_get_boot_ns();
     feed->have = feed->at = feed->most = 0;
     if (side == EXCHANGE_REQUESTS && connection->owner.pid != bpf_get_current_pid_tgid() >> 32) {
         header_fill(&connection->owner, (void *)bpf_get_current_task(), 0, 0);
@@ -444,6 +443,7 @@ INLINE void socket_moved(struct sock *sk, struct pt_regs *regs, __u64 count, __u
         connection->exchange.lost = EXCHANGE_OVER;
         return;
     }
+    slot->record.now_ns = bpf_ktime_get_boot_ns();
     bool wanted = connection_moved(connection, &slot->record, found ? &moved : NULL, count, side);
     feeds_give(slot);
     if (!wanted)

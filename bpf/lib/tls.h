@@ -5,6 +5,7 @@
 #pragma once
 
 #define TLS_FEEDS 4
+#define TLS_RECORD 16384 // bytes of plaintext in a record, at most
 
 struct tls_key {
     __u64 ssl; // SSL *
@@ -59,7 +60,8 @@ struct tls_call {
     __u64 buffer;
     __u64 count_at; // size_t *: how much was moved, where a call succeeds; 0: that is what it returns
     __u64 stack;
-    __u64 sk; // the first socket that the thread used in it
+    __u64 sk;      // the first socket that the thread used in it
+    __u64 used_ns; // when it had used it
     __u8 writes;
     __u8 reserved[7];
 };
@@ -246,6 +248,10 @@ INLINE void tls_moved(const struct tls_call *call, __u64 count)
         exchange->lost = EXCHANGE_OVER;
         return;
     }
+    // A thread may have to wait for its CPU before it returns; what is one record was on the socket before
+    // that.
+    bool one_record = call->used_ns && count <= TLS_RECORD;
+    slot->feed.now_ns = one_record ? call->used_ns : bpf_ktime_get_boot_ns();
     struct moved moved = {.base = call->buffer};
     bool wanted = connection_moved(&tls->connection, &slot->feed, &moved, count,
                                    exchange_side(exchange, !call->writes));
@@ -358,6 +364,12 @@ int tls_return(struct pt_regs *regs)
 
 // --- Its socket, where the library itself reads and writes it ---
 
+INLINE void tls_used(struct tls_call *call, struct sock *sk)
+{
+    call->used_ns = bpf_ktime_get_boot_ns();
+    call->sk = (__u64)sk;
+}
+
 INLINE void tls_uses(struct sock *sk)
 {
     __u32 thread = bpf_get_current_pid_tgid();
@@ -372,7 +384,7 @@ INLINE void tls_uses(struct sock *sk)
     struct pt_regs *regs = moving_registers();
     struct moved moved;
     if (regs && moved_find(regs, &moved))
-        call->sk = (__u64)sk;
+        tls_used(call, sk);
 }
 
 SEC("tp_btf/tcp_rcv_space_adjust")
