@@ -92,8 +92,10 @@ INLINE void http_naming_byte(struct http_message *message, __u8 byte)
                      word_is(word, "tunedModels") || word_is(word, "predictions");
         word_clear(word);
         message->naming = named ? NAMING_MODEL : NAMING_NOTHING;
-        if (named)
+        if (named) {
             message->name_length = message->name_colon = 0;
+            __builtin_memset(message->json.model, 0, sizeof(message->json.model)); // nothing of another name
+        }
         return;
     }
     __u8 digit = hex_digit(byte);

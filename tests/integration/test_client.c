@@ -2,6 +2,7 @@
 // hosts.
 #include "harness.h"
 #include "servers.h"
+#include "tls.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -286,6 +287,37 @@ Test(client, curl)
     cr_expect_eq(
         metric_at(text, "gen_ai_client_operation_time_to_first_chunk_seconds_count", model, NULL, NULL), 1,
         "of the stream");
+}
+
+// Works where neither Python nor curl is: the test itself calls, by OpenSSL in memory.
+Test(client, this_test)
+{
+    enum { CALLS = 8 };
+    char path[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
+    cr_assert_gt(length, 0);
+    path[length] = '\0';
+    *strrchr(path, '/') = '\0';
+    tls_make_certificate(test_path("cert.pem"), test_path("key.pem"));
+    const char *arguments[] = {format_text("%s/tls-server", path), test_path("cert.pem"),
+                               test_path("key.pem"), NULL};
+    _cleanup_server_ struct server *server = server_start_program("tls-server", arguments);
+    _cleanup_agent_ struct agent *agent = watch(getpid(), server, NULL);
+    const char *model = model_of("mine"), *bodies[] = {body_of(model, "x", 1, false), NULL};
+    struct load load = {.port = server_port(server),
+                        .tls = true,
+                        .route = chat,
+                        .bodies = bodies,
+                        .requests = CALLS,
+                        .at_once = 1};
+    answers_free(load_run(&load), CALLS);
+    agent_wait_count(agent, "call", CALLS);
+    expect_counted(agent, "127.0.0.1", model, CALLS, 3 * CALLS, 5 * CALLS);
+    cr_expect_eq(agent_count_alerts(agent, "call", "infer.model", model, "infer.response.model", "tiny",
+                                    "infer.provider", "_OTHER", "infer.host", "127.0.0.1",
+                                    "infer.tokens.input", "3", "infer.tokens.output", "5", "fd.sip", "-",
+                                    NULL),
+                 CALLS);
 }
 
 // --- What is different ---
