@@ -27,6 +27,10 @@ int api_route_add(const char *pattern, size_t length);
 // What the kernel makes of a path that fits the pattern (bpf/lib/http.h).
 uint64_t api_route_hash(const struct api_route *route);
 
+// Sets, of 65536 bits, those of the first two bytes behind the slash that some inference route has: by these
+// the kernel passes over most other paths.
+void api_route_starts(__u64 *bits);
+
 // The record of an event of this source; NULL for another source's.
 const struct wire_api *api_record(const struct event *event);
 

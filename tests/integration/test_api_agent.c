@@ -10,8 +10,6 @@ static struct agent *agent;
 static void setup(void)
 {
     test_setup();
-    if (!kernel_at_least(5, 17))
-        cr_skip_test("needs Linux 5.17");
 }
 
 static void teardown(void)

@@ -145,3 +145,19 @@ uint64_t api_route_hash(const struct api_route *route)
         hash = http_hash(hash, (__u8)*c);
     return hash;
 }
+
+void api_route_starts(__u64 *bits)
+{
+    for (size_t number = 1; number <= api_route_count(); number++) {
+        const struct api_route *route = api_route_at(number);
+        if (!route->operation)
+            continue;
+        // One byte after the slash at least: what comes behind a path is a space or a question mark.
+        static const unsigned char behind[] = " ?";
+        const unsigned char *start = (const unsigned char *)route->pattern + 1;
+        for (size_t i = 0; i < 2; i++) {
+            unsigned bit = start[0] | (unsigned)(start[0] && start[1] ? start[1] : behind[i]) << 8;
+            bits[bit >> 6] |= UINT64_C(1) << (bit & 63);
+        }
+    }
+}
