@@ -31,6 +31,10 @@ uint64_t api_route_hash(const struct api_route *route);
 // What the kernel is told of a route: its number and the flags WIRE_API_ROUTE_….
 uint16_t api_route_value(size_t number);
 
+// Sets, of 65536 bits, those of the first two bytes behind the slash that some inference route has: by these
+// the kernel passes over most other paths.
+void api_route_starts(__u64 *bits);
+
 // The record of an event of this source; NULL for another source's.
 const struct wire_api *api_record(const struct event *event);
 

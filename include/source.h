@@ -48,6 +48,8 @@ struct source_report {
     size_t hooks_count;
 };
 
+typedef void (*source_emit_fn)(const struct wire_header *record, size_t size, void *context);
+
 struct source {
     const char *name;
     const char *help;
@@ -65,6 +67,9 @@ struct source {
     // Set for a source whose records are no events: learns from a valid record (of type 0), which is then
     // done with.
     void (*learn)(const struct wire_header *wire);
+    // Set for a source that also sends records of a type behind its last one, out of which it makes events
+    // here. NULL: every record is one.
+    void (*refine)(const struct wire_header *raw, size_t size, source_emit_fn emit, void *context);
     // Loads what is not loaded yet and attaches what demand asks for, or stops where it asks for nothing.
     // Called again where the demand has changed; what both demands want is not missed for a moment. On
     // failure a negative errno, ret_report->reason is set and nothing stays attached.
@@ -90,6 +95,9 @@ const struct source *source_at(size_t index);
 // How many types of records a source sends, and their names: those of its events, or "learnt".
 size_t source_record_types(const struct source *source);
 const char *source_record_name(const struct source *source, size_t type);
+
+// True where a record was none of an event, so that its source has handed those it holds to `emit`.
+bool source_refine(const struct wire_header *record, size_t size, source_emit_fn emit, void *context);
 
 // Registers every source's event types. 0 or a negative errno.
 int source_register_all(void);

@@ -23,12 +23,18 @@
 #include <sys/timerfd.h>
 #include <time.h>
 
-static void on_record(const struct wire_header *record, size_t size, void *context)
+static void on_event(const struct wire_header *record, size_t size, void *context)
 {
     struct pipeline *pipeline = context;
     if (pipeline->writer)
         record_writer_event(pipeline->writer, record, size);
     event_path_record(record, size, &pipeline->path);
+}
+
+static void on_record(const struct wire_header *record, size_t size, void *context)
+{
+    if (!source_refine(record, size, on_event, context))
+        on_event(record, size, context);
 }
 
 // --- Start ---

@@ -102,6 +102,56 @@ struct wire_api_call {
 };
 WIRE_SIZE(struct wire_api_call, 608);
 
+// --- Before Linux 5.17 ---
+// There a program cannot loop over a message, so user space does (user/source/api_pieces.c): the first and
+// the last bytes of each call wait in a slot that both sides map, and are wiped there once they are read.
+
+#define WIRE_API_PIECE WIRE_API_TYPES // a record that is no event
+#define WIRE_API_PIECE_HEAD 8192
+#define WIRE_API_PIECE_TAIL 4096
+#define WIRE_API_PIECE_SLOTS 128
+#define WIRE_API_PIECE_NO_SLOT 0xffffffff
+
+enum wire_api_piece_kind {
+    WIRE_API_PIECE_RECEIVED,
+    WIRE_API_PIECE_SENT,
+    WIRE_API_PIECE_CLIENT_DONE,   // the client sends no more
+    WIRE_API_PIECE_CLOSED,        // the connection is over
+    WIRE_API_PIECE_CLOSED_SERVER, // the same, and the server closed it first
+    WIRE_API_PIECE_GONE,          // its address may be another socket's from now on
+    WIRE_API_PIECE_KINDS,
+};
+
+// The header is the caller's.
+struct wire_api_piece {
+    struct wire_header header;
+    __u64 sock;  // by which a connection is known
+    __u64 count; // bytes that were moved; only `head` first and `tail` last ones are in the slot
+    __u32 slot;
+    __u32 head;
+    __u32 tail; // they begin at WIRE_API_PIECE_HEAD
+    __u8 kind;
+    __u8 family; // that and the next: as in struct wire_api
+    __u16 client_port;
+    __u16 server_port;
+    __u8 reserved[6];
+    __u64 net; // the network namespace, by which servers are told apart
+    __u8 client_addr[16];
+    __u8 server_addr[16];
+};
+WIRE_SIZE(struct wire_api_piece, 168);
+
+struct wire_api_slot {
+    __u8 data[WIRE_API_PIECE_HEAD + WIRE_API_PIECE_TAIL];
+    __u8 ahead[WIRE_API_PIECE_HEAD]; // never written: a bound that a verifier can see
+};
+
+struct wire_api_server {
+    __u64 net;
+    __u64 port;
+};
+WIRE_SIZE(struct wire_api_server, 16);
+
 // What the kernel knows of a path: the number of its route, WIRE_API_ROUTE_INFERENCE where it is one, and
 // WIRE_API_ROUTE_NAMES where the path names the model.
 #define WIRE_API_ROUTE_INFERENCE 0x8000

@@ -12,8 +12,6 @@ static const char *own_pid;
 static void setup(void)
 {
     test_setup();
-    if (!kernel_at_least(5, 17))
-        cr_skip_test("needs Linux 5.17");
     own_pid = format_text("%d", getpid());
     agent = agent_start(API_RULES, "--inference", NULL);
 }

@@ -12,8 +12,6 @@ static struct agent *agent;
 static void setup(void)
 {
     test_setup();
-    if (!kernel_at_least(5, 17))
-        cr_skip_test("needs Linux 5.17");
 }
 
 static void teardown(void)

@@ -2,6 +2,7 @@
 
 #include "api.skel.h"
 #include "api_fields.h"
+#include "api_pieces.h"
 #include "api_programs.h"
 #include "base/cleanup.h"
 #include "hook.h"
@@ -39,6 +40,7 @@ static uint64_t unfollowed[WIRE_API_UNFOLLOWED];
 
 static void stop(void)
 {
+    api_pieces_stop();
     hook_detach_all(&attached);
     for (size_t i = 0; skeleton && i < WIRE_API_UNFOLLOWED; i++)
         unfollowed[i] += skeleton->bss->unfollowed[i];
@@ -75,7 +77,7 @@ static bool way_exists(enum way way)
     return exists;
 }
 
-// Tells the kernel the routes, and by which first two bytes it can pass over most other paths.
+// Tells the kernel the routes.
 static int set_routes(void)
 {
     int fd = bpf_map__fd(skeleton->maps.routes);
@@ -85,16 +87,8 @@ static int set_routes(void)
         uint16_t value = api_route_value(number);
         if (bpf_map_update_elem(fd, &hash, &value, BPF_ANY))
             return -errno;
-        if (!route->operation || route->pattern[0] == '*')
-            continue;
-        // One byte after the slash at least: what comes behind a path is a space or a question mark.
-        static const unsigned char behind[] = " ?";
-        const unsigned char *start = (const unsigned char *)route->pattern + 1;
-        for (size_t i = 0; i < 2; i++) {
-            unsigned bit = start[0] | (unsigned)(start[0] && start[1] ? start[1] : behind[i]) << 8;
-            skeleton->bss->route_starts[bit >> 6] |= UINT64_C(1) << (bit & 63);
-        }
     }
+    api_route_starts(skeleton->bss->route_starts);
     return 0;
 }
 
@@ -227,6 +221,15 @@ bool api_events_wanted(const struct demand *demand)
            demand->wanted[event_type_index(&api_types[WIRE_API_CALL])];
 }
 
+// Before 5.17 no program can loop over a message.
+static bool can_loop(void)
+{
+    static int can = -1;
+    if (can < 0)
+        can = libbpf_probe_bpf_helper(BPF_PROG_TYPE_TRACEPOINT, BPF_FUNC_loop, NULL);
+    return can != 0;
+}
+
 static int start(const struct source_env *env, struct source_report *ret_report)
 {
     bool events = api_events_wanted(env->demand);
@@ -236,15 +239,12 @@ static int start(const struct source_env *env, struct source_report *ret_report)
         stop();
         return 0;
     }
+    if (!can_loop())
+        return api_pieces_start(env, events, ret_report);
     if (skeleton) {
         struct hook hooks[HOOKS];
         skeleton->bss->wake_always = events;
         return hook_update(skeleton->obj, hooks, fill_hooks(present, hooks), &attached, ret_report);
-    }
-    if (libbpf_probe_bpf_helper(BPF_PROG_TYPE_TRACEPOINT, BPF_FUNC_loop, NULL) == 0) {
-        snprintf(ret_report->reason, sizeof(ret_report->reason),
-                 "this kernel's programs cannot loop over a message (bpf_loop): use Linux 5.17 or later");
-        return -EOPNOTSUPP;
     }
     int error = -EOPNOTSUPP;
     for (enum way way = 0; error && way < WAYS; way++) {
@@ -279,6 +279,7 @@ static void visit_map(const struct bpf_map *map, api_progress_fn visit, void *co
 
 void api_visit_progress(api_progress_fn visit, void *context)
 {
+    api_pieces_visit(visit, context);
     if (!skeleton)
         return;
     visit_map(skeleton->maps.connections, visit, context);
@@ -297,12 +298,15 @@ static void collect(struct series_writer *writer)
         [WIRE_API_PIPELINED] = "pipelined",
         [WIRE_API_UNREAD] = "unread",
     };
-    if (!skeleton)
+    uint64_t now[WIRE_API_UNFOLLOWED] = {};
+    if (!skeleton && !api_pieces_unfollowed(now))
         return;
+    if (skeleton)
+        memcpy(now, skeleton->bss->unfollowed, sizeof(now));
     writer->family(writer, &family);
     for (size_t i = 0; i < WIRE_API_UNFOLLOWED; i++) {
         struct label label = {"reason", reasons[i]};
-        writer->number(writer, &label, 1, (double)(unfollowed[i] + skeleton->bss->unfollowed[i]));
+        writer->number(writer, &label, 1, (double)(unfollowed[i] + now[i]));
     }
 }
 
@@ -313,6 +317,7 @@ const struct source source_api = {
     .types_count = WIRE_API_TYPES,
     .record_size = record_size,
     .record_valid = record_valid,
+    .refine = api_pieces_refine,
     .start = start,
     .stop = stop,
     .collect = collect,

@@ -191,3 +191,19 @@ uint16_t api_route_value(size_t number)
     return (uint16_t)(number | WIRE_API_ROUTE_INFERENCE |
                       (names_model(route->pattern) ? WIRE_API_ROUTE_NAMES : 0));
 }
+
+void api_route_starts(__u64 *bits)
+{
+    for (size_t number = 1; number <= api_route_count(); number++) {
+        const struct api_route *route = api_route_at(number);
+        if (!route->operation || route->pattern[0] == '*')
+            continue;
+        // One byte after the slash at least: what comes behind a path is a space or a question mark.
+        static const unsigned char behind[] = " ?";
+        const unsigned char *start = (const unsigned char *)route->pattern + 1;
+        for (size_t i = 0; i < 2; i++) {
+            unsigned bit = start[0] | (unsigned)(start[0] && start[1] ? start[1] : behind[i]) << 8;
+            bits[bit >> 6] |= UINT64_C(1) << (bit & 63);
+        }
+    }
+}

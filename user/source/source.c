@@ -37,6 +37,15 @@ const char *source_record_name(const struct source *source, size_t type)
     return source->learn ? "learnt" : source->types[type].name;
 }
 
+bool source_refine(const struct wire_header *record, size_t size, source_emit_fn emit, void *context)
+{
+    const struct source *source = size >= sizeof(*record) ? source_at(record->source) : NULL;
+    if (!source || !source->refine || record->type != source_record_types(source))
+        return false;
+    source->refine(record, size, emit, context);
+    return true;
+}
+
 int source_register_all(void)
 {
     for (size_t i = 0; i < source_count(); i++) {
