@@ -1,4 +1,4 @@
-#include "rule.h"
+#include "base/priority.h"
 
 #include <errno.h>
 #include <strings.h>
