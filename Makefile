@@ -27,6 +27,8 @@ CPPFLAGS := -D_GNU_SOURCE -Iinclude -Iuser -I. -I$(OUT)/bpf -I$(OUT)/generated
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wvla -Wno-unused-parameter
 CFLAGS := -std=gnu17 $(WARN) -g -fno-omit-frame-pointer -fstack-protector-strong -MMD -MP
 LDFLAGS := -Wl,-z,relro,-z,now
+# The hashes of the audit log.
+LIBS += libcrypto
 ifeq ($(KIND:-clang=),release)
 CFLAGS += -O2 -D_FORTIFY_SOURCE=2
 else ifeq ($(KIND:-clang=),debug)

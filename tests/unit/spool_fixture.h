@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "spool.h"
 
 #include <criterion/criterion.h>
@@ -21,6 +22,7 @@ static inline void spool_setup(void)
 {
     strcpy(spool_dir, "/tmp/inferscope-spool-XXXXXX");
     cr_assert(mkdtemp(spool_dir));
+    log_set_level(LOG_LEVEL_ERROR);
 }
 
 static inline void spool_teardown(void)
@@ -103,8 +105,8 @@ static inline size_t spool_files(const char *prefix, uint64_t *ret_bytes)
         if (strncmp(file->d_name, prefix, strlen(prefix)) != 0)
             continue;
         cr_assert_eq(fstatat(dirfd(directory), file->d_name, &status, 0), 0);
-        bytes += (uint64_t)status.st_size;
-        count++;
+        bytes += S_ISREG(status.st_mode) ? (uint64_t)status.st_size : 0;
+        count += S_ISREG(status.st_mode);
     }
     closedir(directory);
     if (ret_bytes)
