@@ -27,6 +27,7 @@ enum {
 struct queue {
     struct queue_options options;
     struct spool_reader *reader;
+    uint64_t missed;          // records, as far as they were counted
     void *receiver;           // NULL: it could not be opened
     struct loop_timer timer;  // the next thing to do
     struct loop_timer commit; // what is settled is written down
@@ -66,16 +67,19 @@ static void set_timer(struct queue *queue, unsigned delay_ms)
 
 // --- What is told ---
 
-static void publish(struct queue *queue)
-{
-    struct delivery_output *stats = queue->options.stats;
-    __atomic_store_n(&stats->dropped, spool_reader_missed(queue->reader), __ATOMIC_RELAXED);
-    __atomic_store_n(&stats->waiting, spool_reader_waiting(queue->reader), __ATOMIC_RELAXED);
-}
-
 static void count(uint64_t *number, uint64_t more)
 {
     __atomic_store_n(number, *number + more, __ATOMIC_RELAXED);
+}
+
+// The counters go on from where an earlier process left them.
+static void publish(struct queue *queue)
+{
+    struct delivery_output *stats = queue->options.stats;
+    uint64_t missed = spool_reader_missed(queue->reader);
+    count(&stats->dropped, missed - queue->missed);
+    queue->missed = missed;
+    __atomic_store_n(&stats->waiting, spool_reader_waiting(queue->reader), __ATOMIC_RELAXED);
 }
 
 static void settle_up(struct queue *queue, bool up)

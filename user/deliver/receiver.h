@@ -43,8 +43,8 @@ struct receiver_env {
 
 struct receiver_type {
     enum config_output_type type;
-    // 0 or a negative errno, after having logged why (an unreadable key, a path that is no socket). A receiver
-    // that cannot be reached is no error here.
+    // 0 or a negative errno, after having logged why (an unreadable key, a path that is no socket). A
+    // receiver that cannot be reached is no error here.
     int (*open)(const struct config_output *output, const struct receiver_env *env, void **ret_receiver);
     void (*close)(void *receiver);
     // Takes a batch, which stays valid until done() or close(); one batch is under way at a time.
