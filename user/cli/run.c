@@ -147,6 +147,10 @@ static int run_pipeline(struct run *run, const char *what, const char *recording
     if (with_rules && run->config->rules_reload && !recording)
         pipeline.plan = &run->plan;
     pipeline.rules = TAKE_PTR(rules);
+    pipeline.loaded_from = with_rules ? &run->plan : NULL;
+    pipeline.config = run->config;
+    pipeline.config_text = run->text;
+    pipeline.config_size = run->length;
     return pipeline_run(&pipeline);
 }
 
