@@ -27,6 +27,8 @@ CPPFLAGS := -D_GNU_SOURCE -Iinclude -Iuser -I. -I$(OUT)/bpf -I$(OUT)/generated
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wvla -Wno-unused-parameter
 CFLAGS := -std=gnu17 $(WARN) -g -fno-omit-frame-pointer -fstack-protector-strong -MMD -MP
 LDFLAGS := -Wl,-z,relro,-z,now
+# The hashes of the audit log.
+LIBS += libcrypto
 ifeq ($(KIND:-clang=),release)
 CFLAGS += -O2 -D_FORTIFY_SOURCE=2
 else ifeq ($(KIND:-clang=),debug)
@@ -187,7 +189,7 @@ $(OBJ)/bin/unit: $(UNIT:%.c=$(OBJ)/%.o) $(STAGE_OBJECTS)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS)) -lresolv -lcriterion
 
-$(OBJ)/bin/integration: $(INTEGRATION:%.c=$(OBJ)/%.o) $(OBJ)/generated/vmlinux_types.o | $(OBJ)/bin/actor $(OBJ)/bin/plain-server
+$(OBJ)/bin/integration: $(INTEGRATION:%.c=$(OBJ)/%.o) $(OBJ)/generated/vmlinux_types.o | $(OBJ)/bin/actor $(OBJ)/bin/plain-server $(OBJ)/bin/fill-spool
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs libbpf libelf zlib jansson) -lcriterion -lpthread -lm
 
@@ -217,6 +219,12 @@ $(OBJ)/bin/actor: tests/integration/actor/actor.c
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE $(WARN) -O1 -static $< -o $@
+
+# Fills a spool for the tests of the deliverer, which need no agent then.
+$(OBJ)/bin/fill-spool: $(OBJ)/tests/integration/fill/fill_spool.o $(STAGE_OBJECTS)
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS)) -lresolv
 
 # A server for the same tests, static for the same reason, and for the benchmark.
 $(OBJ)/bin/plain-server $(OUT)/bench/plain-server: tests/servers/plain.c

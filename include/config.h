@@ -34,6 +34,8 @@ enum config_format {
     FORMATS,
 };
 
+enum config_color { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
+
 enum config_protocol { PROTOCOL_UDP, PROTOCOL_TCP, PROTOCOL_TLS };
 
 // What an output takes of what the agent has to say, beside alerts.
@@ -122,7 +124,7 @@ struct config_otlp_export {
     unsigned metrics_interval_s; // how often metrics are sent to outputs that take them
 };
 
-// What the file leaves out has its default here; what the command line says overrides it in cli.
+// What the file leaves out has its default here. Made by config_parse() and config_default() only.
 struct config {
     struct config_strings rules_files; // none: the built-in rules, where rules_enabled
     bool rules_enabled;
@@ -131,13 +133,15 @@ struct config {
     bool rules_match_all;
     bool rules_reload;
     bool json;
+    enum config_color color;
+    bool debug;
     char *listen; // NULL: no metrics server
     struct config_strings syscall_latency;
     bool inference;
     struct config_strings inference_routes;
     bool body_values;
     uint64_t ring_size;
-    char *host_root;
+    char *host_root; // "/": the agent's own
 
     struct config_output *outputs; // none: alerts go to standard output, directly
     size_t outputs_count;
@@ -150,11 +154,52 @@ struct config {
 enum { CONFIG_OUTPUTS_MAX = 16, CONFIG_PROBLEMS_MAX = 20, CONFIG_FILE_MAX = 1 << 20 };
 
 // The whole file as text (as the deliverer gets it from the agent), named `name` in messages. Everything that
-// is wrong is said on `problems`, a line each: NAME:LINE:COLUMN: sentence. ${NAME} in a value stands for the
-// environment's variable. 0, -EINVAL or -ENOMEM.
-int config_parse(const char *name, const char *text, size_t length, FILE *problems, struct config **ret_config);
+// is wrong is said on `problems`: NAME:LINE:COLUMN: error: a sentence, then the line up to where a secret
+// could begin. ${NAME} in a value stands for the environment's variable, whose value no message shows. 0,
+// -EINVAL or -ENOMEM.
+int config_parse(const char *name, const char *text, size_t length, FILE *problems,
+                 struct config **ret_config);
+// Reads the file and parses it. `ret_text` (may be NULL) gets what was read, owned by the caller.
+int config_load(const char *path, FILE *problems, char **ret_text, size_t *ret_length,
+                struct config **ret_config);
 int config_default(struct config **ret_config);
 void config_free(struct config **config);
 
-// A reference page in Markdown, from the table.
+// As a file that gives the same configuration again: all that has a value, defaults too. Secrets stay
+// references, and what came from the environment is ${NAME}.
+void config_show(const struct config *config, FILE *stream);
+// Calls for each key of the file whose value differs; the outputs as a whole are one key, "outputs".
+typedef void (*config_change_fn)(const char *key, bool needs_restart, void *context);
+void config_compare(const struct config *before, const struct config *after, config_change_fn change,
+                    void *context);
+
+// A reference page in Markdown, and an example in which every key stands, both from the table.
 void config_document(FILE *stream);
+void config_example(FILE *stream);
+
+// What a later stage knows about one item of a list: NULL, or the end of a sentence that begins with the item
+// in quotes ("is no path"). Borrowed; one a key.
+typedef const char *(*config_check_fn)(const char *item);
+void config_set_check(const char *key, config_check_fn check);
+
+// --- The command line ---
+
+// An option that stands for a key of the table. It overrides the file.
+struct config_option {
+    const char *name;     // without --
+    const char *argument; // what the help calls it; NULL: it takes none
+    const char *value;    // what it stands for, where it takes none, or what comes before its argument
+    const char *help;     // NULL: the key's own
+};
+
+// The option with that index, and in `ret_help` its line of help; NULL behind the last one.
+const struct config_option *config_option_at(size_t index, const char **ret_help);
+// An option as it was given; the value is borrowed.
+struct config_given {
+    size_t index;
+    const char *value; // NULL where it takes none
+};
+// Has the options override the file. Says what is wrong on standard error. 0 or -EINVAL or -ENOMEM.
+int config_override(struct config *config, const struct config_given *given, size_t count);
+// The same for the names of rule files behind the options.
+int config_override_files(struct config *config, char *const *paths, size_t count);

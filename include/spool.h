@@ -1,9 +1,11 @@
 // Alerts on disk until they are delivered: append-only segments of checksummed records in one directory, a
 // series of segments for each class of priority, so that what is least grave is what gives way when room is
-// short. One process writes, one reads; docs/DELIVERY.md tells a user what survives what.
+// short. One process writes, one reads; docs/DELIVERY.md tells a user what survives what, and
+// user/sink/spool_format.h how it lies on the disk.
 #pragma once
 
 #include "base/priority.h"
+#include "base/uuid.h"
 #include "config.h"
 
 #include <stddef.h>
@@ -25,7 +27,7 @@ enum spool_class {
     SPOOL_CLASSES,
 };
 
-enum { SPOOL_UUID_SIZE = 37, SPOOL_DATA_MAX = 4 << 20 };
+enum { SPOOL_UUID_SIZE = UUID_TEXT_SIZE, SPOOL_DATA_MAX = 4 << 20 };
 
 struct spool_record {
     enum spool_kind kind;
@@ -44,15 +46,23 @@ enum spool_class spool_class_of(const struct spool_record *record);
 struct spool;
 
 // Makes the directory (0700) where it is missing, cuts off a torn tail, counts and passes over what is
-// damaged. The writer holds a lock. 0; -EBUSY: another agent has this spool; or a negative errno.
+// damaged. The writer holds a lock. 0; -EBUSY: another agent has this spool; or a negative errno. At most one
+// is open in a process, because its metrics are.
 int spool_open(const struct config_spool *options, struct spool **ret_spool);
 void spool_close(struct spool **spool);
+
+// Says which outputs there are, before their readers open: one that is new gets what is appended from here
+// on, and what others had not read is held back for them no longer. 0 or a negative errno.
+int spool_set_readers(struct spool *spool, const char *const *names, size_t count);
+
+// The sequence that the next record gets.
+uint64_t spool_next_sequence(const struct spool *spool);
 
 // Appends the record; fills in sequence and uuid. By SYNC_ALWAYS it is on the disk on return. 0 or a negative
 // errno: then it is not in the spool and counted as inferscope_spool_dropped_total{reason}.
 int spool_append(struct spool *spool, struct spool_record *record);
 
-// Age, sync by interval. Called once a second.
+// What all outputs have read or is too old goes; sync by interval. Called once a second.
 void spool_tick(struct spool *spool);
 
 // --- Reading: the deliverer ---
@@ -67,7 +77,9 @@ struct spool_position {
 
 struct spool_reader;
 
-// Each output has a reader, whose position is kept in the file cursor.NAME of the spool's directory.
+// Each output has a reader, whose position is kept in the file cursor.NAME of the spool's directory. Where
+// there is none (nor spool_set_readers() has made one), it begins with the oldest record. 0 or a negative
+// errno; -EINVAL: no name for a file.
 int spool_reader_open(const char *directory, const char *name, struct spool_reader **ret_reader);
 void spool_reader_close(struct spool_reader **reader);
 

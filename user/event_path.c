@@ -4,6 +4,7 @@
 #include "base/outside.h"
 #include "base/series.h"
 #include "decode.h"
+#include "delivery.h"
 #include "enrich.h"
 #include "inference.h"
 #include "sink.h"
@@ -22,8 +23,10 @@ static void on_match(const struct rule *rule, const struct event *event, void *c
     struct event_path *path = context;
     struct alert alert = {.rule = rule, .event = event, .hostname = path->hostname};
     path->alerts++;
-    if (sink_alert(path->sink, &alert))
-        path->unwritten++;
+    int error = path->delivery ? delivery_alert(path->delivery, &alert) : 1;
+    if (error == 1)
+        error = sink_alert(path->sink, &alert);
+    path->unwritten += error != 0;
 
     struct timespec now;
     clock_gettime(CLOCK_BOOTTIME, &now);
@@ -106,6 +109,7 @@ int event_path_start(struct event_path *path, const struct event_path_options *o
     counter_register(&untold);
     path->rules = options->rules;
     path->matching = options->matching;
+    path->delivery = options->delivery;
     outside_host_name(path->hostname, sizeof(path->hostname));
     int error = sink_new(&sink, &path->sink);
     return error ? error : enrich_new(&enrich, &path->enrich);

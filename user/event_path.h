@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct delivery;
 struct enrich;
 struct sink;
 
@@ -20,6 +21,7 @@ struct event_path_options {
     bool color;
     bool patient; // waits for the reader of alerts, however long
     const char *host_root;
+    struct delivery *delivery; // borrowed; NULL: alerts are only written to alerts_fd
 };
 
 struct event_path {
@@ -27,6 +29,7 @@ struct event_path {
     enum rule_matching matching;
     struct enrich *enrich;
     struct sink *sink; // may be NULL
+    struct delivery *delivery;
     struct scratch scratch;
     char hostname[256];
     uint64_t events, alerts; // handled so far

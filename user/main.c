@@ -23,6 +23,9 @@ static const char help[] =
     "  agent test FILE…                      run tests of rules on events that are written down; needs no "
     "root\n"
     "  agent list fields|events|sources|rules [--format text|json|markdown] [FILE…]\n"
+    "  agent audit verify FILE…              check the chain of hashes of an audit log\n"
+    "  agent deliver --config FILE           deliver what is in the spool to the file's outputs; needs no "
+    "root\n"
     "  agent doctor                          what this kernel allows and what is missing\n"
     "  agent --help | --version\n"
     "\n"
@@ -88,10 +91,14 @@ int main(int argc, char **argv)
         return cli_list(argc - 1, argv + 1);
     if (strcmp(command, "doctor") == 0)
         return cli_doctor(argc - 1, argv + 1);
+    if (strcmp(command, "audit") == 0)
+        return cli_audit(argc - 1, argv + 1);
     if (strcmp(command, "record") == 0)
         return cli_record(argc - 1, argv + 1);
     if (strcmp(command, "replay") == 0)
         return cli_replay(argc - 1, argv + 1);
+    if (strcmp(command, "deliver") == 0)
+        return cli_deliver(argc - 1, argv + 1);
     if (command[0] == '-')
         return cli_run(argc, argv);
     fprintf(stderr, "agent: there is no command \"%s\"; see: agent --help\n", command);

@@ -1,6 +1,7 @@
 // The agent at work: from the kernel's records to alerts and metrics, until it is told to stop.
 #pragma once
 
+#include "config.h"
 #include "rule.h"
 #include "rule_plan.h"
 
@@ -10,6 +11,7 @@
 struct pipeline_options {
     struct rule_set *rules;       // taken over; NULL: no rules, metrics only
     const struct rule_plan *plan; // where the rules are from, so that they can be loaded again; NULL: never
+    const struct rule_plan *loaded_from; // the same, also where they are never loaded again; NULL: no rules
     enum rule_matching matching;
     char *const *syscalls; // names, NULL-terminated; may be NULL
     bool inference;        // follow requests to inference servers, also where no rule asks for them
@@ -22,6 +24,10 @@ struct pipeline_options {
     int alerts_fd;    // borrowed; -1: alerts are put together and thrown away
     bool json;
     bool color;
+    const struct config
+        *config;             // of what else is configured, outputs and audit log are looked at; NULL: none
+    const char *config_text; // the file that it was made of
+    size_t config_size;
 };
 
 // Runs until SIGINT or SIGTERM. The exit code of the program: 0, or 1 after having said why.

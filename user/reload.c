@@ -164,6 +164,7 @@ void reload_rules(struct pipeline *pipeline, const char *why)
     if (pipeline->watch)
         rule_watch_arm(pipeline->watch);
     struct rule_set *rules _cleanup_(rule_set_free) = NULL;
+    const char *words = "the rules have errors";
     int error = rule_plan_load(plan, "those that were loaded stay in use", &rules);
     if (!error) {
         int raised = privilege_raise();
@@ -171,12 +172,14 @@ void reload_rules(struct pipeline *pipeline, const char *why)
             log_warning("cannot raise capabilities: %s", strerror(-raised));
         error = exchange(pipeline, &rules);
         privilege_lower();
+        words = error == -ENODEV ? "a source that is up would not be" : error ? strerror(-error) : NULL;
         if (error)
-            log_error("cannot exchange the rules: %s; those that were loaded stay in use",
-                      error == -ENODEV ? "a source that is up would not be" : strerror(-error));
+            log_error("cannot exchange the rules: %s; those that were loaded stay in use", words);
     }
     (error ? &failed : &succeeded)->value++;
     note(!error);
+    audit_trail_rules(pipeline, !error, words);
+    audit_trail_sources(pipeline);
     if (!error)
         pipeline_say_state(pipeline, "reloaded");
 }

@@ -16,3 +16,7 @@ void rule_plan_free(struct rule_plan *plan);
 // Loads the rules and writes what is wrong with them to standard error; where that is an error, `otherwise`
 // says what is done now. 0 or a negative errno.
 int rule_plan_load(const struct rule_plan *plan, const char *otherwise, struct rule_set **ret_rules);
+
+// Calls for each file that loading reads, as it is named there; NULL: the built-in rules.
+typedef void (*rule_plan_file_fn)(const char *path, void *context);
+void rule_plan_files(const struct rule_plan *plan, rule_plan_file_fn call, void *context);

@@ -15,3 +15,7 @@ int privilege_drop(bool keep_loading);
 // Between the two, what was kept for attaching has effect. 0 or a negative errno.
 int privilege_raise(void);
 int privilege_lower(void);
+
+// Drops all capabilities for good, and makes sure that no core of the process is ever written and that no
+// other process of the user can look into it: it holds secrets. 0 or a negative errno.
+int privilege_drop_all(void);

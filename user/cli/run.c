@@ -243,6 +243,8 @@ static int run(struct run_options *options, const char *what, char **paths, int 
     if (options->with_rules && !options->no_reload && !recording)
         options->pipeline.plan = &options->plan;
     options->pipeline.rules = TAKE_PTR(rules);
+    if (options->with_rules)
+        options->pipeline.loaded_from = &options->plan;
     return pipeline_run(&options->pipeline);
 }
 

@@ -20,12 +20,14 @@ enum verdict {
     VERDICT_DELIVERED,
     VERDICT_RETRY,    // the receiver may take it another time
     VERDICT_REJECTED, // it never will: counted, and not sent again
+    VERDICT_REFUSED,  // the receiver does not want this item; final if it has taken others, else a retry
+    VERDICT_SPLIT,    // several items were refused together, perhaps for one of them: they are sent in halves
 };
 
 // What became of a batch.
 struct outcome {
     const enum verdict *verdicts; // one for each item
-    unsigned retry_after;         // milliseconds, where the receiver asks for it; 0: the usual backoff
+    unsigned retry_after;         // milliseconds at least, where the receiver asks; 0: the usual backoff
     const char *why;              // a sentence without secrets or contents, where not all were delivered
 };
 
@@ -41,11 +43,11 @@ struct receiver_env {
 
 struct receiver_type {
     enum config_output_type type;
-    // 0 or a negative errno, after having logged why (an unreadable key, a path that is no socket). A receiver
-    // that cannot be reached is no error here.
+    // 0 or a negative errno, after having logged why (an unreadable key, a path that is no socket). A
+    // receiver that cannot be reached is no error here.
     int (*open)(const struct config_output *output, const struct receiver_env *env, void **ret_receiver);
     void (*close)(void *receiver);
-    // Takes a batch, which stays valid until done(); one batch is under way at a time.
+    // Takes a batch, which stays valid until done() or close(); one batch is under way at a time.
     void (*send)(void *receiver, const struct item *items, size_t count);
     // On SIGUSR1: a file that was moved away is opened anew. May be NULL.
     void (*reopen)(void *receiver);

@@ -1,6 +1,6 @@
 // A scalar's value and the file's bytes differ in blanks, line breaks, indentation, quotes and escapes. All
 // that is not blank is the same in both and in the same order, so walking both in step finds a byte again.
-#include "yaml_tree.h"
+#include "base/yaml.h"
 
 #include <string.h>
 

@@ -1,13 +1,13 @@
-#include "yaml_tree.h"
-#include "problem.h"
+#include "base/yaml.h"
 
+#include <stdarg.h>
 #include <string.h>
 #include <yaml.h>
 
-struct reader {
+struct reading {
     const struct file *file;
     struct arena *arena;
-    struct rule_report *report;
+    const struct yaml_reader *told;
     size_t nodes;
     size_t depth;
     struct node *open[YAML_DEPTH_MAX];  // the collections that surround the next node
@@ -55,65 +55,71 @@ void file_position(const struct file *file, size_t offset, unsigned *ret_line, u
 }
 
 // The byte offset of libyaml's `index`-th character. Marks mostly go forwards, so this is cheap.
-static size_t reader_offset(struct reader *reader, size_t index)
+static size_t reader_offset(struct reading *reading, size_t index)
 {
-    const struct file *file = reader->file;
-    while (reader->index < index && reader->offset < file->length) {
-        reader->offset++;
-        while (reader->offset < file->length && !starts_character(file->data[reader->offset]))
-            reader->offset++;
-        reader->index++;
+    const struct file *file = reading->file;
+    while (reading->index < index && reading->offset < file->length) {
+        reading->offset++;
+        while (reading->offset < file->length && !starts_character(file->data[reading->offset]))
+            reading->offset++;
+        reading->index++;
     }
-    while (reader->index > index && reader->offset > 0) {
-        reader->offset--;
-        while (reader->offset > 0 && !starts_character(file->data[reader->offset]))
-            reader->offset--;
-        reader->index--;
+    while (reading->index > index && reading->offset > 0) {
+        reading->offset--;
+        while (reading->offset > 0 && !starts_character(file->data[reading->offset]))
+            reading->offset--;
+        reading->index--;
     }
-    return reader->offset;
+    return reading->offset;
 }
 
-static int reader_fail(struct reader *reader, size_t offset, const char *message)
+// Says what is wrong; `format` may name the kind of file once.
+__attribute__((format(printf, 3, 4))) static int reader_fail(struct reading *reading, size_t offset,
+                                                             const char *format, ...)
 {
-    problem_in_file(reader->report, RULE_ERROR, CODE_YAML, reader->file, offset, "%s", message);
+    char message[512];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof(message), format, arguments);
+    va_end(arguments);
+    reading->told->problem(reading->file, offset, message, reading->told->context);
     return -1;
 }
 
-static void reader_report(struct reader *reader, const yaml_parser_t *parser)
+static void reader_report(struct reading *reading, const yaml_parser_t *parser)
 {
     if (parser->error == YAML_READER_ERROR) {
-        problem_in_file(reader->report, RULE_ERROR, CODE_YAML, reader->file, parser->problem_offset,
-                        "this is not UTF-8 text (%s); is it a rule file? Save it as UTF-8",
-                        parser->problem ? parser->problem : "byte that cannot be read");
+        reader_fail(reading, parser->problem_offset,
+                    "this is not UTF-8 text (%s); is it a %s? Save it as UTF-8",
+                    parser->problem ? parser->problem : "byte that cannot be read", reading->told->kind);
         return;
     }
     if (parser->error == YAML_MEMORY_ERROR) {
-        reader->arena->failed = true;
+        reading->arena->failed = true;
         return;
     }
-    problem_in_file(reader->report, RULE_ERROR, CODE_YAML, reader->file,
-                    reader_offset(reader, parser->problem_mark.index),
-                    "this is not valid YAML: %s%s%s; check the indentation, quotes and brackets up to here",
-                    parser->problem ? parser->problem : "unexpected text", parser->context ? ", " : "",
-                    parser->context ? parser->context : "");
+    reader_fail(reading, reader_offset(reading, parser->problem_mark.index),
+                "this is not valid YAML: %s%s%s; check the indentation, quotes and brackets up to here",
+                parser->problem ? parser->problem : "unexpected text", parser->context ? ", " : "",
+                parser->context ? parser->context : "");
 }
 
-static int reader_add(struct reader *reader, struct node *node)
+static int reader_add(struct reading *reading, struct node *node)
 {
-    size_t top = reader->depth - 1;
-    struct node *parent = reader->open[top];
-    if (parent->kind != NODE_MAPPING || !reader->key[top]) {
+    size_t top = reading->depth - 1;
+    struct node *parent = reading->open[top];
+    if (parent->kind != NODE_MAPPING || !reading->key[top]) {
         if (parent->kind == NODE_MAPPING) {
             if (node->kind != NODE_SCALAR)
-                return reader_fail(reader, node->offset, "a key must be plain text");
-            reader->key[top] = node;
+                return reader_fail(reading, node->offset, "a key must be plain text");
+            reading->key[top] = node;
         }
-        *reader->tail[top] = node;
-        reader->tail[top] = &node->next;
+        *reading->tail[top] = node;
+        reading->tail[top] = &node->next;
         return 0;
     }
-    reader->key[top]->value = node;
-    reader->key[top] = NULL;
+    reading->key[top]->value = node;
+    reading->key[top] = NULL;
     return 0;
 }
 
@@ -133,30 +139,31 @@ static enum node_style style_of(yaml_scalar_style_t style)
     }
 }
 
-static int reader_open(struct reader *reader, struct node *node)
+static int reader_open(struct reading *reading, struct node *node)
 {
-    if (reader->depth == YAML_DEPTH_MAX)
-        return reader_fail(reader, node->offset, "this is nested too deeply; rule files are flat");
-    reader->open[reader->depth] = node;
-    reader->tail[reader->depth] = &node->first;
-    reader->key[reader->depth] = NULL;
-    reader->depth++;
+    if (reading->depth == YAML_DEPTH_MAX)
+        return reader_fail(reading, node->offset, "this is nested too deeply; a %s is flat",
+                           reading->told->kind);
+    reading->open[reading->depth] = node;
+    reading->tail[reading->depth] = &node->first;
+    reading->key[reading->depth] = NULL;
+    reading->depth++;
     return 0;
 }
 
 // 1 at the end of the file, a negative number once something was wrong.
-static int reader_event(struct reader *reader, const yaml_event_t *event)
+static int reader_event(struct reading *reading, const yaml_event_t *event)
 {
     switch (event->type) {
     case YAML_STREAM_END_EVENT:
         return 1;
     case YAML_SEQUENCE_END_EVENT:
     case YAML_MAPPING_END_EVENT:
-        reader->depth--;
+        reading->depth--;
         return 0;
     case YAML_ALIAS_EVENT:
-        return reader_fail(reader, reader_offset(reader, event->start_mark.index),
-                           "aliases are not understood in rule files; write the value out");
+        return reader_fail(reading, reader_offset(reading, event->start_mark.index),
+                           "aliases are not understood in a %s; write the value out", reading->told->kind);
     case YAML_SCALAR_EVENT:
     case YAML_SEQUENCE_START_EVENT:
     case YAML_MAPPING_START_EVENT:
@@ -165,10 +172,10 @@ static int reader_event(struct reader *reader, const yaml_event_t *event)
         return 0;
     }
 
-    size_t offset = reader_offset(reader, event->start_mark.index);
-    if (reader->nodes++ == YAML_NODES_MAX)
-        return reader_fail(reader, offset, "this file holds too many values; split it");
-    struct node *node = arena_alloc(reader->arena, sizeof(*node));
+    size_t offset = reader_offset(reading, event->start_mark.index);
+    if (reading->nodes++ == YAML_NODES_MAX)
+        return reader_fail(reading, offset, "this file holds too many values; split it");
+    struct node *node = arena_alloc(reading->arena, sizeof(*node));
     if (!node)
         return -1;
     node->offset = offset;
@@ -178,23 +185,23 @@ static int reader_event(struct reader *reader, const yaml_event_t *event)
     if (node->kind == NODE_SCALAR) {
         node->style = style_of(event->data.scalar.style);
         node->length = event->data.scalar.length;
-        node->text = arena_copy(reader->arena, (const char *)event->data.scalar.value, node->length);
+        node->text = arena_copy(reading->arena, (const char *)event->data.scalar.value, node->length);
         if (!node->text)
             return -1;
     }
-    if (reader_add(reader, node))
+    if (reader_add(reading, node))
         return -1;
-    return node->kind == NODE_SCALAR ? 0 : reader_open(reader, node);
+    return node->kind == NODE_SCALAR ? 0 : reader_open(reading, node);
 }
 
-struct node *yaml_read(const struct file *file, struct arena *arena, struct rule_report *report)
+struct node *yaml_read(const struct file *file, struct arena *arena, const struct yaml_reader *told)
 {
     struct node *root = arena_alloc(arena, sizeof(*root));
     if (!root)
         return NULL;
     root->kind = NODE_SEQUENCE;
-    struct reader reader = {.file = file, .arena = arena, .report = report};
-    reader_open(&reader, root);
+    struct reading reading = {.file = file, .arena = arena, .told = told};
+    reader_open(&reading, root);
 
     yaml_parser_t parser __attribute__((cleanup(yaml_parser_delete)));
     if (!yaml_parser_initialize(&parser)) {
@@ -206,10 +213,10 @@ struct node *yaml_read(const struct file *file, struct arena *arena, struct rule
     for (int done = 0; !done;) {
         yaml_event_t event;
         if (!yaml_parser_parse(&parser, &event)) {
-            reader_report(&reader, &parser);
+            reader_report(&reading, &parser);
             return NULL;
         }
-        done = reader_event(&reader, &event);
+        done = reader_event(&reading, &event);
         yaml_event_delete(&event);
         if (done < 0)
             return NULL;

@@ -1,6 +1,6 @@
 #include "base/cleanup.h"
 #include "base/text.h"
-#include "yaml_tree.h"
+#include "base/yaml.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,10 +1,12 @@
-// A YAML file as a small tree that remembers where in the file everything stands.
+// A YAML file as a small tree that remembers where in the file everything stands: rule files, tests of rules
+// and the configuration. Aliases and merge keys are refused; anchors and tags are passed over.
 #pragma once
 
 #include "arena.h"
-#include "rule.h"
+#include "text.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <sys/stat.h>
 
 struct node;
@@ -58,8 +60,20 @@ bool file_index(struct file *file, struct arena *arena);
 // Line and column, both from 1; the column counts characters.
 void file_position(const struct file *file, size_t offset, unsigned *ret_line, unsigned *ret_column);
 
-// The documents of a file, as items of a sequence. NULL: what is wrong is in the report, or memory is short.
-struct node *yaml_read(const struct file *file, struct arena *arena, struct rule_report *report);
+// Whoever reads: what such files are called in sentences ("rule file"), and who is told what is wrong.
+struct yaml_reader {
+    const char *kind;
+    void (*problem)(const struct file *file, size_t offset, const char *message, void *context);
+    void *context;
+};
+
+// The documents of a file, as items of a sequence. NULL: what is wrong was told, or memory is short.
+struct node *yaml_read(const struct file *file, struct arena *arena, const struct yaml_reader *reader);
+
+// The line of a file as "   12 | its text" and, below it, a caret at the column. Tabs become blanks. `on` and
+// `off` begin and end the caret's colour.
+void yaml_print_line(FILE *stream, unsigned number, const char *line, unsigned column, const char *on,
+                     const char *off);
 
 // The value of a key, or NULL.
 const struct node *node_get(const struct node *mapping, const char *key);
