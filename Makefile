@@ -89,10 +89,11 @@ fuzz: packages-build packages-fuzz ## Feed the parsers random input (FUZZ_SECOND
 	$(Q)$(MAKE) --no-print-directory run-fuzz KIND=fuzz CC="$(FUZZ_CC)"
 
 .PHONY: bench
-bench: packages-build packages-test ## What the agent costs (BENCH_ARGS=rules: only what rules cost; needs no root)
-	$(Q)$(MAKE) --no-print-directory agent $(OUT)/bench/bench $(OUT)/bench/plain-server $(OBJ)/bin/bench-rules
-	$(Q)$(OBJ)/bin/bench-rules
-	$(Q)$(if $(filter rules,$(BENCH_ARGS)),,tests/servers/fetch $(OUT)/servers && $(OUT)/bench/bench $(OBJ)/agent $(BENCH_ARGS))
+bench: packages-build packages-test ## What the agent costs (BENCH_ARGS=rules, spool: only what rules, or the spool, cost; needs no root)
+	$(Q)$(MAKE) --no-print-directory agent $(OUT)/bench/bench $(OUT)/bench/plain-server $(OBJ)/bin/bench-rules $(OBJ)/bin/bench-spool
+	$(Q)$(if $(filter spool,$(BENCH_ARGS)),,$(OBJ)/bin/bench-rules)
+	$(Q)$(if $(filter rules,$(BENCH_ARGS)),,$(OBJ)/bin/bench-spool)
+	$(Q)$(if $(filter rules spool,$(BENCH_ARGS)),,tests/servers/fetch $(OUT)/servers && $(OUT)/bench/bench $(OBJ)/agent $(BENCH_ARGS))
 
 .PHONY: docs
 docs: agent ## Regenerate docs/EVENTS.md from the tables in the agent
@@ -246,6 +247,11 @@ $(OUT)/bench/bench: $(wildcard tests/bench/*.c tests/bench/*.h) $(REAL_SERVERS) 
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE -I. $(WARN) -O2 -g $(filter %.c,$^) -o $@ -lm -lpthread
+
+$(OBJ)/bin/bench-spool: $(patsubst %.c,$(OBJ)/%.o,$(wildcard tests/bench/spool/*.c)) $(STAGE_OBJECTS)
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS)) -lresolv
 
 $(OBJ)/bin/bench-rules: $(patsubst %.c,$(OBJ)/%.o,$(wildcard tests/bench/rules/*.c)) $(STAGE_OBJECTS)
 	$(call say,LINK,$@)

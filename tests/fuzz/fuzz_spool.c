@@ -42,10 +42,11 @@ static size_t read_all(struct spool_reader *reader)
         if (now.places[SPOOL_P1].ordinal <= before.places[SPOOL_P1].ordinal)
             abort();
         // Touches each byte, for the sanitizer.
-        uint8_t sum = 0;
+        static volatile char touched;
         for (size_t i = 0; i < record.size; i++)
-            sum = (uint8_t)(sum + (uint8_t)record.data[i]);
-        count += sum == 0 ? 1 : 1;
+            touched = record.data[i];
+        (void)touched;
+        count++;
         before = now;
     }
     return count;
@@ -53,7 +54,9 @@ static size_t read_all(struct spool_reader *reader)
 
 FUZZ_TARGET(spool)
 {
-    strcpy(directory, "/tmp/inferscope-fuzz-spool-XXXXXX");
+    // In memory where it can be: a disk would take most of the time.
+    const char *parent = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+    snprintf(directory, sizeof(directory), "%s/inferscope-fuzz-spool-XXXXXX", parent);
     if (!mkdtemp(directory))
         abort();
     log_set_level(LOG_LEVEL_ERROR);

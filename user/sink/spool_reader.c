@@ -183,6 +183,8 @@ static int peek(struct spool_reader *reader, enum spool_class class)
     return 1;
 }
 
+// The lane whose next record comes first; -1: none has one. A record that follows the one that was given last
+// is the first whatever the other lanes hold.
 static int find_first(struct spool_reader *reader, int *ret_class)
 {
     *ret_class = -1;
@@ -194,6 +196,8 @@ static int find_first(struct spool_reader *reader, int *ret_class)
         if (result == 1 &&
             (*ret_class < 0 || lane->frame.sequence < reader->lanes[*ret_class].frame.sequence))
             *ret_class = (int)class;
+        if (result == 1 && lane->frame.sequence == reader->last_sequence + 1)
+            return 0;
     }
     return 0;
 }
