@@ -160,7 +160,8 @@ static int start_stages(struct pipeline *pipeline)
                                             .json = options->json,
                                             .color = options->color,
                                             .host_root = options->host_root,
-                                            .delivery = pipeline->delivery};
+                                            .delivery = pipeline->delivery,
+                                            .noise = options->config ? &options->config->noise : NULL};
     struct account_view view = {.rules = pipeline->rules, .reports = pipeline->reports};
     int error = options->record_fd >= 0 ? record_writer_new(options->record_fd, &pipeline->writer) : 0;
     if (error)
@@ -297,6 +298,7 @@ static void on_tick(struct pipeline *pipeline)
             source_at(i)->tick();
     if (pipeline->writer)
         record_losses(pipeline);
+    event_path_tick(&pipeline->path);
     delivery_tick(pipeline->delivery);
     reload_on_change(pipeline, true);
 }
