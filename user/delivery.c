@@ -7,6 +7,7 @@
 #include "base/uuid.h"
 #include "deliverer.h"
 #include "sink.h"
+#include "sink/noise.h"
 #include "spool.h"
 
 #include <errno.h>
@@ -120,30 +121,38 @@ void delivery_stop(struct delivery **delivery)
 
 // --- Alerts ---
 
-static int keep(struct delivery *delivery, const struct alert *alert, struct spool_record *ret_record)
+// What is said of one alert, which is in delivery->line as JSON where there is a spool.
+struct said {
+    const char *rule;
+    enum priority priority;
+    uint64_t time_ns;
+    uint64_t folded; // how many others it stands for
+};
+
+static int keep(struct delivery *delivery, const struct said *said, struct spool_record *ret_record)
 {
-    text_reset(&delivery->line);
-    sink_format_json(alert, &delivery->line);
     if (delivery->line.truncated)
         return -EMSGSIZE;
     *ret_record = (struct spool_record){.kind = SPOOL_ALERT,
-                                        .priority = alert->rule->priority,
-                                        .time_ns = alert->event->time_ns,
+                                        .priority = said->priority,
+                                        .time_ns = said->time_ns,
                                         .data = text_string(&delivery->line),
                                         .size = delivery->line.length - 1};
     return spool_append(delivery->spool, ret_record);
 }
 
 // The spool first: a line about an alert that then were not kept would be untrue.
-static void note(struct delivery *delivery, const struct alert *alert, const struct spool_record *record,
+static void note(struct delivery *delivery, const struct said *said, const struct spool_record *record,
                  int error)
 {
     if (!delivery->audit)
         return;
     audit_begin(delivery->audit, error ? "alert_lost" : "alert");
-    audit_add_text(delivery->audit, "rule", alert->rule->name);
-    audit_add_text(delivery->audit, "priority", priority_name(alert->rule->priority));
-    audit_add_number(delivery->audit, "event_time_ns", alert->event->time_ns);
+    audit_add_text(delivery->audit, "rule", said->rule);
+    audit_add_text(delivery->audit, "priority", priority_name(said->priority));
+    audit_add_number(delivery->audit, "event_time_ns", said->time_ns);
+    if (said->folded)
+        audit_add_number(delivery->audit, "folded", said->folded);
     if (error)
         audit_add_text(delivery->audit, "why", strerror(-error));
     else
@@ -153,23 +162,45 @@ static void note(struct delivery *delivery, const struct alert *alert, const str
     audit_end(delivery->audit);
 }
 
-int delivery_alert(struct delivery *delivery, const struct alert *alert)
+static int say(struct delivery *delivery, const struct said *said)
 {
     struct spool_record record = {};
     if (!delivery->spool) {
         uint8_t uuid[UUID_BYTES];
-        if (uuid_make(alert->event->time_ns, uuid) == 0)
+        if (uuid_make(said->time_ns, uuid) == 0)
             uuid_text(uuid, record.uuid);
-        note(delivery, alert, &record, 0);
+        note(delivery, said, &record, 0);
         return 1;
     }
-    int error = keep(delivery, alert, &record);
+    int error = keep(delivery, said, &record);
     if (error)
         lost.value++;
     else
         delivery->news = true;
-    note(delivery, alert, &record, error);
+    note(delivery, said, &record, error);
     return error;
+}
+
+int delivery_alert(struct delivery *delivery, const struct alert *alert)
+{
+    const struct said said = {
+        .rule = alert->rule->name, .priority = alert->rule->priority, .time_ns = alert->event->time_ns};
+    text_reset(&delivery->line);
+    if (delivery->spool)
+        sink_format_json(alert, &delivery->line);
+    return say(delivery, &said);
+}
+
+int delivery_summary(struct delivery *delivery, const struct noise_summary *summary)
+{
+    const struct said said = {.rule = summary->rule,
+                              .priority = summary->priority,
+                              .time_ns = summary->time_ns,
+                              .folded = summary->folded};
+    text_reset(&delivery->line);
+    if (delivery->spool)
+        noise_summary_json(summary, &delivery->line);
+    return say(delivery, &said);
 }
 
 void delivery_flush(struct delivery *delivery)
