@@ -96,8 +96,10 @@ bench: packages-build packages-test ## What the agent costs (BENCH_ARGS=rules, s
 	$(Q)$(if $(filter rules spool,$(BENCH_ARGS)),,tests/servers/fetch $(OUT)/servers && $(OUT)/bench/bench $(OBJ)/agent $(BENCH_ARGS))
 
 .PHONY: docs
-docs: agent ## Regenerate docs/EVENTS.md from the tables in the agent
+docs: agent ## Regenerate docs/EVENTS.md, docs/CONFIG.md and deploy/agent.yaml from the tables in the agent
 	$(Q)$(OUT)/agent list events --format markdown > $(OUT)/EVENTS.md.tmp && mv $(OUT)/EVENTS.md.tmp docs/EVENTS.md
+	$(Q)$(OUT)/agent config reference > $(OUT)/CONFIG.md.tmp && mv $(OUT)/CONFIG.md.tmp docs/CONFIG.md
+	$(Q)$(OUT)/agent config example > $(OUT)/agent.yaml.tmp && mv $(OUT)/agent.yaml.tmp deploy/agent.yaml
 
 .PHONY: format
 format: ## Format the C files
@@ -108,6 +110,7 @@ install: all ## Install the stripped agent under $(DESTDIR)$(PREFIX)
 	$(call say,INSTALL,$(DESTDIR)$(PREFIX)/sbin/inferscope-agent)
 	$(Q)install -D -m 0755 -s $(OBJ)/agent $(DESTDIR)$(PREFIX)/sbin/inferscope-agent
 	$(Q)install -D -m 0644 user/rule/default.yaml $(DESTDIR)$(PREFIX)/share/inferscope/rules/default.yaml
+	$(Q)install -D -m 0644 deploy/agent.yaml $(DESTDIR)$(PREFIX)/share/inferscope/agent.yaml.example
 
 .PHONY: clean
 clean: ## Remove build/

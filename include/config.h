@@ -42,7 +42,7 @@ enum config_protocol { PROTOCOL_UDP, PROTOCOL_TCP, PROTOCOL_TLS };
 enum config_signal { SIGNAL_LOGS = 1, SIGNAL_METRICS = 2, SIGNAL_TRACES = 4 };
 
 struct config_strings {
-    char **items;
+    char **items; // NULL behind the last one, and where there is none
     size_t count;
 };
 
@@ -177,9 +177,10 @@ void config_compare(const struct config *before, const struct config *after, con
 void config_document(FILE *stream);
 void config_example(FILE *stream);
 
-// What a later stage knows about one item of a list: NULL, or the end of a sentence that begins with the item
-// in quotes ("is no path"). Borrowed; one a key.
-typedef const char *(*config_check_fn)(const char *item);
+// What a later stage knows about one item of a list: true, or a sentence that says what is wrong. It calls
+// the item `shown`, which may be ${NAME}. One function a key.
+struct text;
+typedef bool (*config_check_fn)(const char *item, const char *shown, struct text *sentence);
 void config_set_check(const char *key, config_check_fn check);
 
 // --- The command line ---
@@ -190,10 +191,13 @@ struct config_option {
     const char *argument; // what the help calls it; NULL: it takes none
     const char *value;    // what it stands for, where it takes none, or what comes before its argument
     const char *help;     // NULL: the key's own
+    const char *unit;     // of an argument that is a plain number
+    bool appends;         // to what was said before; others override it
 };
 
-// The option with that index, and in `ret_help` its line of help; NULL behind the last one.
-const struct config_option *config_option_at(size_t index, const char **ret_help);
+// The option with that index; NULL behind the last one. `ret_help` gets its line of help, `ret_standard` the
+// default of what its argument says, or NULL. Both may be NULL.
+const struct config_option *config_option_at(size_t index, const char **ret_help, const char **ret_standard);
 // An option as it was given; the value is borrowed.
 struct config_given {
     size_t index;

@@ -20,6 +20,23 @@ int rule_plan_set(struct rule_plan *plan, char **paths, size_t count)
     return 0;
 }
 
+int rule_plan_configure(struct rule_plan *plan, const struct config *config)
+{
+    const struct config_strings *switches = &config->rules_switches;
+    *plan = (struct rule_plan){.options = RULE_OPTIONS_INIT};
+    plan->options.priority = config->rules_priority;
+    plan->options.switches = calloc(switches->count + 1, sizeof(*plan->options.switches));
+    if (!plan->options.switches ||
+        rule_plan_set(plan, config->rules_files.items, config->rules_files.count)) {
+        rule_plan_free(plan);
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < switches->count; i++)
+        plan->options.switches[plan->options.switches_count++] = (struct rule_switch){
+            .what = strchr(switches->items[i], ':') + 1, .enable = switches->items[i][0] == 'e'};
+    return 0;
+}
+
 void rule_plan_free(struct rule_plan *plan)
 {
     free(plan->inputs);

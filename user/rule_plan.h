@@ -1,6 +1,7 @@
 // Which rules are to be loaded, as the command line said: kept, so that they can be loaded again.
 #pragma once
 
+#include "config.h"
 #include "rule.h"
 
 struct rule_plan {
@@ -11,6 +12,8 @@ struct rule_plan {
 
 // `paths` are borrowed; none of them means the built-in rules. 0 or -ENOMEM.
 int rule_plan_set(struct rule_plan *plan, char **paths, size_t count);
+// The rules that the configuration names, whose strings are borrowed. 0 or -ENOMEM; then the plan is empty.
+int rule_plan_configure(struct rule_plan *plan, const struct config *config);
 void rule_plan_free(struct rule_plan *plan);
 
 // Loads the rules and writes what is wrong with them to standard error; where that is an error, `otherwise`

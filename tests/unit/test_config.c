@@ -249,7 +249,6 @@ Test(config, mistakes_have_place_and_advice)
         // Cross checks
         {"spool: {sync: always, sync_interval: 1s}\n",
          "T:1:23: error: spool.sync_interval has no effect but"},
-        {"noise: {burst: 5}\n", "noise.burst has no effect without noise.rate"},
         {"audit: {path: /var/lib/inferscope/spool/audit}\n",
          "the audit log does not lie in the spool's directory"},
     };
@@ -294,8 +293,8 @@ Test(config, mistakes_in_outputs)
         {"- {type: syslog, address: 'host:0'}", "outputs[0].address is HOST:PORT"},
         {"- {type: syslog, address: ':514'}", "outputs[0].address is HOST:PORT"},
         {"- {type: syslog, address: '::1:514'}", "outputs[0].address is HOST:PORT"},
-        {"- {type: webhook, url: 'http://x', format: cef}",
-         "outputs[0].format is json, ecs or ocsf, not \"cef\""},
+        {"- {type: webhook, url: 'http://x', format: xml}",
+         "outputs[0].format is json, text, ecs, ocsf or cef, not \"xml\""},
         {"- {type: stdout, name: 'a b'}",
          "outputs[0].name is up to 40 letters, digits, - and _, not \"a b\""},
         {"- {type: stdout, name: ../x}", "outputs[0].name is up to 40"},
@@ -309,7 +308,7 @@ Test(config, mistakes_in_outputs)
         {"- {type: webhook, url: 'http://x', headers: {'a b': x}}", "\"a b\" is no name of a header"},
         {"- {type: webhook, url: 'http://x', headers: {a: x, A: y}}", "\"A\" is here twice"},
         {"- {type: webhook, url: 'http://x', headers: {a: \"x\\r\\nB: y\"}}",
-         "the value of this header has a control character"},
+         "\"the value of this header\" has a control character"},
         {"- {type: loki, url: 'http://x', labels: {a.b: x}}", "\"a.b\" has a dot"},
         {"- {type: loki, url: 'http://x', labels: {1a: x}}", "\"1a\" is no name of a label"},
         {"- {type: webhook, url: 'http://x', tls: {verify: false}}",
@@ -325,7 +324,6 @@ Test(config, mistakes_in_outputs)
         {"- {type: loki, url: 'https://x', user: 'a:b', password: {env: A}}", "a user's name has no colon"},
         {"- {type: loki, url: 'https://x', user: a, password: {env: A}, token: {env: A}}", "one of the two"},
         {"- {type: loki, url: 'https://x', retry: {initial: 1h}}", "retry.initial is longer than retry.max"},
-        {"- {type: file, path: /a, rotate: {keep: 3}}", "rotate.keep has no effect without rotate.size"},
         {"- {type: file, path: /a, rotate: {size: 1}}", "rotate.size is 0 or at least 4KiB"},
         {"- {type: file, path: /a}\n- {type: file, path: /b}",
          "T:3:3: error: the output in line 2 is called \"file\", too"},
@@ -447,4 +445,57 @@ Test(config, all_mistakes_are_said_at_once_in_order)
     _cleanup_free_ char *lines = problems_of(many, &config);
     cr_expect(strstr(lines, "T:20:1:") && !strstr(lines, "T:21:1:") && strstr(lines, "T: and 30 more\n"),
               "%s", lines);
+}
+
+static char *written_by(void (*write)(FILE *stream))
+{
+    char *text = NULL;
+    size_t length;
+    FILE *stream = open_memstream(&text, &length);
+    write(stream);
+    fclose(stream);
+    return text;
+}
+
+static char *read_document(const char *path)
+{
+    char *text = NULL;
+    size_t size = 0;
+    _cleanup_fclose_ FILE *file = fopen(path, "re");
+    if (!file)
+        cr_skip_test("%s is not here", path);
+    cr_assert_geq(getdelim(&text, &size, '\0', file), 0);
+    return text;
+}
+
+Test(config, documents_are_current)
+{
+    _cleanup_free_ char *page = read_document("docs/CONFIG.md"), *reference = written_by(config_document);
+    _cleanup_free_ char *file = read_document("deploy/agent.yaml"), *example = written_by(config_example);
+    cr_expect(strcmp(page, reference) == 0, "docs/CONFIG.md is old: make docs");
+    cr_expect(strcmp(file, example) == 0, "deploy/agent.yaml is old: make docs");
+}
+
+static void note_change(const char *key, bool needs_restart, void *context)
+{
+    snprintf((char *)context + strlen(context), 1024 - strlen(context), "%s%s ", key,
+             needs_restart ? "!" : "");
+}
+
+// Comments are comments, and without their # what they say is the default.
+Test(config, the_example_says_what_is_so)
+{
+    _cleanup_free_ char *example = written_by(config_example);
+    struct config *standard _cleanup_(config_free) = accept(example);
+    cr_expect_eq(standard->outputs_count, 0);
+    char *to = example;
+    for (const char *from = example; *from; from++)
+        if (*from != '#' || (from > example && from[-1] != '\n'))
+            *to++ = *from;
+    *to = '\0';
+    char differs[1024] = "";
+    struct config *uncommented _cleanup_(config_free) = accept(example);
+    config_compare(standard, uncommented, note_change, differs);
+    cr_expect_str_eq(differs, "outputs! ");
+    cr_expect_eq(uncommented->outputs_count, OUTPUT_TYPES);
 }

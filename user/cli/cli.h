@@ -11,6 +11,7 @@ int cli_list(int argc, char **argv);
 int cli_doctor(int argc, char **argv);
 int cli_record(int argc, char **argv);
 int cli_replay(int argc, char **argv);
+int cli_config(int argc, char **argv);
 int cli_audit(int argc, char **argv);
 int cli_deliver(int argc, char **argv);
 

@@ -78,9 +78,6 @@ void config_check_output(struct config_reading *reading, const struct config_sco
     if (output->retry_initial > output->retry_max)
         config_say(reading, place(scope, config_given_at(scope, "retry.max") ? "retry.max" : "retry.initial"),
                    SHOW_NAME, "retry.initial is longer than retry.max");
-    if (config_given_at(scope, "rotate.keep") && !output->rotate_size)
-        config_say(reading, place(scope, "rotate.keep"), SHOW_NAME,
-                   "rotate.keep has no effect without rotate.size");
     if (output->rotate_size && output->rotate_size < 4096)
         config_say(reading, place(scope, "rotate.size"), SHOW_NAME, "rotate.size is 0 or at least 4KiB");
 }
@@ -126,9 +123,6 @@ void config_check_file(struct config_reading *reading, const struct config_scope
     if (interval && config->spool.sync != SYNC_INTERVAL)
         config_say(reading, interval, SHOW_NAME,
                    "spool.sync_interval has no effect but with spool.sync: interval");
-    if (config_given_at(scope, "noise.burst") && config->noise.rate <= 0)
-        config_say(reading, config_given_at(scope, "noise.burst"), SHOW_NAME,
-                   "noise.burst has no effect without noise.rate");
     if (audit && is_below(config->audit.path, config->spool.directory))
         config_say(reading, audit, SHOW_NAME, "the audit log does not lie in the spool's directory");
     for (size_t i = 0; i < config->outputs_count; i++) {

@@ -22,12 +22,16 @@ void config_set_check(const char *key, config_check_fn check)
         }
 }
 
-const char *config_check_item(const struct config_key *key, const char *item)
+bool config_check_item(const struct config_key *key, const char *item, const char *shown,
+                       struct text *sentence)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(checks) && checks[i].key; i++)
+    const char *why = value_check_item(key, item);
+    if (why)
+        text_addf(sentence, "\"%.80s\" %s", shown, why);
+    for (size_t i = 0; !why && i < ARRAY_SIZE(checks) && checks[i].key; i++)
         if (!key->outputs && strcmp(checks[i].key, key->path) == 0)
-            return checks[i].check(item);
-    return NULL;
+            return checks[i].check(item, shown, sentence);
+    return !why;
 }
 
 const char *config_written(const struct config *config, const void *slot)

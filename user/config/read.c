@@ -124,16 +124,12 @@ static const char *item_text(struct config_reading *reading, const struct config
         return NULL;
     }
     const char *text = config_substitute(reading, value, ret_changed);
-    const char *why = text ? value_check_item(key, text) : NULL;
-    if (!why && text)
-        why = config_check_item(key, text);
-    if (!why)
-        return text;
+    _cleanup_text_ struct text sentence = TEXT_INIT(1024);
     // What a header says can be a secret.
-    if (key->type == TYPE_HEADERS)
-        config_say(reading, value, SHOW_NAME, "the value of this header %s", why);
-    else
-        config_say(reading, value, SHOW_VALUE, "\"%.80s\" %s", value->text, why);
+    bool header = key->type == TYPE_HEADERS;
+    if (!text || config_check_item(key, text, header ? "the value of this header" : value->text, &sentence))
+        return text;
+    config_say(reading, value, header ? SHOW_NAME : SHOW_VALUE, "%s", text_string(&sentence));
     return NULL;
 }
 

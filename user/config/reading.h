@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/arena.h"
+#include "base/text.h"
 #include "base/yaml.h"
 #include "table.h"
 
@@ -99,5 +100,6 @@ void config_check_outputs(struct config_reading *reading, const struct config_sc
 // The keys below a mapping.
 void config_read_mapping(struct config_reading *reading, struct config_scope *scope,
                          const struct node *mapping, const char *section);
-// What a later stage said (config_set_check()).
-const char *config_check_item(const struct config_key *key, const char *item);
+// True, or why it cannot be an item of that list, by value_check_item() and config_set_check().
+bool config_check_item(const struct config_key *key, const char *item, const char *shown,
+                       struct text *sentence);

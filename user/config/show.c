@@ -117,10 +117,8 @@ static void add_key(struct showing *showing, const struct config_key *key, const
 static bool is_idle(const struct config *config, const struct config_output *output, const char *path)
 {
     if (!output)
-        return (strcmp(path, "spool.sync_interval") == 0 && config->spool.sync != SYNC_INTERVAL) ||
-               (strcmp(path, "noise.burst") == 0 && config->noise.rate <= 0);
-    return (strcmp(path, "rotate.keep") == 0 && !output->rotate_size) ||
-           (strncmp(path, "tls.", 4) == 0 && config_is_plain(output));
+        return strcmp(path, "spool.sync_interval") == 0 && config->spool.sync != SYNC_INTERVAL;
+    return strncmp(path, "tls.", 4) == 0 && config_is_plain(output);
 }
 
 static void add_output(struct showing *showing, const struct config_output *output)

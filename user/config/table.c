@@ -29,7 +29,6 @@ const char *const config_output_names[OUTPUT_TYPES + 1] = {
     }
 #define OF_FILE(member) .offset = offsetof(struct config, member)
 #define OF_OUTPUT(types, member) .outputs = (types), .offset = offsetof(struct config_output, member)
-#define JSON_FORMATS (1 << FORMAT_JSON | 1 << FORMAT_ECS | 1 << FORMAT_OCSF)
 
 enum { KIB = 1024, MIB = 1024 * KIB, SECOND = 1000, MINUTE = 60, HOUR = 60 * MINUTE, DAY = 24 * HOUR };
 #define GIB ((uint64_t)1024 * MIB)
@@ -49,8 +48,8 @@ static const struct config_key keys[] = {
      .help = "where metrics are served; 'none': nowhere",
      OPTIONS({"listen", .argument = "ADDRESS:PORT"})},
     {"ring_size", .type = TYPE_SIZE, OF_FILE(ring_size), .standard = "4MiB", .min = MIB, .max = GIB, .restart = true,
-     .help = "room between the kernel and the agent; a power of two, or the next one is taken",
-     OPTIONS({"ring-size", .argument = "MIB", .help = "room between the kernel and the agent, in MiB"})},
+     .help = "room between the kernel and the agent; the next power of two is taken",
+     OPTIONS({"ring-size", .argument = "MIB", .unit = "MiB"})},
     {"host_root", .type = TYPE_TEXT, OF_FILE(host_root), .standard = "/", .restart = true,
      .help = "where the node's root is mounted, inside a container",
      OPTIONS({"host-root", .argument = "DIR"})},
@@ -68,8 +67,8 @@ static const struct config_key keys[] = {
      OPTIONS({"priority", .argument = "LEVEL"})},
     {"rules.switches", .type = TYPE_SWITCHES, OF_FILE(rules_switches), .max = 1024,
      .help = "switch rules on or off by a part of their name, or by tag:TAG; in order",
-     OPTIONS({"enable", .argument = "NAME", .value = "enable:", .help = "switch rules on by a part of their name, or by tag:TAG …"},
-             {"disable", .argument = "NAME", .value = "disable:", .help = "… and off; in order"})},
+     OPTIONS({"enable", .argument = "NAME", .value = "enable:", .appends = true, .help = "switch rules on by a part of their name, or by tag:TAG …"},
+             {"disable", .argument = "NAME", .value = "disable:", .appends = true, .help = "… and off; in order"})},
     {"rules.matching", .type = TYPE_BOOL, OF_FILE(rules_match_all), .standard = "first", .words = matchings,
      .help = "whether an event ends with the first rule that holds",
      OPTIONS({"rule-matching", .argument = "first|all"})},
@@ -82,7 +81,7 @@ static const struct config_key keys[] = {
      OPTIONS({"inference", .value = "true"})},
     {"inference.routes", .type = TYPE_LIST, OF_FILE(inference_routes), .max = 64, .restart = true,
      .help = "paths of inference requests beside the usual ones; * may be a part of one",
-     OPTIONS({"inference-routes", .argument = "PATH,…"}), .also = "inference.enabled"},
+     OPTIONS({"inference-routes", .argument = "PATH,…", .appends = true}), .also = "inference.enabled"},
     {"inference.body_values", .type = TYPE_BOOL, OF_FILE(body_values), .standard = "true", .words = no_yes, .restart = true,
      .help = "take names of models and numbers of tokens out of requests and answers",
      OPTIONS({"no-body-values", .value = "false", .help = "take no names of models and no numbers of tokens out of requests and answers"})},
@@ -108,7 +107,7 @@ static const struct config_key keys[] = {
     {"noise.burst", .type = TYPE_NUMBER, OF_FILE(noise.burst), .standard = "100", .min = 1, .max = 1000000,
      .help = "how many of them may come at once"},
 
-    {"audit.path", .type = TYPE_PATH, OF_FILE(audit.path),
+    {"audit.path", .type = TYPE_PATH, OF_FILE(audit.path), .restart = true,
      .help = "the audit log, whose lines are chained by hashes (agent audit verify); left out: none is kept"},
 
     {"otlp.metrics_interval", .type = TYPE_SECONDS, OF_FILE(otlp.metrics_interval_s), .standard = "60s", .min = 1, .max = DAY,
@@ -119,13 +118,12 @@ static const struct config_key keys[] = {
     {"type", OF_OUTPUT(ON_ALL, type), .type = TYPE_WORD, .words = config_output_names, .required = true,
      .help = "what kind of receiver it is"},
     {"format", OF_OUTPUT(ON_STDOUT, format), .type = TYPE_WORD, .standard = "text", .words = formats,
-     .help = "how an alert is written: as Falco does with uuid and sequence (json), a line of text, ECS, OCSF, CEF"},
-    {"format", OF_OUTPUT(ON_FILE | ON_UNIX | ON_SYSLOG | ON_LOKI, format), .type = TYPE_WORD, .standard = "json", .words = formats,
-     .help = "how an alert is written: as Falco does with uuid and sequence (json), a line of text, ECS, OCSF, CEF"},
-    {"format", OF_OUTPUT(ON_WEBHOOK | ON_SPLUNK, format), .type = TYPE_WORD, .standard = "json", .words = formats,
-     .allowed = JSON_FORMATS, .help = "how an alert is written: as Falco does with uuid and sequence (json), ECS, OCSF"},
+     .help = "how an alert is written: as Falco's JSON with uuid and sequence (json), a line of text, ECS, OCSF, CEF"},
     {"format", OF_OUTPUT(ON_ELASTICSEARCH, format), .type = TYPE_WORD, .standard = "ecs", .words = formats,
-     .allowed = JSON_FORMATS, .help = "how an alert is written: as Falco does with uuid and sequence (json), ECS, OCSF"},
+     .help = "how an alert is written: as Falco's JSON with uuid and sequence (json), a line of text, ECS, OCSF, CEF"},
+    {"format", OF_OUTPUT(ON_FILE | ON_UNIX | ON_SYSLOG | ON_LOKI | ON_WEBHOOK | ON_SPLUNK, format), .type = TYPE_WORD,
+     .standard = "json", .words = formats,
+     .help = "how an alert is written: as Falco's JSON with uuid and sequence (json), a line of text, ECS, OCSF, CEF"},
     {"url", OF_OUTPUT(ON_HTTP, url), .type = TYPE_URL, .required = true,
      .help = "the receiver; where it has no path, the one that is usual for the type is added"},
     {"address", OF_OUTPUT(ON_SYSLOG, address), .type = TYPE_ADDRESS, .required = true,
@@ -169,8 +167,8 @@ static const struct config_key keys[] = {
 
     {"batch", OF_OUTPUT(ON_LINES, batch), .type = TYPE_NUMBER, .standard = "256", .min = 1, .max = 10000,
      .help = "alerts that are written at once, at most"},
-    {"batch", OF_OUTPUT(ON_WEBHOOK, batch), .type = TYPE_NUMBER, .standard = "1", .min = 1, .max = 10000,
-     .help = "alerts in a request, at most; 1: the body is the alert; more: an array of alerts"},
+    {"batch", OF_OUTPUT(ON_WEBHOOK, batch), .type = TYPE_NUMBER, .standard = "100", .min = 1, .max = 10000,
+     .help = "alerts that are taken on at once, at most; each is a request of its own"},
     {"batch", OF_OUTPUT(ON_HTTP & ~ON_WEBHOOK, batch), .type = TYPE_NUMBER, .standard = "100", .min = 1, .max = 10000,
      .help = "alerts in a request, at most"},
     {"batch_wait", OF_OUTPUT(ON_LINES | ON_WEBHOOK, batch_wait), .type = TYPE_MILLISECONDS, .standard = "0s", .max = 60 * SECOND,

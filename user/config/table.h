@@ -53,7 +53,6 @@ struct config_key {
     const char *standard;     // the default, as the file would say it; NULL: none
     uint64_t min, max;        // of what is measured; of lists: max items
     const char *const *words; // NULL-terminated
-    unsigned allowed;         // bits of the words that count here; 0: all
     bool required;
     bool restart; // SIGHUP does not apply it
     const char *help;

@@ -85,11 +85,6 @@ static bool parse_rate(const char *text, double *ret_rate)
     return true;
 }
 
-bool value_allows(const struct config_key *key, size_t word)
-{
-    return !key->allowed || key->allowed & 1u << word;
-}
-
 // The place of the word, or -1.
 static int find_word(const struct config_key *key, const char *text)
 {
@@ -99,7 +94,7 @@ static int find_word(const struct config_key *key, const char *text)
         priority_parse(text, &priority) == 0)
         return (int)priority;
     for (int i = 0; key->words[i]; i++)
-        if (value_allows(key, (size_t)i) && strcasecmp(text, key->words[i]) == 0)
+        if (strcasecmp(text, key->words[i]) == 0)
             return i;
     return -1;
 }

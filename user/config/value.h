@@ -38,7 +38,6 @@ struct unit {
 };
 extern const struct unit size_units[], time_units[], rate_units[];
 
-bool value_allows(const struct config_key *key, size_t word);
 // Where a line of a file, a header or a log would end or begin: C0, DEL, C1, U+2028 and U+2029; and what YAML
 // does not take as it is.
 bool value_is_special(uint32_t character);

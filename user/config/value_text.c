@@ -21,15 +21,8 @@ uint32_t value_character(const char *text, size_t size)
 
 static void add_words(const struct config_key *key, struct text *text)
 {
-    size_t left = 0;
     for (size_t i = 0; key->words[i]; i++)
-        left += value_allows(key, i);
-    for (size_t i = 0; key->words[i]; i++) {
-        if (!value_allows(key, i))
-            continue;
-        text_addf(text, "%s%s", key->words[i], left > 2 ? ", " : left == 2 ? " or " : "");
-        left--;
-    }
+        text_addf(text, "%s%s", i == 0 ? "" : key->words[i + 1] ? ", " : " or ", key->words[i]);
 }
 
 static void add_unit(const struct unit *units, uint64_t number, const char *zero, struct text *text)
