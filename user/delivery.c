@@ -7,7 +7,9 @@
 #include "base/uuid.h"
 #include "deliverer.h"
 #include "sink.h"
+#include "sink/noise.h"
 #include "spool.h"
+#include "telemetry.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -20,6 +22,7 @@ struct delivery {
     struct spool *spool; // NULL, as the deliverer: there are no outputs
     struct deliverer *deliverer;
     struct audit *audit; // NULL: none is kept
+    struct telemetry telemetry;
     struct text line;
     bool news; // since the deliverer was told last
 };
@@ -94,6 +97,7 @@ int delivery_start(const struct delivery_options *options, struct delivery **ret
         return -ENOMEM;
     delivery->line = (struct text)TEXT_INIT(ALERT_MAX);
     counter_register(&lost);
+    telemetry_configure(&delivery->telemetry, config);
     int error = start_audit(delivery, config);
     if (!error && config->outputs_count)
         error = start_spool(delivery, config);
@@ -109,10 +113,13 @@ void delivery_stop(struct delivery **delivery)
     struct delivery *stopped = *delivery;
     if (!stopped)
         return;
+    if (stopped->spool)
+        stopped->news |= telemetry_tick(&stopped->telemetry, stopped->spool, true);
     delivery_flush(stopped);
     deliverer_stop(&stopped->deliverer, STOP_PATIENCE_MS);
     spool_close(&stopped->spool);
     audit_close(&stopped->audit);
+    telemetry_free(&stopped->telemetry);
     text_free(&stopped->line);
     free(stopped);
     *delivery = NULL;
@@ -120,30 +127,38 @@ void delivery_stop(struct delivery **delivery)
 
 // --- Alerts ---
 
-static int keep(struct delivery *delivery, const struct alert *alert, struct spool_record *ret_record)
+// What is said of one alert, which is in delivery->line as JSON where there is a spool.
+struct said {
+    const char *rule;
+    enum priority priority;
+    uint64_t time_ns;
+    uint64_t folded; // how many others it stands for
+};
+
+static int keep(struct delivery *delivery, const struct said *said, struct spool_record *ret_record)
 {
-    text_reset(&delivery->line);
-    sink_format_json(alert, &delivery->line);
     if (delivery->line.truncated)
         return -EMSGSIZE;
     *ret_record = (struct spool_record){.kind = SPOOL_ALERT,
-                                        .priority = alert->rule->priority,
-                                        .time_ns = alert->event->time_ns,
+                                        .priority = said->priority,
+                                        .time_ns = said->time_ns,
                                         .data = text_string(&delivery->line),
                                         .size = delivery->line.length - 1};
     return spool_append(delivery->spool, ret_record);
 }
 
 // The spool first: a line about an alert that then were not kept would be untrue.
-static void note(struct delivery *delivery, const struct alert *alert, const struct spool_record *record,
+static void note(struct delivery *delivery, const struct said *said, const struct spool_record *record,
                  int error)
 {
     if (!delivery->audit)
         return;
     audit_begin(delivery->audit, error ? "alert_lost" : "alert");
-    audit_add_text(delivery->audit, "rule", alert->rule->name);
-    audit_add_text(delivery->audit, "priority", priority_name(alert->rule->priority));
-    audit_add_number(delivery->audit, "event_time_ns", alert->event->time_ns);
+    audit_add_text(delivery->audit, "rule", said->rule);
+    audit_add_text(delivery->audit, "priority", priority_name(said->priority));
+    audit_add_number(delivery->audit, "event_time_ns", said->time_ns);
+    if (said->folded)
+        audit_add_number(delivery->audit, "folded", said->folded);
     if (error)
         audit_add_text(delivery->audit, "why", strerror(-error));
     else
@@ -153,23 +168,51 @@ static void note(struct delivery *delivery, const struct alert *alert, const str
     audit_end(delivery->audit);
 }
 
-int delivery_alert(struct delivery *delivery, const struct alert *alert)
+static int say(struct delivery *delivery, const struct said *said)
 {
     struct spool_record record = {};
     if (!delivery->spool) {
         uint8_t uuid[UUID_BYTES];
-        if (uuid_make(alert->event->time_ns, uuid) == 0)
+        if (uuid_make(said->time_ns, uuid) == 0)
             uuid_text(uuid, record.uuid);
-        note(delivery, alert, &record, 0);
+        note(delivery, said, &record, 0);
         return 1;
     }
-    int error = keep(delivery, alert, &record);
+    int error = keep(delivery, said, &record);
     if (error)
         lost.value++;
     else
         delivery->news = true;
-    note(delivery, alert, &record, error);
+    note(delivery, said, &record, error);
     return error;
+}
+
+int delivery_alert(struct delivery *delivery, const struct alert *alert)
+{
+    const struct said said = {
+        .rule = alert->rule->name, .priority = alert->rule->priority, .time_ns = alert->event->time_ns};
+    text_reset(&delivery->line);
+    if (delivery->spool)
+        sink_format_json(alert, &delivery->line);
+    return say(delivery, &said);
+}
+
+int delivery_summary(struct delivery *delivery, const struct noise_summary *summary)
+{
+    const struct said said = {.rule = summary->rule,
+                              .priority = summary->priority,
+                              .time_ns = summary->time_ns,
+                              .folded = summary->folded};
+    text_reset(&delivery->line);
+    if (delivery->spool)
+        noise_summary_json(summary, &delivery->line);
+    return say(delivery, &said);
+}
+
+void delivery_event(struct delivery *delivery, const struct event *event)
+{
+    if (delivery && delivery->spool)
+        delivery->news |= telemetry_event(&delivery->telemetry, delivery->spool, event);
 }
 
 void delivery_flush(struct delivery *delivery)
@@ -196,8 +239,10 @@ void delivery_tick(struct delivery *delivery)
     if (!delivery)
         return;
     audit_tick(delivery->audit);
-    if (delivery->spool)
+    if (delivery->spool) {
+        delivery->news |= telemetry_tick(&delivery->telemetry, delivery->spool, false);
         spool_tick(delivery->spool);
+    }
     if (delivery->deliverer)
         try_start(delivery);
 }
@@ -242,6 +287,8 @@ int delivery_configure(struct delivery *delivery, const struct delivery_options 
     int error = set_readers(delivery->spool, options->config);
     if (!error)
         error = deliverer_configure(delivery->deliverer, &deliverer);
+    if (!error)
+        telemetry_configure(&delivery->telemetry, options->config);
     if (error)
         log_error("cannot change the outputs: %s; they stay as they were", strerror(-error));
     return error;

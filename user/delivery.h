@@ -11,6 +11,7 @@
 
 struct audit;
 struct delivery;
+struct noise_summary;
 
 struct delivery_options {
     const struct config *config; // borrowed, only for the call
@@ -27,6 +28,10 @@ void delivery_stop(struct delivery **delivery);
 // 0: it is kept and will be delivered; 1: there are no outputs, it is to be told directly; or a negative
 // errno: it is lost, and that is counted as inferscope_alerts_lost_total{sink="spool"}.
 int delivery_alert(struct delivery *delivery, const struct alert *alert);
+// The same for one alert that stands for several.
+int delivery_summary(struct delivery *delivery, const struct noise_summary *summary);
+// An enriched event, for outputs that want spans of inference requests. Does nothing without a delivery.
+void delivery_event(struct delivery *delivery, const struct event *event);
 // After a number of alerts: the deliverer hears of them.
 void delivery_flush(struct delivery *delivery);
 

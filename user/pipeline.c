@@ -160,7 +160,8 @@ static int start_stages(struct pipeline *pipeline)
                                             .json = options->json,
                                             .color = options->color,
                                             .host_root = options->host_root,
-                                            .delivery = pipeline->delivery};
+                                            .delivery = pipeline->delivery,
+                                            .noise = options->config ? &options->config->noise : NULL};
     struct account_view view = {.rules = pipeline->rules, .reports = pipeline->reports};
     int error = options->record_fd >= 0 ? record_writer_new(options->record_fd, &pipeline->writer) : 0;
     if (error)
@@ -174,6 +175,8 @@ static int start_stages(struct pipeline *pipeline)
         error = account_start(&view);
     if (!error)
         error = inference_start();
+    if (!error)
+        error = reconfigure_start(pipeline);
     return error ? error : reload_start(pipeline);
 }
 
@@ -250,6 +253,7 @@ static void stop(struct pipeline *pipeline)
     account_stop();
     inference_stop();
     reload_stop(pipeline);
+    reconfigure_stop(pipeline);
     metric_server_free(&pipeline->server);
     record_writer_free(&pipeline->writer);
     ring_free(&pipeline->ring);
@@ -299,6 +303,7 @@ static void on_tick(struct pipeline *pipeline)
             source_at(i)->tick();
     if (pipeline->writer)
         record_losses(pipeline);
+    event_path_tick(&pipeline->path);
     delivery_tick(pipeline->delivery);
     reload_on_change(pipeline, true);
 }
@@ -320,7 +325,7 @@ static bool on_signal(struct pipeline *pipeline)
             break; // means nothing, and must not end the agent
         case SIGHUP:
             if (!pipeline->writer) {
-                reload_rules(pipeline, "SIGHUP");
+                reconfigure(pipeline, "SIGHUP");
                 break;
             }
             __attribute__((fallthrough));
@@ -384,8 +389,14 @@ static int loop(struct pipeline *pipeline)
 int pipeline_run(const struct pipeline_options *options)
 {
     static struct pipeline pipeline;
-    pipeline = (struct pipeline){
-        .options = options, .rules = options->rules, .epoll_fd = -1, .signal_fd = -1, .timer_fd = -1};
+    pipeline = (struct pipeline){.options = options,
+                                 .rules = options->rules,
+                                 .plan = options->plan,
+                                 .loaded_from = options->loaded_from,
+                                 .config = options->config,
+                                 .epoll_fd = -1,
+                                 .signal_fd = -1,
+                                 .timer_fd = -1};
     int error = start(&pipeline);
     if (!error) {
         pipeline_say_state(&pipeline, "ready");

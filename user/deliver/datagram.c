@@ -35,8 +35,7 @@ static void tell_cut(struct datagram *datagram)
     if (datagram->cut == datagram->cut_told ||
         (datagram->cut_told && now - datagram->cut_told_ms < TELL_AFTER_MS))
         return;
-    log_warning("output %s: %" PRIu64
-                " messages were longer than the %zu bytes of a datagram and lost their end",
+    log_warning("output %s: messages longer than a datagram of %zu bytes, which lost their end: %" PRIu64,
                 datagram->output->name, datagram->format->max, datagram->cut);
     datagram->cut_told = datagram->cut;
     datagram->cut_told_ms = now;
