@@ -64,8 +64,8 @@ int spool_append(struct spool *spool, struct spool_record *record);
 
 // What all outputs have read or is too old goes. Called once a second.
 void spool_tick(struct spool *spool);
-// SYNC_INTERVAL: brings records to the disk where it is time. In how many milliseconds it is to be called again
-// at the latest; -1: only after another record.
+// SYNC_INTERVAL: brings records to the disk where it is time. In how many milliseconds it is to be called
+// again at the latest; -1: only after another record.
 int spool_sync(struct spool *spool);
 
 // --- Reading: the deliverer ---
