@@ -196,8 +196,10 @@ static void record_types(struct pipeline *pipeline)
 static int start(struct pipeline *pipeline)
 {
     const struct pipeline_options *options = pipeline->options;
-    const struct delivery_options delivery = {
-        .config = options->config, .text = options->config_text, .size = options->config_size};
+    // A recorder's alerts go to standard output, as a replay's do.
+    const struct delivery_options delivery = {.config = options->record_fd >= 0 ? NULL : options->config,
+                                              .text = options->config_text,
+                                              .size = options->config_size};
     int error = start_descriptors(pipeline);
     // Before the sources: the outputs that are new get all alerts from the first one on.
     int delivered = error ? 0 : delivery_start(&delivery, &pipeline->delivery);
