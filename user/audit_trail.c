@@ -39,7 +39,7 @@ static void add_file(const char *path, void *context)
 void audit_trail_rules(struct pipeline *pipeline, bool success, const char *why)
 {
     struct audit *audit = delivery_audit(pipeline->delivery);
-    const struct rule_plan *plan = pipeline->options->loaded_from;
+    const struct rule_plan *plan = pipeline->loaded_from;
     if (!audit || !plan)
         return;
     _cleanup_text_ struct text list = TEXT_INIT(LIST_MAX);

@@ -30,6 +30,8 @@ void delivery_stop(struct delivery **delivery);
 int delivery_alert(struct delivery *delivery, const struct alert *alert);
 // The same for one alert that stands for several.
 int delivery_summary(struct delivery *delivery, const struct noise_summary *summary);
+// An enriched event, for outputs that want spans of inference requests. Does nothing without a delivery.
+void delivery_event(struct delivery *delivery, const struct event *event);
 // After a number of alerts: the deliverer hears of them.
 void delivery_flush(struct delivery *delivery);
 

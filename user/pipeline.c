@@ -175,6 +175,8 @@ static int start_stages(struct pipeline *pipeline)
         error = account_start(&view);
     if (!error)
         error = inference_start();
+    if (!error)
+        error = reconfigure_start(pipeline);
     return error ? error : reload_start(pipeline);
 }
 
@@ -249,6 +251,7 @@ static void stop(struct pipeline *pipeline)
     account_stop();
     inference_stop();
     reload_stop(pipeline);
+    reconfigure_stop(pipeline);
     metric_server_free(&pipeline->server);
     record_writer_free(&pipeline->writer);
     ring_free(&pipeline->ring);
@@ -320,7 +323,7 @@ static bool on_signal(struct pipeline *pipeline)
             break; // means nothing, and must not end the agent
         case SIGHUP:
             if (!pipeline->writer) {
-                reload_rules(pipeline, "SIGHUP");
+                reconfigure(pipeline, "SIGHUP");
                 break;
             }
             __attribute__((fallthrough));
@@ -384,8 +387,14 @@ static int loop(struct pipeline *pipeline)
 int pipeline_run(const struct pipeline_options *options)
 {
     static struct pipeline pipeline;
-    pipeline = (struct pipeline){
-        .options = options, .rules = options->rules, .epoll_fd = -1, .signal_fd = -1, .timer_fd = -1};
+    pipeline = (struct pipeline){.options = options,
+                                 .rules = options->rules,
+                                 .plan = options->plan,
+                                 .loaded_from = options->loaded_from,
+                                 .config = options->config,
+                                 .epoll_fd = -1,
+                                 .signal_fd = -1,
+                                 .timer_fd = -1};
     int error = start(&pipeline);
     if (!error) {
         pipeline_say_state(&pipeline, "ready");

@@ -118,6 +118,12 @@ static int set_pipeline(struct run *run, struct pipeline_options *pipeline)
     return set_host_root(config->host_root, &pipeline->host_root);
 }
 
+static int read_again(void *context, char **ret_text, size_t *ret_length, struct config **ret_config)
+{
+    const struct run *run = context;
+    return cli_options_config(&run->options, ret_text, ret_length, ret_config);
+}
+
 // Loads the rules, sees to it that the kernel can be watched, and does so, recording into a file where one is
 // named.
 static int run_pipeline(struct run *run, const char *what, const char *recording)
@@ -151,6 +157,8 @@ static int run_pipeline(struct run *run, const char *what, const char *recording
     pipeline.config = run->config;
     pipeline.config_text = run->text;
     pipeline.config_size = run->length;
+    pipeline.read_config = run->options.path ? read_again : NULL;
+    pipeline.read_config_context = run;
     return pipeline_run(&pipeline);
 }
 

@@ -94,6 +94,12 @@ static const char *provider_of(const struct event *event, const struct wire_api 
     return "unknown";
 }
 
+const char *inference_provider(const struct event *event)
+{
+    const struct wire_api *record = api_record(event);
+    return record ? provider_of(event, record) : NULL;
+}
+
 // As the name will be shown, so that no two series look the same: it ends at a NUL or before a character that
 // was cut, and each other byte that is not UTF-8 becomes U+FFFD.
 static void name_fill(const char *bytes, size_t length, char *ret_name)
