@@ -9,6 +9,7 @@
 #include "sink.h"
 #include "sink/noise.h"
 #include "spool.h"
+#include "telemetry.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -21,6 +22,7 @@ struct delivery {
     struct spool *spool; // NULL, as the deliverer: there are no outputs
     struct deliverer *deliverer;
     struct audit *audit; // NULL: none is kept
+    struct telemetry telemetry;
     struct text line;
     bool news; // since the deliverer was told last
 };
@@ -95,6 +97,7 @@ int delivery_start(const struct delivery_options *options, struct delivery **ret
         return -ENOMEM;
     delivery->line = (struct text)TEXT_INIT(ALERT_MAX);
     counter_register(&lost);
+    telemetry_configure(&delivery->telemetry, config);
     int error = start_audit(delivery, config);
     if (!error && config->outputs_count)
         error = start_spool(delivery, config);
@@ -110,10 +113,13 @@ void delivery_stop(struct delivery **delivery)
     struct delivery *stopped = *delivery;
     if (!stopped)
         return;
+    if (stopped->spool)
+        stopped->news |= telemetry_tick(&stopped->telemetry, stopped->spool, true);
     delivery_flush(stopped);
     deliverer_stop(&stopped->deliverer, STOP_PATIENCE_MS);
     spool_close(&stopped->spool);
     audit_close(&stopped->audit);
+    telemetry_free(&stopped->telemetry);
     text_free(&stopped->line);
     free(stopped);
     *delivery = NULL;
@@ -203,12 +209,21 @@ int delivery_summary(struct delivery *delivery, const struct noise_summary *summ
     return say(delivery, &said);
 }
 
-void delivery_flush(struct delivery *delivery)
+void delivery_event(struct delivery *delivery, const struct event *event)
 {
-    if (!delivery || !delivery->news || !delivery->deliverer)
-        return;
+    if (delivery && delivery->spool)
+        delivery->news |= telemetry_event(&delivery->telemetry, delivery->spool, event);
+}
+
+int delivery_flush(struct delivery *delivery)
+{
+    if (!delivery)
+        return -1;
+    int spool = delivery->spool ? spool_sync(delivery->spool) : -1, audit = audit_sync(delivery->audit);
+    if (delivery->news && delivery->deliverer)
+        deliverer_wake(delivery->deliverer);
     delivery->news = false;
-    deliverer_wake(delivery->deliverer);
+    return spool < 0 || (audit >= 0 && audit < spool) ? audit : spool;
 }
 
 // --- While it runs ---
@@ -226,9 +241,10 @@ void delivery_tick(struct delivery *delivery)
 {
     if (!delivery)
         return;
-    audit_tick(delivery->audit);
-    if (delivery->spool)
+    if (delivery->spool) {
+        delivery->news |= telemetry_tick(&delivery->telemetry, delivery->spool, false);
         spool_tick(delivery->spool);
+    }
     if (delivery->deliverer)
         try_start(delivery);
 }
@@ -273,6 +289,8 @@ int delivery_configure(struct delivery *delivery, const struct delivery_options 
     int error = set_readers(delivery->spool, options->config);
     if (!error)
         error = deliverer_configure(delivery->deliverer, &deliverer);
+    if (!error)
+        telemetry_configure(&delivery->telemetry, options->config);
     if (error)
         log_error("cannot change the outputs: %s; they stay as they were", strerror(-error));
     return error;

@@ -108,6 +108,7 @@ void event_path_record(const struct wire_header *record, size_t size, void *cont
     enrich_event(path->enrich, &event);
     account_event(&event);
     inference_event(&event);
+    delivery_event(path->delivery, &event);
     if (path->rules && event.names == 1)
         rule_set_match(path->rules, &event, path->matching, on_match, path);
     else if (path->rules)

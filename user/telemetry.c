@@ -42,7 +42,8 @@ void telemetry_free(struct telemetry *telemetry)
     telemetry->signals = 0;
 }
 
-static bool append(struct telemetry *telemetry, struct spool *spool, enum spool_kind kind, struct counter *lost)
+static bool append(struct telemetry *telemetry, struct spool *spool, enum spool_kind kind,
+                   struct counter *lost)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
@@ -63,7 +64,8 @@ static const char *provider_of(const struct event *event)
     const struct field_arg none = {};
     struct value value;
     if (field)
-        return field_get(field, event, &none, 0, &value) && value.type == FIELD_STRING ? value.string.data : NULL;
+        return field_get(field, event, &none, 0, &value) && value.type == FIELD_STRING ? value.string.data
+                                                                                       : NULL;
     return inference_provider(event);
 }
 

@@ -21,5 +21,6 @@ void telemetry_free(struct telemetry *telemetry);
 
 // An enriched event. True where a span of it is in the spool.
 bool telemetry_event(struct telemetry *telemetry, struct spool *spool, const struct event *event);
-// About once a second. True where metrics are in the spool. `last`: they are put there whether it is time or not.
+// About once a second. True where metrics are in the spool. `last`: they are put there whether it is time or
+// not.
 bool telemetry_tick(struct telemetry *telemetry, struct spool *spool, bool last);

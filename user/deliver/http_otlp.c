@@ -227,9 +227,9 @@ static int build(const struct http_batch *batch, struct text *body)
 // 64 bits are a string in JSON, but not everybody writes them so.
 static size_t number_of(const json_t *value)
 {
-    if (json_is_integer(value) && json_integer_value(value) > 0)
-        return (size_t)json_integer_value(value);
-    return json_is_string(value) ? strtoull(json_string_value(value), NULL, 10) : 0;
+    long long number = json_is_string(value) ? strtoll(json_string_value(value), NULL, 10)
+                                             : (long long)json_integer_value(value);
+    return number > 0 ? (size_t)number : 0;
 }
 
 // What is rejected must not be sent again. Which records these are is not said, so the last ones are counted.
