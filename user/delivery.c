@@ -215,12 +215,15 @@ void delivery_event(struct delivery *delivery, const struct event *event)
         delivery->news |= telemetry_event(&delivery->telemetry, delivery->spool, event);
 }
 
-void delivery_flush(struct delivery *delivery)
+int delivery_flush(struct delivery *delivery)
 {
-    if (!delivery || !delivery->news || !delivery->deliverer)
-        return;
+    if (!delivery)
+        return -1;
+    int spool = delivery->spool ? spool_sync(delivery->spool) : -1, audit = audit_sync(delivery->audit);
+    if (delivery->news && delivery->deliverer)
+        deliverer_wake(delivery->deliverer);
     delivery->news = false;
-    deliverer_wake(delivery->deliverer);
+    return spool < 0 || (audit >= 0 && audit < spool) ? audit : spool;
 }
 
 // --- While it runs ---
@@ -238,7 +241,6 @@ void delivery_tick(struct delivery *delivery)
 {
     if (!delivery)
         return;
-    audit_tick(delivery->audit);
     if (delivery->spool) {
         delivery->news |= telemetry_tick(&delivery->telemetry, delivery->spool, false);
         spool_tick(delivery->spool);

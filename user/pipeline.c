@@ -196,8 +196,10 @@ static void record_types(struct pipeline *pipeline)
 static int start(struct pipeline *pipeline)
 {
     const struct pipeline_options *options = pipeline->options;
-    const struct delivery_options delivery = {
-        .config = options->config, .text = options->config_text, .size = options->config_size};
+    // A recorder's alerts go to standard output, as a replay's do.
+    const struct delivery_options delivery = {.config = options->record_fd >= 0 ? NULL : options->config,
+                                              .text = options->config_text,
+                                              .size = options->config_size};
     int error = start_descriptors(pipeline);
     // Before the sources: the outputs that are new get all alerts from the first one on.
     int delivered = error ? 0 : delivery_start(&delivery, &pipeline->delivery);
@@ -374,11 +376,13 @@ static int loop(struct pipeline *pipeline)
         }
         // Records that did not wake us are taken along with whatever did.
         bool more = ring_drain(pipeline->ring, PIPELINE_BATCH) == PIPELINE_BATCH;
-        delivery_flush(pipeline->delivery);
+        int due_ms = delivery_flush(pipeline->delivery);
         int error = flush_recording(pipeline, stopping && !more);
         if (error || (stopping && !more))
             return error;
         timeout_ms = pipeline->server ? metric_server_run(pipeline->server) : -1;
+        if (due_ms >= 0 && (timeout_ms < 0 || due_ms < timeout_ms))
+            timeout_ms = due_ms;
         if (more)
             timeout_ms = 0;
     }

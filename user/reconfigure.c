@@ -76,6 +76,7 @@ struct changes {
     struct text all;     // keys, with commas
     struct text waiting; // of them those that wait for a restart
     bool rules;          // some of rules.*
+    bool noise;          // some of noise.*
     bool spool;          // where the spool lies
 };
 
@@ -97,6 +98,8 @@ static void note_change(const char *key, bool needs_restart, void *context)
     add(&changes->all, key);
     if (!needs_restart && strncmp(key, "rules.", 6) == 0)
         changes->rules = true;
+    if (strncmp(key, "noise.", 6) == 0)
+        changes->noise = true;
 }
 
 // From what the agent was started with.
@@ -152,6 +155,12 @@ static bool apply(struct pipeline *pipeline, const struct delivery_options *deli
     const struct config *config = delivery->config;
     if (!apply_rules(pipeline, config, changes, why) || apply_outputs(pipeline, delivery, changes))
         return false;
+    // What was folded so far would be summed up early, so it is left alone where nothing has changed.
+    int error = changes->noise ? event_path_noise(&pipeline->path, &config->noise) : 0;
+    if (error) {
+        log_error("cannot fold alerts by the new configuration: %s", strerror(-error));
+        return false;
+    }
     log_set_level(config->debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
     if (changes->waiting.length)
         log_warning("%s: these keys of the configuration wait for a restart: %s", why,

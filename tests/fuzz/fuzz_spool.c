@@ -13,7 +13,7 @@ static char directory[64];
 
 static void remove_all(void)
 {
-    static const char *const names[] = {"lock", "new", "cursor.fuzz", "p1.00000000000000000007"};
+    static const char *const names[] = {"lock", "new", "spare", "cursor.fuzz", "p1.00000000000000000007"};
     char path[128];
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
         snprintf(path, sizeof(path), "%s/%s", directory, names[i]);

@@ -205,6 +205,24 @@ Test(config, hanging_up_applies_what_can_be)
     agent_wait_count(agent, "third", before + 1);
 }
 
+Test(config, hanging_up_begins_to_fold)
+{
+    const char *file = test_path("agent.yaml"), *often = one_rule("often"), *mark = one_rule("mark");
+    const char *format = "rules: {files: [%s, %s]}\n%s";
+    write_file(file, format_text(format, often, mark, ""));
+    _cleanup_agent_ struct agent *agent = agent_start(NULL, "--config", file, NULL);
+    open_once(test_path("often"));
+    open_once(test_path("often"));
+    agent_wait_count(agent, "often", 2);
+    write_file(file, format_text(format, often, mark, "noise: {window: 1h}\n"));
+    hang_up(agent, "ok");
+    for (int i = 0; i < 5; i++)
+        open_once(test_path("often"));
+    open_once(test_path("mark"));
+    agent_wait_count(agent, "mark", 1);
+    cr_expect_eq(agent_count_alerts(agent, "often", NULL), 3, "the first of its kind, and no more");
+}
+
 Test(config, hanging_up_with_a_bad_file_keeps_all)
 {
     const char *file = test_path("agent.yaml"), *rules = one_rule("kept");

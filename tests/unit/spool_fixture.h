@@ -63,7 +63,7 @@ static inline int spool_put(struct spool *spool, enum priority priority, unsigne
 {
     static char data[SPOOL_DATA_MAX + 1];
     memset(data, 'x', size);
-    snprintf(data, 8, "%07u", number);
+    snprintf(data, 8, "%07u", number % 10000000);
     data[7] = ' ';
     struct spool_record record = {
         .kind = SPOOL_ALERT, .priority = priority, .time_ns = spool_now_ns(), .data = data, .size = size};

@@ -316,7 +316,7 @@ static enum verdict refuse_all(unsigned number, size_t together)
 
 static void stop_after_sixty(void)
 {
-    if (far.requests_count == 60)
+    if (far.requests_count >= 60)
         loop_stop(loop);
 }
 
@@ -392,11 +392,12 @@ Test(deliver_queue, goes_no_faster_than_its_rate)
     output.rate = 20;
     output.batch = 50;
     put_many(1, 25);
+    uint64_t begin = loop_now_ms();
     start();
     run_until(25);
     cr_expect_eq(far.counts[0], 20);
     // Five more at twenty a second.
-    cr_expect_geq(far.times[far.requests_count - 1] - far.times[0], 240);
+    cr_expect_geq(far.times[far.requests_count - 1] - begin, 250);
 }
 
 // --- Other records, filters ---

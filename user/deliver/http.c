@@ -33,6 +33,7 @@ struct http {
     CURLU *url;
     struct loop_timer timer;
     char *token, *password; // secrets
+    bool stale;             // they are to be read again
     struct exchange exchanges[HTTP_AT_ONCE];
 };
 
@@ -91,6 +92,8 @@ static void finish(struct exchange *exchange, CURLcode code)
     curl_easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_getinfo(exchange->easy, CURLINFO_RETRY_AFTER, &retry_after);
     curl_multi_remove_handle(exchange->http->multi, exchange->easy);
+    // Perhaps there are new ones by now.
+    exchange->http->stale |= status == 401 || status == 403;
     // A body beyond the limit was not read on purpose; the rest of the answer is good.
     if (code == CURLE_WRITE_ERROR && exchange->body.truncated)
         code = CURLE_OK;
@@ -194,6 +197,42 @@ static int on_timer_wanted(CURLM *multi, long delay_ms, void *context)
     return 0;
 }
 
+// --- Secrets ---
+
+static int read_secret(const struct config_output *output, const struct config_secret *secret,
+                       const char *what, char **ret_text)
+{
+    char *text = NULL;
+    int error = secret_read(secret, &text);
+    if (error) {
+        char place[256];
+        secret_describe(secret, place, sizeof(place));
+        log_error("output %s: cannot use the %s in %s: %s", output->name, what, place,
+                  error == -EINVAL ? "it is not set, too long or has control characters" : strerror(-error));
+        return error;
+    }
+    secret_free(ret_text);
+    *ret_text = text;
+    return 0;
+}
+
+static int read_secrets(struct http *http)
+{
+    const struct config_output *output = http->options.output;
+    int error = read_secret(output, &output->token, "token", &http->token);
+    return error ? error : read_secret(output, &output->password, "password", &http->password);
+}
+
+static bool set_credentials(const struct http *http, CURL *easy)
+{
+    const struct config_output *output = http->options.output;
+    if (!output->user)
+        return true;
+    return !curl_easy_setopt(easy, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC) &&
+           !curl_easy_setopt(easy, CURLOPT_USERNAME, output->user) &&
+           !curl_easy_setopt(easy, CURLOPT_PASSWORD, http->password);
+}
+
 // --- Posting ---
 
 static int list_add(struct curl_slist **list, const char *name, const char *value)
@@ -282,6 +321,10 @@ int http_post(struct http *http, const struct http_post *post)
     struct exchange *exchange = free_exchange(http);
     if (!exchange)
         return -EBUSY;
+    // What cannot be read now is said there, and the old ones are tried once more.
+    if (http->stale)
+        read_secrets(http);
+    http->stale = false;
     CURLU *url = make_url(http, post);
     if (!url)
         return -ENOMEM;
@@ -289,7 +332,7 @@ int http_post(struct http *http, const struct http_post *post)
     curl_url_get(url, CURLUPART_URL, &text, 0);
     int error = text ? make_headers(http, post, &exchange->headers) : -ENOMEM;
     CURL *easy = exchange->easy;
-    if (!error && (curl_easy_setopt(easy, CURLOPT_URL, text) ||
+    if (!error && (!set_credentials(http, easy) || curl_easy_setopt(easy, CURLOPT_URL, text) ||
                    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, exchange->headers) ||
                    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)post->length) ||
                    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, post->body)))
@@ -325,30 +368,6 @@ static int check_files(const struct config_output *output)
         }
     }
     return 0;
-}
-
-static int read_secret(const struct config_output *output, const struct config_secret *secret,
-                       const char *what, char **ret_text)
-{
-    char *text = NULL;
-    int error = secret_read(secret, &text);
-    if (error) {
-        char place[256];
-        secret_describe(secret, place, sizeof(place));
-        log_error("output %s: cannot use the %s in %s: %s", output->name, what, place,
-                  error == -EINVAL ? "it is not set, too long or has control characters" : strerror(-error));
-        return error;
-    }
-    secret_free(ret_text);
-    *ret_text = text;
-    return 0;
-}
-
-static int read_secrets(struct http *http)
-{
-    const struct config_output *output = http->options.output;
-    int error = read_secret(output, &output->token, "token", &http->token);
-    return error ? error : read_secret(output, &output->password, "password", &http->password);
 }
 
 static int parse_url(struct http *http)
@@ -390,16 +409,6 @@ static bool set_tls(CURL *easy, const struct config_tls *tls)
     return !failed && !curl_easy_setopt(easy, CURLOPT_KEYPASSWD, "");
 }
 
-static bool set_credentials(const struct http *http, CURL *easy)
-{
-    const struct config_output *output = http->options.output;
-    if (!output->user)
-        return true;
-    return !curl_easy_setopt(easy, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC) &&
-           !curl_easy_setopt(easy, CURLOPT_USERNAME, output->user) &&
-           !curl_easy_setopt(easy, CURLOPT_PASSWORD, http->password);
-}
-
 static bool exchange_init(struct http *http, struct exchange *exchange)
 {
     const struct config_output *output = http->options.output;
@@ -414,14 +423,12 @@ static bool exchange_init(struct http *http, struct exchange *exchange)
            !curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, timeout) &&
            !curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, timeout < CONNECT_MS ? timeout : CONNECT_MS) &&
            !curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L) &&
-           !curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L) && // several posts share an HTTP/2 connection
            // A name that is being asked for when the process ends is not waited for.
            !curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L) &&
            !curl_easy_setopt(easy, CURLOPT_USERAGENT, "inferscope/" INFERSCOPE_VERSION) &&
            !curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body) &&
            !curl_easy_setopt(easy, CURLOPT_WRITEDATA, exchange) &&
-           !curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, exchange->why) && set_tls(easy, &output->tls) &&
-           set_credentials(http, easy);
+           !curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, exchange->why) && set_tls(easy, &output->tls);
 }
 
 static int init_all(struct http *http)
@@ -483,8 +490,5 @@ void http_close(struct http **http)
 
 void http_reopen(struct http *http)
 {
-    if (read_secrets(http))
-        return;
-    for (size_t i = 0; i < HTTP_AT_ONCE; i++)
-        set_credentials(http, http->exchanges[i].easy);
+    http->stale = true;
 }

@@ -25,7 +25,7 @@ struct http_options {
 int http_open(const struct http_options *options, struct http **ret_http);
 // Whoever waits for an answer is not called any more.
 void http_close(struct http **http);
-// Reads the secrets again, for the posts to come.
+// Has the secrets be read again before the next post, as is done by itself after an answer of 401 or 403.
 void http_reopen(struct http *http);
 
 struct http_answer {

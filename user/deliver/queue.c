@@ -480,7 +480,8 @@ void queue_reopen(struct queue *queue)
 {
     if (queue->receiver && queue->options.type->reopen)
         queue->options.type->reopen(queue->receiver);
-    queue->open_again_ms = 0;
+    // Whoever asks may have mended something.
+    queue->open_again_ms = queue->not_before_ms = 0;
     advance(queue);
 }
 

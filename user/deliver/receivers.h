@@ -3,4 +3,5 @@
 
 #include "receiver.h"
 
-extern const struct receiver_type stdout_receiver, file_receiver, unix_receiver, syslog_receiver, http_receiver;
+extern const struct receiver_type stdout_receiver, file_receiver, unix_receiver, syslog_receiver,
+    http_receiver;

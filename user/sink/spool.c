@@ -63,7 +63,7 @@ int spool_open(const struct config_spool *options, struct spool **ret_spool)
     struct spool *spool _cleanup_(spool_close) = calloc(1, sizeof(*spool));
     if (!spool)
         return -ENOMEM;
-    spool->directory_fd = spool->lock_fd = -1;
+    spool->directory_fd = spool->lock_fd = spool->spare_fd = -1;
     for (size_t i = 0; i < SPOOL_CLASSES; i++)
         spool->shelves[i].fd = -1;
     spool->options = *options;
@@ -75,10 +75,12 @@ int spool_open(const struct config_spool *options, struct spool **ret_spool)
         spool->segment_size = SEGMENT_SIZE_MAX;
     if (spool->segment_size < SEGMENT_SIZE_MIN)
         spool->segment_size = SEGMENT_SIZE_MIN;
-    spool->synced_ms = now_ms();
     int error = open_directory(spool);
     if (!error)
         error = spool_load(spool);
+    // Without it the spool is still good to read from, and to write to once there is room.
+    if (!error)
+        spool_make_spare(spool);
     if (!error)
         error = spool_metrics_start(spool);
     if (!error)
@@ -107,7 +109,7 @@ static void sync_shelves(struct spool *spool)
             sync_fd(spool, shelf->fd);
         shelf->unsynced = false;
     }
-    spool->synced_ms = now_ms();
+    spool->unsynced_ms = 0;
 }
 
 void spool_close(struct spool **spool)
@@ -122,6 +124,7 @@ void spool_close(struct spool **spool)
         cleanup_close(&closed->shelves[i].fd);
         free(closed->shelves[i].segments);
     }
+    cleanup_close(&closed->spare_fd);
     cleanup_close(&closed->directory_fd);
     cleanup_close(&closed->lock_fd);
     free(closed->options.directory);
@@ -142,34 +145,60 @@ struct segment *spool_newest(struct spool *spool, enum spool_class class)
     return shelf->count ? &shelf->segments[shelf->count - 1] : NULL;
 }
 
-int spool_rotate(struct spool *spool, enum spool_class class)
+static int make_file(const struct spool *spool, const char *name, const struct spool_head *head)
+{
+    _cleanup_close_ int fd =
+        openat(spool->directory_fd, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return -errno;
+    ssize_t count = write(fd, head, sizeof(*head));
+    if (count != sizeof(*head))
+        return count < 0 ? -errno : -ENOSPC;
+    return TAKE_FD(fd);
+}
+
+void spool_make_spare(struct spool *spool)
+{
+    const struct spool_head room = {};
+    if (spool->spare_fd < 0)
+        spool->spare_fd = make_file(spool, "spare", &room);
+}
+
+// A file with this head, complete before it has its name, because readers take the next segment for proof
+// that the one before it is. The descriptor, or a negative errno.
+static int make_segment(struct spool *spool, const struct spool_head *head, const char *name, bool spare)
+{
+    _cleanup_close_ int fd = spare ? TAKE_FD(spool->spare_fd) : make_file(spool, "new", head);
+    if (fd < 0)
+        return spare ? -ENOSPC : fd;
+    if (spare && pwrite(fd, head, sizeof(*head), 0) != sizeof(*head))
+        return errno ? -errno : -ENOSPC;
+    if (renameat(spool->directory_fd, spare ? "spare" : "new", spool->directory_fd, name))
+        return -errno;
+    return TAKE_FD(fd);
+}
+
+int spool_rotate(struct spool *spool, enum spool_class class, bool spare)
 {
     struct shelf *shelf = &spool->shelves[class];
     struct spool_head head;
     char name[SPOOL_FILE_NAME_SIZE];
     spool_head_make(class, shelf->next_ordinal, spool->next_sequence, &head);
     spool_segment_name(class, shelf->next_ordinal, name);
-    // Complete before it has its name, because readers take the next segment for proof that this one is.
-    _cleanup_close_ int fd =
-        openat(spool->directory_fd, "new", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return -errno;
-    ssize_t count = write(fd, &head, sizeof(head));
-    if (count != sizeof(head))
-        return count < 0 ? -errno : -ENOSPC;
     const struct segment segment = {
         .first = shelf->next_ordinal, .end = shelf->next_ordinal, .size = sizeof(head)};
     int error = spool_shelve(shelf, &segment);
     if (error)
         return error;
-    if (renameat(spool->directory_fd, "new", spool->directory_fd, name)) {
+    int fd = make_segment(spool, &head, name, spare);
+    if (fd < 0) {
         shelf->count--;
-        return -errno;
+        return fd;
     }
     if (shelf->fd >= 0 && shelf->unsynced && spool->options.sync != SYNC_NEVER)
         sync_fd(spool, shelf->fd);
     cleanup_close(&shelf->fd);
-    shelf->fd = TAKE_FD(fd);
+    shelf->fd = fd;
     shelf->unsynced = true;
     spool->bytes += sizeof(head);
     if (spool->options.sync != SYNC_NEVER)
@@ -203,8 +232,9 @@ static int append_once(struct spool *spool, enum spool_class class, const uint8_
     struct segment *newest = spool_newest(spool, class);
     bool full = newest && newest->size >= spool->segment_size && newest->end > newest->first;
     if (!newest || full) {
-        int error = spool_rotate(spool, class);
-        if (error)
+        int error = spool_rotate(spool, class, false);
+        // Where there is no room for a new one, the old one grows.
+        if (error && !newest)
             return error;
         newest = spool_newest(spool, class);
     }
@@ -293,13 +323,24 @@ int spool_append(struct spool *spool, struct spool_record *record)
         sync_fd(spool, spool->shelves[class].fd);
         spool->shelves[class].unsynced = false;
     }
+    if (spool->options.sync == SYNC_INTERVAL && spool->unsynced_ms == 0)
+        spool->unsynced_ms = now_ms();
     return 0;
+}
+
+int spool_sync(struct spool *spool)
+{
+    if (spool->unsynced_ms == 0)
+        return -1;
+    uint64_t age = now_ms() - spool->unsynced_ms;
+    if (age < spool->options.sync_interval)
+        return (int)(spool->options.sync_interval - age);
+    sync_shelves(spool);
+    return -1;
 }
 
 void spool_tick(struct spool *spool)
 {
     spool_release(spool);
     spool_expire(spool);
-    if (spool->options.sync == SYNC_INTERVAL && now_ms() - spool->synced_ms >= spool->options.sync_interval)
-        sync_shelves(spool);
 }

@@ -3,6 +3,7 @@
 //   p1.NUMBER, …       segments: a class of records each, NUMBER the ordinal that its first record has or
 //                      will have. The newest of a class is written to and is never deleted, so that
 //                      ordinals and sequence go on after it, even where it is empty
+//   new, spare         segments that have no name yet
 //   cursor.NAME        how far the output NAME has come
 // A segment is a head and records, a record a frame and its data. Numbers are in the machine's byte order.
 #pragma once

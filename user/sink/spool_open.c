@@ -148,7 +148,7 @@ int spool_load(struct spool *spool)
         const struct segment *newest = spool_newest(spool, class);
         // No reader takes the jump for records that are missing from a segment that is still written to.
         if (newest && spool->shelves[class].next_ordinal > newest->end)
-            error = spool_rotate(spool, class);
+            error = spool_rotate(spool, class, false);
     }
     return error < 0 ? error : 0;
 }

@@ -32,18 +32,22 @@ enum spool_dropped {
 struct spool {
     struct config_spool options;
     int directory_fd, lock_fd;
+    int spare_fd; // -1: there is none
     uint64_t next_sequence;
     uint64_t bytes, segment_size;
     struct shelf shelves[SPOOL_CLASSES];
-    uint64_t synced_ms;
+    uint64_t unsynced_ms; // when the oldest record came that is not on the disk yet; 0: there is none
     uint64_t dropped[DROPPED_REASONS][SPOOL_CLASSES];
     uint64_t damaged[SPOOL_CLASSES], torn[SPOOL_CLASSES];
     uint64_t sync_errors;
     uint64_t told_ms; // when a loss was last said
 };
 
-// Makes a segment that the class is written to from now on. 0 or a negative errno.
-int spool_rotate(struct spool *spool, enum spool_class class);
+// Makes a segment that the class is written to from now on, or takes the spare one. 0 or a negative errno.
+int spool_rotate(struct spool *spool, enum spool_class class, bool spare);
+// One is always made in advance, so that on a full disk a class whose records are all in its newest segment
+// can give way: it goes on in the spare one. Where that fails, it is tried again the next time.
+void spool_make_spare(struct spool *spool);
 struct segment *spool_newest(struct spool *spool, enum spool_class class);
 void spool_drop(struct spool *spool, enum spool_dropped reason, enum spool_class class, uint64_t count);
 

@@ -1,4 +1,5 @@
 // What has to go from the spool, and when.
+#include "base/cleanup.h"
 #include "base/log.h"
 #include "spool_private.h"
 
@@ -40,8 +41,12 @@ static void remove_oldest(struct spool *spool, enum spool_class class)
     struct shelf *shelf = &spool->shelves[class];
     char name[SPOOL_FILE_NAME_SIZE];
     spool_segment_name(class, shelf->segments[0].first, name);
+    // A reader that has it open would keep its room on the disk, perhaps for as long as a receiver is down.
+    _cleanup_close_ int fd = openat(spool->directory_fd, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
     if (unlinkat(spool->directory_fd, name, 0) && errno != ENOENT)
         log_warning("cannot delete %s of the spool: %s", name, strerror(errno));
+    else if (fd >= 0 && ftruncate(fd, 0))
+        log_warning("cannot empty %s of the spool: %s", name, strerror(errno));
     spool->bytes -= shelf->segments[0].size;
     shelf->count--;
     memmove(shelf->segments, shelf->segments + 1, shelf->count * sizeof(*shelf->segments));
@@ -67,15 +72,19 @@ static int give_up(struct spool *spool, enum spool_class class, enum spool_dropp
                    const struct passed *passed)
 {
     const struct shelf *shelf = &spool->shelves[class];
-    int error = shelf->count == 1 ? spool_rotate(spool, class) : 0;
-    if (error)
-        return error;
+    if (shelf->count == 1) {
+        spool_make_spare(spool);
+        int error = spool_rotate(spool, class, true);
+        if (error)
+            return error;
+    }
     const struct segment *oldest = &shelf->segments[0];
     uint64_t unread = oldest->first;
     if (passed->any && passed->ordinals[class] > unread)
         unread = passed->ordinals[class];
     uint64_t lost = oldest->end > unread ? oldest->end - unread : 0;
     remove_oldest(spool, class);
+    spool_make_spare(spool);
     spool_drop(spool, reason, class, lost);
     return 0;
 }
