@@ -28,6 +28,7 @@ struct rig {
     enum verdict verdicts[ITEMS_MAX];
     char why[256];
     bool done;
+    uint64_t cut;
     struct loop_timer deadline;
 };
 
@@ -51,7 +52,8 @@ static inline void rig_open(struct rig *rig, const struct receiver_type *type, s
     if (!output->timeout)
         output->timeout = 5000;
     cr_assert_eq(loop_new(&rig->loop), 0);
-    struct receiver_env env = {.loop = rig->loop, .hostname = "node1", .done = rig_on_done, .context = rig};
+    struct receiver_env env = {
+        .loop = rig->loop, .hostname = "node1", .cut = &rig->cut, .done = rig_on_done, .context = rig};
     cr_assert_eq(type->open(output, &env, &rig->receiver), 0);
 }
 

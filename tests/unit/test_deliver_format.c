@@ -226,7 +226,9 @@ static void expect_valid_ocsf(json_t *json)
     cr_expect(json_is_integer(at(json, "finding_info/analytic/type_id")));
     cr_expect(json_is_integer(at(json, "device/type_id")));
     json_t *evidence = at(json, "evidences/0");
-    cr_expect(!evidence || json_object_size(evidence) > 0);
+    cr_expect(!evidence || at(evidence, "actor") || at(evidence, "file") || at(evidence, "src_endpoint") ||
+              at(evidence, "dst_endpoint") || at(evidence, "connection_info"));
+    cr_expect(!at(evidence, "actor") || at(evidence, "actor/process") || at(evidence, "actor/user"));
     static const char *const processes[] = {"actor/process", "actor/process/parent_process"};
     for (size_t i = 0; i < ARRAY_SIZE(processes); i++) {
         json_t *process = at(evidence, processes[i]);
@@ -237,7 +239,7 @@ static void expect_valid_ocsf(json_t *json)
     }
     json_t *file = at(evidence, "file");
     cr_expect(!file || (json_is_string(at(file, "name")) && json_is_integer(at(file, "type_id"))));
-    json_t *container = at(evidence, "container");
+    json_t *container = at(evidence, "actor/process/container");
     cr_expect(!container || json_object_get(container, "uid") || json_object_get(container, "name"));
     json_t *image = at(container, "image");
     cr_expect(!image || json_is_string(at(image, "uid")));
@@ -270,8 +272,9 @@ Test(deliver_format, ocsf_is_a_detection_finding)
     expect_string(json, "evidences/0/actor/process/file/name", "bash");
     expect_string(json, "evidences/0/actor/process/parent_process/name", "python3");
     expect_string(json, "evidences/0/actor/user/uid", "0");
-    expect_string(json, "evidences/0/container/uid", "0123456789ab");
-    expect_string(json, "evidences/0/container/image/uid", "vllm/openai:v1");
+    expect_string(json, "evidences/0/actor/process/container/uid", "0123456789ab");
+    expect_string(json, "evidences/0/actor/process/container/image/uid", "vllm/openai:v1");
+    expect_string(json, "metadata/profiles/1", "container");
     expect_string(json, "unmapped/proc.aname[2]", "init");
     json_decref(json);
 }
@@ -296,6 +299,20 @@ Test(deliver_format, ocsf_is_valid_whatever_the_rule_puts_out)
         expect_valid_ocsf(json);
         json_decref(json);
     }
+}
+
+Test(deliver_format, ocsf_keeps_what_has_no_place)
+{
+    struct item item = item_with("r", "o");
+    json_object_set_new(
+        item.json, "output_fields",
+        json_pack("{s:i, s:s, s:s}", "fd.sport", 443, "container.type", "docker", "proc.cwd", "/"));
+    json_t *json = written_json(FORMAT_OCSF, item);
+    expect_integer(json, "unmapped/fd.sport", 443);
+    expect_string(json, "unmapped/container.type", "docker");
+    expect_string(json, "evidences/0/actor/process/working_directory", "/");
+    cr_expect_eq(json_object_size(json_object_get(json, "unmapped")), 2);
+    json_decref(json);
 }
 
 Test(deliver_format, ocsf_severities)

@@ -253,6 +253,7 @@ Test(deliver_stream, udp_is_a_datagram_for_each_message)
         json_decref(parsed.data);
     }
     cr_assert_lt(recv(fd, where, sizeof(where), 0), 0);
+    cr_assert_eq(rig.cut, 1);
     rig_close(&rig);
 }
 

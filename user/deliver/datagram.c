@@ -24,20 +24,19 @@ struct datagram {
     struct lines lines;
     size_t item, sent; // the next item, and where its bytes begin
     struct loop_timer timer;
-    uint64_t cut, cut_told, cut_told_ms;
+    uint64_t cut_told, cut_told_ms;
 };
 
 // --- Messages that are too long ---
 
 static void tell_cut(struct datagram *datagram)
 {
-    uint64_t now = loop_now_ms();
-    if (datagram->cut == datagram->cut_told ||
-        (datagram->cut_told && now - datagram->cut_told_ms < TELL_AFTER_MS))
+    uint64_t now = loop_now_ms(), cut = *datagram->env.cut;
+    if (cut == datagram->cut_told || (datagram->cut_told && now - datagram->cut_told_ms < TELL_AFTER_MS))
         return;
     log_warning("output %s: messages longer than a datagram of %zu bytes, which lost their end: %" PRIu64,
-                datagram->output->name, datagram->format->max, datagram->cut);
-    datagram->cut_told = datagram->cut;
+                datagram->output->name, datagram->format->max, cut);
+    datagram->cut_told = cut;
     datagram->cut_told_ms = now;
 }
 
@@ -46,7 +45,7 @@ static int write_message(const struct item *item, struct text *bytes, void *cont
     struct datagram *datagram = context;
     bool is_cut = false;
     int error = format_syslog(datagram->format, item, datagram->env.hostname, bytes, &is_cut);
-    datagram->cut += is_cut;
+    __atomic_store_n(datagram->env.cut, *datagram->env.cut + is_cut, __ATOMIC_RELAXED);
     return error;
 }
 

@@ -35,13 +35,13 @@ static const struct format_mapping mappings[] = {
     {"fd.sport", "dst_endpoint.port", FORMAT_NUMBER},
     {"fd.sip.name", "dst_endpoint.hostname", FORMAT_KEYWORD},
     {"fd.l4proto", "connection_info.protocol_name", FORMAT_LOWERCASE},
-    {"container.full_id", "container.uid", FORMAT_KEYWORD},
-    {"container.id", "container.uid", FORMAT_KEYWORD},
-    {"container.name", "container.name", FORMAT_KEYWORD},
-    {"container.type", "container.runtime", FORMAT_KEYWORD},
-    {"container.image", "container.image.uid", FORMAT_KEYWORD},
-    {"container.image.repository", "container.image.name", FORMAT_KEYWORD},
-    {"container.image.tag", "container.image.tag", FORMAT_KEYWORD},
+    {"container.full_id", "actor.process.container.uid", FORMAT_KEYWORD},
+    {"container.id", "actor.process.container.uid", FORMAT_KEYWORD},
+    {"container.name", "actor.process.container.name", FORMAT_KEYWORD},
+    {"container.type", "actor.process.container.runtime", FORMAT_KEYWORD},
+    {"container.image", "actor.process.container.image.uid", FORMAT_KEYWORD},
+    {"container.image.repository", "actor.process.container.image.name", FORMAT_KEYWORD},
+    {"container.image.tag", "actor.process.container.image.tag", FORMAT_KEYWORD},
 };
 
 static const struct {
@@ -85,45 +85,74 @@ static int complete_process(json_t *process, const char *uid, const char *which)
     return error | complete_file(json_object_get(process, "file"), FILE_REGULAR);
 }
 
-// An endpoint with nothing but a port is none.
-static void complete_endpoint(json_t *evidence, const char *name)
+// What found its place in an object that cannot stand by itself goes to the unmapped ones after all.
+static int keep_unmapped(const json_t *fields, const char *prefix, json_t *left)
 {
-    const json_t *endpoint = json_object_get(evidence, name);
-    if (!json_object_get(endpoint, "ip") && !json_object_get(endpoint, "hostname"))
-        json_object_del(evidence, name);
+    int error = 0;
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)fields, name, value) if (strncmp(name, prefix, strlen(prefix)) == 0)
+        error |= json_object_set(left, name, value);
+    return error;
 }
 
-static int complete_container(json_t *evidence)
+// An endpoint with nothing but a port is none.
+static int complete_endpoint(json_t *evidence, const char *name, const json_t *fields, const char *port,
+                             json_t *left)
 {
-    json_t *container = json_object_get(evidence, "container"), *image = json_object_get(container, "image");
+    const json_t *endpoint = json_object_get(evidence, name);
+    if (!endpoint || json_object_get(endpoint, "ip") || json_object_get(endpoint, "hostname"))
+        return 0;
+    json_object_del(evidence, name);
+    return keep_unmapped(fields, port, left);
+}
+
+// A container has to have an id or a name, and its image an id, for which the image's full name stands.
+static int complete_container(json_t *process, const json_t *fields, json_t *left)
+{
+    json_t *container = json_object_get(process, "container"), *image = json_object_get(container, "image");
     const char *name = json_string_value(json_object_get(image, "name"));
     const char *tag = json_string_value(json_object_get(image, "tag"));
     int error = 0;
     if (image && !json_object_get(image, "uid"))
         error |= format_put(image, "uid",
                             json_sprintf("%s%s%s", name ? name : "", tag ? ":" : "", tag ? tag : ""));
-    if (!json_object_get(container, "uid") && !json_object_get(container, "name"))
-        json_object_del(evidence, "container");
-    return error;
+    if (!container || json_object_get(container, "uid") || json_object_get(container, "name"))
+        return error;
+    json_object_del(process, "container");
+    return error | keep_unmapped(fields, "container.", left);
+}
+
+// What is left of the actor where nothing was known of it but half of a container.
+static void remove_empty(json_t *evidence)
+{
+    json_t *actor = json_object_get(evidence, "actor"), *process = json_object_get(actor, "process");
+    if (process && json_object_size(process) == 0)
+        json_object_del(actor, "process");
+    if (actor && json_object_size(actor) == 0)
+        json_object_del(evidence, "actor");
 }
 
 static int put_evidence(const struct item *item, json_t *document)
 {
     json_t *evidence = json_object(), *left = json_object();
-    int error = evidence && left
-                    ? format_map(format_fields(item), mappings, ARRAY_SIZE(mappings), evidence, left)
-                    : -ENOMEM;
+    const json_t *fields = format_fields(item);
+    int error =
+        evidence && left ? format_map(fields, mappings, ARRAY_SIZE(mappings), evidence, left) : -ENOMEM;
+    error |= complete_container(format_get(evidence, "actor.process"), fields, left);
+    remove_empty(evidence);
     json_t *process = format_get(evidence, "actor.process");
     error |= complete_process(process, item->record.uuid, "");
     json_t *parent = json_object_get(process, "parent_process");
     error |= complete_process(parent, item->record.uuid, "/parent");
     error |= complete_file(json_object_get(evidence, "file"), FILE_UNKNOWN);
-    error |= complete_container(evidence);
-    complete_endpoint(evidence, "src_endpoint");
-    complete_endpoint(evidence, "dst_endpoint");
+    error |= complete_endpoint(evidence, "src_endpoint", fields, "fd.cport", left);
+    error |= complete_endpoint(evidence, "dst_endpoint", fields, "fd.sport", left);
     if (json_object_get(evidence, "connection_info"))
         error |= format_put(evidence, "connection_info.direction_id", json_integer(DIRECTION_UNKNOWN));
 
+    if (json_object_get(process, "container"))
+        error |= json_array_append_new(format_get(document, "metadata.profiles"), json_string("container"));
     json_object_del(left, "evt.time");
     if (!error && json_object_size(evidence) > 0)
         error |= format_put(document, "evidences", json_pack("[O]", evidence));

@@ -346,8 +346,11 @@ static void on_done(const struct outcome *outcome, void *context)
 static bool open_receiver(struct queue *queue)
 {
     const struct queue_options *options = &queue->options;
-    const struct receiver_env env = {
-        .loop = options->loop, .hostname = options->hostname, .done = on_done, .context = queue};
+    const struct receiver_env env = {.loop = options->loop,
+                                     .hostname = options->hostname,
+                                     .cut = &options->stats->cut,
+                                     .done = on_done,
+                                     .context = queue};
     uint64_t now = loop_now_ms();
     if (queue->receiver)
         return true;

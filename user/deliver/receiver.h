@@ -37,6 +37,7 @@ typedef void (*receiver_done_fn)(const struct outcome *outcome, void *context);
 struct receiver_env {
     struct loop *loop;
     const char *hostname;
+    uint64_t *cut; // counts messages that lose their end
     receiver_done_fn done;
     void *context; // for done()
 };

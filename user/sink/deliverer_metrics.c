@@ -27,6 +27,8 @@ static const struct output_family families[] = {
     OUTPUT_FAMILY(retried, "retried_total", SERIES_COUNTER, "Records that were to be sent once more"),
     OUTPUT_FAMILY(filtered, "filtered_total", SERIES_COUNTER,
                   "Alerts that this output does not want by its priority, rules and tags"),
+    OUTPUT_FAMILY(cut, "cut_total", SERIES_COUNTER,
+                  "Messages that were too long for a datagram and lost their end"),
     OUTPUT_FAMILY(
         dropped, "dropped_total", SERIES_COUNTER,
         "Records that had gone from the spool, or were damaged, before this output could have them, "

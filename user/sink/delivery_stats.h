@@ -14,6 +14,7 @@ struct delivery_output {
     uint64_t rejected;          // records that the receiver will never take
     uint64_t retried;           // records sent once more, each time counted
     uint64_t filtered;          // alerts that the output does not want
+    uint64_t cut;               // messages that were too long for a datagram and lost their end
     uint64_t dropped;           // from the spool, before this output had them
     uint64_t waiting;           // in the spool
     uint64_t last_success_time; // seconds since the Unix epoch; 0: none yet
