@@ -186,12 +186,12 @@ $(OBJ)/%.o: %.c | $(SKELETONS) $(OUT)/generated/version.h
 $(OBJ)/agent: $(AGENT_OBJECTS)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS)) -lresolv
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS)) -lresolv -lm
 
 $(OBJ)/bin/unit: $(UNIT:%.c=$(OBJ)/%.o) $(STAGE_OBJECTS)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS)) -lresolv -lcriterion
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS)) -lresolv -lm -lcriterion
 
 $(OBJ)/bin/integration: $(INTEGRATION:%.c=$(OBJ)/%.o) $(OBJ)/generated/vmlinux_types.o | $(OBJ)/bin/actor $(OBJ)/bin/plain-server $(OBJ)/bin/fill-spool
 	$(call say,LINK,$@)
@@ -201,12 +201,12 @@ $(OBJ)/bin/integration: $(INTEGRATION:%.c=$(OBJ)/%.o) $(OBJ)/generated/vmlinux_t
 $(FUZZ:%=$(OBJ)/bin/fuzz_%): $(OBJ)/bin/fuzz_%: $(OBJ)/tests/fuzz/fuzz_%.o $(STAGE_OBJECTS)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer $^ -o $@ $$(pkg-config --libs $(LIBS)) -lresolv
+	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer $^ -o $@ $$(pkg-config --libs $(LIBS)) -lresolv -lm
 
 $(OBJ)/bin/make_seeds: $(OBJ)/tests/fuzz/make_seeds.o $(OBJ)/tests/bench/rules/records.o $(STAGE_OBJECTS)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS)) -lresolv
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS)) -lresolv -lm
 
 FUZZ_TARGETS ?= $(FUZZ)
 FUZZ_SECONDS ?= 60
@@ -228,7 +228,7 @@ $(OBJ)/bin/actor: tests/integration/actor/actor.c
 $(OBJ)/bin/fill-spool: $(OBJ)/tests/integration/fill/fill_spool.o $(STAGE_OBJECTS)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS)) -lresolv
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS)) -lresolv -lm
 
 # A server for the same tests, static for the same reason, and for the benchmark.
 $(OBJ)/bin/plain-server $(OUT)/bench/plain-server: tests/servers/plain.c
@@ -254,11 +254,11 @@ $(OUT)/bench/bench: $(wildcard tests/bench/*.c tests/bench/*.h) $(REAL_SERVERS) 
 $(OBJ)/bin/bench-spool: $(patsubst %.c,$(OBJ)/%.o,$(wildcard tests/bench/spool/*.c)) $(STAGE_OBJECTS)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS)) -lresolv
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS)) -lresolv -lm
 
 $(OBJ)/bin/bench-rules: $(patsubst %.c,$(OBJ)/%.o,$(wildcard tests/bench/rules/*.c)) $(STAGE_OBJECTS)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS)) -lresolv
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS)) -lresolv -lm
 
 -include $(wildcard $(OUT)/bpf/*.d $(OBJ)/user/*.d $(OBJ)/user/*/*.d $(OBJ)/tests/*/*.d $(OBJ)/tests/*/*/*.d)

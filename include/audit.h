@@ -37,7 +37,9 @@ int audit_end(struct audit *audit); // 0 or a negative errno
 // Lines that only name something.
 void audit_say(struct audit *audit, const char *event, const char *name, const char *value);
 
-void audit_tick(struct audit *audit); // about once a second
+// SYNC_INTERVAL: brings lines to the disk where it is time. In how many milliseconds it is to be called again
+// at the latest; -1: only after another line.
+int audit_sync(struct audit *audit);
 // After the file was moved away (SIGUSR1): a new one begins, with the hash of the old one's last line.
 void audit_reopen(struct audit *audit);
 

@@ -62,8 +62,11 @@ uint64_t spool_next_sequence(const struct spool *spool);
 // errno: then it is not in the spool and counted as inferscope_spool_dropped_total{reason}.
 int spool_append(struct spool *spool, struct spool_record *record);
 
-// What all outputs have read or is too old goes; sync by interval. Called once a second.
+// What all outputs have read or is too old goes. Called once a second.
 void spool_tick(struct spool *spool);
+// SYNC_INTERVAL: brings records to the disk where it is time. In how many milliseconds it is to be called
+// again at the latest; -1: only after another record.
+int spool_sync(struct spool *spool);
 
 // --- Reading: the deliverer ---
 

@@ -219,12 +219,15 @@ void delivery_last(struct delivery *delivery)
         delivery->news |= telemetry_tick(&delivery->telemetry, delivery->spool, true);
 }
 
-void delivery_flush(struct delivery *delivery)
+int delivery_flush(struct delivery *delivery)
 {
-    if (!delivery || !delivery->news || !delivery->deliverer)
-        return;
+    if (!delivery)
+        return -1;
+    int spool = delivery->spool ? spool_sync(delivery->spool) : -1, audit = audit_sync(delivery->audit);
+    if (delivery->news && delivery->deliverer)
+        deliverer_wake(delivery->deliverer);
     delivery->news = false;
-    deliverer_wake(delivery->deliverer);
+    return spool < 0 || (audit >= 0 && audit < spool) ? audit : spool;
 }
 
 // --- While it runs ---
@@ -242,7 +245,6 @@ void delivery_tick(struct delivery *delivery)
 {
     if (!delivery)
         return;
-    audit_tick(delivery->audit);
     if (delivery->spool) {
         delivery->news |= telemetry_tick(&delivery->telemetry, delivery->spool, false);
         spool_tick(delivery->spool);

@@ -34,10 +34,12 @@ int delivery_summary(struct delivery *delivery, const struct noise_summary *summ
 void delivery_event(struct delivery *delivery, const struct event *event);
 // Before the end, while everything that has metrics still lives: they go out once more.
 void delivery_last(struct delivery *delivery);
-// After a number of alerts: the deliverer hears of them.
-void delivery_flush(struct delivery *delivery);
 
 // All of these do nothing without a delivery.
+
+// After a number of alerts: the deliverer hears of them, and what is to be on the disk by now is. In how many
+// milliseconds it is to be called again at the latest; -1: only after another alert.
+int delivery_flush(struct delivery *delivery);
 void delivery_tick(struct delivery *delivery);   // about once a second
 void delivery_reap(struct delivery *delivery);   // on SIGCHLD
 void delivery_reopen(struct delivery *delivery); // on SIGUSR1: files that were moved away are opened anew

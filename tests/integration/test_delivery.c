@@ -147,6 +147,70 @@ Test(delivery, an_agent_that_cannot_keep_alerts_does_not_start)
     cr_expect(strstr(log, "another agent does"), "%s", log);
 }
 
+// --- The audit log ---
+
+static void expect_line(const char *log, const char *part)
+{
+    cr_expect(strstr(log, part), "no %s in:\n%s", part, log);
+}
+
+Test(delivery, the_audit_log_tells_what_happened)
+{
+    const char *config = delivery_config(spool_path(), "  - {type: stdout, format: json}\n");
+    const char *rules = test_path("rules.yaml");
+    write_file(rules, delivery_rules());
+    struct agent *agent = agent_start(NULL, "--rules", rules, "--config", config, NULL);
+    delivery_open(delivery_file(), 1);
+    agent_wait_count(agent, "opened", 1);
+    write_file(test_path("broken"), "- rule: x\n");
+    cr_assert_eq(rename(test_path("broken"), rules), 0);
+    wait_metric(agent, "inferscope_rule_reloads_total", "result", "failed", 1);
+    write_file(test_path("fresh"), format_text("%s- rule: connected\n"
+                                               "  desc: takes another source\n"
+                                               "  condition: evt.type = connect and fd.sport = 4747\n"
+                                               "  output: x\n"
+                                               "  priority: NOTICE\n",
+                                               delivery_rules()));
+    char *said = NULL;
+    cr_assert_eq(run_captured(&said, "sha256sum", test_path("fresh"), NULL), 0);
+    const char *hash = format_text("\"sha256\":\"%.64s\"", said);
+    free(said);
+    cr_assert_eq(rename(test_path("fresh"), rules), 0);
+    wait_metric(agent, "inferscope_rule_reloads_total", "result", "ok", 1);
+    kill(delivery_process(agent), SIGKILL);
+    wait_metric(agent, "inferscope_deliverer_restarts_total", NULL, NULL, 1);
+    double entries = agent_metric(agent, "audit_log_entries_total", NULL);
+    agent_stop(agent);
+
+    _cleanup_free_ char *log = read_whole_file(delivery_audit_log());
+    size_t lines = 0;
+    for (const char *at = log; (at = strchr(at, '\n')); at++)
+        lines++;
+    cr_expect_eq(lines, entries + 1, "and the stop");
+    expect_line(log, "\"event\":\"start\",\"version\":\"");
+    expect_line(log, "\"next_sequence\":1");
+    expect_line(log, "\"event\":\"config_loaded\",\"sha256\":\"");
+    expect_line(log, "\"outputs\":[\"stdout\"]");
+    expect_line(log, "\"event\":\"rules_loaded\",\"rules\":2");
+    expect_line(log, "\"event\":\"source_up\",\"source\":\"file\"");
+    expect_line(log, "\"event\":\"alert\",\"rule\":\"opened\",\"priority\":\"Critical\"");
+    expect_line(log, "\"event\":\"rules_not_loaded\",\"why\":\"the rules have errors\"");
+    expect_line(log, "\"event\":\"rules_loaded\",\"rules\":3");
+    expect_line(log, hash);
+    expect_line(log, "\"event\":\"source_up\",\"source\":\"connect\"");
+    expect_line(log, "\"event\":\"deliverer_ended\",\"how\":\"signal 9\"");
+    expect_line(log, "\"event\":\"deliverer_started\"");
+    expect_line(log, "\"event\":\"stop\",\"why\":\"SIGTERM\"");
+
+    _cleanup_free_ char *good = NULL, *bad = NULL;
+    cr_expect_eq(run_captured(&good, agent_path(), "audit", "verify", delivery_audit_log(), NULL), 0, "%s",
+                 good);
+    *strstr(log, "\"Critical\"") = 'x';
+    write_file(delivery_audit_log(), log);
+    cr_expect_eq(run_captured(&bad, agent_path(), "audit", "verify", delivery_audit_log(), NULL), 1);
+    cr_expect(strstr(bad, "it is not what its hash was made of"), "%s", bad);
+}
+
 // --- Damage ---
 
 Test(delivery, what_is_damaged_while_it_waits_costs_only_itself)

@@ -151,6 +151,29 @@ Test(sink_spool, numbers_that_an_output_knows_are_not_given_away_again)
     spool_close(&spool);
 }
 
+Test(sink_spool, says_when_it_is_to_be_brought_to_the_disk)
+{
+    struct config_spool options = spool_options(1 << 20);
+    options.sync = SYNC_INTERVAL;
+    options.sync_interval = 3600000;
+    struct spool *spool = spool_start_with(&options);
+    cr_expect_eq(spool_sync(spool), -1);
+    cr_assert_eq(spool_put(spool, PRIORITY_ERROR, 0, 100), 0);
+    int due = spool_sync(spool);
+    cr_expect(due > 0 && due <= 3600000);
+    spool_close(&spool);
+    options.sync_interval = 0;
+    spool = spool_start_with(&options);
+    cr_assert_eq(spool_put(spool, PRIORITY_ERROR, 1, 100), 0);
+    cr_expect_eq(spool_sync(spool), -1, "it was due at once");
+    spool_close(&spool);
+    options.sync = SYNC_ALWAYS;
+    spool = spool_start_with(&options);
+    cr_assert_eq(spool_put(spool, PRIORITY_ERROR, 2, 100), 0);
+    cr_expect_eq(spool_sync(spool), -1);
+    spool_close(&spool);
+}
+
 Test(sink_spool, has_one_writer)
 {
     struct spool *spool = spool_start(1 << 20), *second = NULL;

@@ -21,9 +21,8 @@ struct audit {
     uint64_t size;            // bytes of the file
     struct audit_state state; // of the last line
     struct text line;
-    uint64_t lost; // entries since one could be written
-    bool unsynced;
-    uint64_t synced_ms;
+    uint64_t lost;        // entries since one could be written
+    uint64_t unsynced_ms; // when the oldest line came that is not on the disk yet; 0: there is none
 };
 
 static struct counter entries = {
@@ -91,7 +90,8 @@ static int end_line(struct audit *audit)
         return error;
     audit->state.number++;
     memcpy(audit->state.hash, hash, sizeof(hash));
-    audit->unsynced = true;
+    if (audit->unsynced_ms == 0)
+        audit->unsynced_ms = now_ms();
     entries.value++;
     return 0;
 }
@@ -147,12 +147,11 @@ void audit_add_json(struct audit *audit, const char *name, const char *json)
 
 static void sync_file(struct audit *audit)
 {
-    if (audit->unsynced && fdatasync(audit->fd)) {
+    if (audit->unsynced_ms && fdatasync(audit->fd)) {
         errors.value++;
         log_error("cannot bring the audit log to the disk: %s", strerror(errno));
     }
-    audit->unsynced = false;
-    audit->synced_ms = now_ms();
+    audit->unsynced_ms = 0;
 }
 
 int audit_end(struct audit *audit)
@@ -294,10 +293,15 @@ void audit_close(struct audit **audit)
     *audit = NULL;
 }
 
-void audit_tick(struct audit *audit)
+int audit_sync(struct audit *audit)
 {
-    if (audit && audit->sync == SYNC_INTERVAL && now_ms() - audit->synced_ms >= audit->sync_interval)
-        sync_file(audit);
+    if (!audit || audit->sync != SYNC_INTERVAL || audit->unsynced_ms == 0)
+        return -1;
+    uint64_t age = now_ms() - audit->unsynced_ms;
+    if (age < audit->sync_interval)
+        return (int)(audit->sync_interval - age);
+    sync_file(audit);
+    return -1;
 }
 
 void audit_reopen(struct audit *audit)

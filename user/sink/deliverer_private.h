@@ -8,7 +8,7 @@
 struct deliverer {
     pid_t pid; // 0: it does not run
     int config_fd, stats_fd, news_fd;
-    struct delivery_stats *stats; // the deliverer writes, we read
+    struct delivery_stats *stats;                       // the deliverer writes, we read
     char names[CONFIG_OUTPUTS_MAX][DELIVERY_NAME_SIZE]; // of the outputs; "": none
     uint64_t started_ms;
     uint64_t due_ms;   // when it is started again, or killed where it is `ending`

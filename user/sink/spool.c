@@ -75,7 +75,6 @@ int spool_open(const struct config_spool *options, struct spool **ret_spool)
         spool->segment_size = SEGMENT_SIZE_MAX;
     if (spool->segment_size < SEGMENT_SIZE_MIN)
         spool->segment_size = SEGMENT_SIZE_MIN;
-    spool->synced_ms = now_ms();
     int error = open_directory(spool);
     if (!error)
         error = spool_load(spool);
@@ -110,7 +109,7 @@ static void sync_shelves(struct spool *spool)
             sync_fd(spool, shelf->fd);
         shelf->unsynced = false;
     }
-    spool->synced_ms = now_ms();
+    spool->unsynced_ms = 0;
 }
 
 void spool_close(struct spool **spool)
@@ -324,13 +323,24 @@ int spool_append(struct spool *spool, struct spool_record *record)
         sync_fd(spool, spool->shelves[class].fd);
         spool->shelves[class].unsynced = false;
     }
+    if (spool->options.sync == SYNC_INTERVAL && spool->unsynced_ms == 0)
+        spool->unsynced_ms = now_ms();
     return 0;
+}
+
+int spool_sync(struct spool *spool)
+{
+    if (spool->unsynced_ms == 0)
+        return -1;
+    uint64_t age = now_ms() - spool->unsynced_ms;
+    if (age < spool->options.sync_interval)
+        return (int)(spool->options.sync_interval - age);
+    sync_shelves(spool);
+    return -1;
 }
 
 void spool_tick(struct spool *spool)
 {
     spool_release(spool);
     spool_expire(spool);
-    if (spool->options.sync == SYNC_INTERVAL && now_ms() - spool->synced_ms >= spool->options.sync_interval)
-        sync_shelves(spool);
 }

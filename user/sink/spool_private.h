@@ -36,7 +36,7 @@ struct spool {
     uint64_t next_sequence;
     uint64_t bytes, segment_size;
     struct shelf shelves[SPOOL_CLASSES];
-    uint64_t synced_ms;
+    uint64_t unsynced_ms; // when the oldest record came that is not on the disk yet; 0: there is none
     uint64_t dropped[DROPPED_REASONS][SPOOL_CLASSES];
     uint64_t damaged[SPOOL_CLASSES], torn[SPOOL_CLASSES];
     uint64_t sync_errors;
