@@ -38,7 +38,8 @@ static const char opening[] =
     "opened, `{env: "
     "NAME}`, or `${NAME}`,\n"
     "which is the same. Headers whose name speaks of a credential take their value from the environment, "
-    "too.\n"
+    "too, and\n"
+    "so should a URL whose path is one: `https://hooks.example/${HOOK}`.\n"
     "\n"
     "**SIGHUP** has the file read again. If anything is wrong with it, all stays as it was, and that is said "
     "and counted\n"
@@ -105,9 +106,10 @@ void config_document(FILE *stream)
             "A list of at most %d receivers of alerts, each with a `type`, which says what other keys it "
             "has. Without it, "
             "alerts go to\n"
-            "standard output. SIGHUP applies changes, but for the first output and the last one: with one, "
-            "alerts go "
-            "through the spool.\n\n",
+            "standard output; with it, through the spool. SIGHUP applies changes and has secrets and "
+            "certificates read again; "
+            "only to begin\n"
+            "with outputs, or to end with them, takes a restart.\n\n",
             CONFIG_OUTPUTS_MAX);
     print_keys(true, stream);
     fputs("\n```yaml\n"

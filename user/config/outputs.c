@@ -58,7 +58,7 @@ static void read_output(struct config_reading *reading, struct config_scope *sco
     reading->failed |= !output->name;
     for (size_t i = 0; (key = config_key_at(i)); i++)
         if (config_has(key, output) && key->required && !scope->given[i])
-            config_say(reading, scope->at, SHOW_NAME, "an output of type %s has a %s: %s",
+            config_say(reading, scope->at, SHOW_NAME, "an output of type %s needs %s: %s",
                        config_output_names[output->type], key->path, key->help);
 }
 

@@ -29,6 +29,11 @@ static void say_expected(struct config_reading *reading, const struct config_sco
     add_path(scope, key->path, &path);
     if (value->kind != NODE_SCALAR)
         shown = value->kind == NODE_MAPPING ? "a mapping" : "a list";
+    // Where a receiver knows its senders by the path, that is a secret.
+    if (key->type == TYPE_URL) {
+        config_say(reading, value, SHOW_NAME, "%s is %s", text_string(&path), text_string(&expected));
+        return;
+    }
     bool quoted = value->kind == NODE_SCALAR;
     config_say(reading, value, SHOW_VALUE, "%s is %s, not %s%.80s%s", text_string(&path),
                text_string(&expected), quoted ? "\"" : "", shown, quoted ? "\"" : "");

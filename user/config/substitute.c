@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { SUBSTITUTED_MAX = 65536 };
+enum { SUBSTITUTED_MAX = 8192 }; // no value may be as long
 
 bool config_is_variable_name(const char *name, size_t length)
 {
