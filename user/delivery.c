@@ -113,8 +113,6 @@ void delivery_stop(struct delivery **delivery)
     struct delivery *stopped = *delivery;
     if (!stopped)
         return;
-    if (stopped->spool)
-        stopped->news |= telemetry_tick(&stopped->telemetry, stopped->spool, true);
     delivery_flush(stopped);
     deliverer_stop(&stopped->deliverer, STOP_PATIENCE_MS);
     spool_close(&stopped->spool);
@@ -213,6 +211,12 @@ void delivery_event(struct delivery *delivery, const struct event *event)
 {
     if (delivery && delivery->spool)
         delivery->news |= telemetry_event(&delivery->telemetry, delivery->spool, event);
+}
+
+void delivery_last(struct delivery *delivery)
+{
+    if (delivery && delivery->spool)
+        delivery->news |= telemetry_tick(&delivery->telemetry, delivery->spool, true);
 }
 
 int delivery_flush(struct delivery *delivery)

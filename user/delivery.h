@@ -32,6 +32,8 @@ int delivery_alert(struct delivery *delivery, const struct alert *alert);
 int delivery_summary(struct delivery *delivery, const struct noise_summary *summary);
 // An enriched event, for outputs that want spans of inference requests. Does nothing without a delivery.
 void delivery_event(struct delivery *delivery, const struct event *event);
+// Before the end, while everything that has metrics still lives: they go out once more.
+void delivery_last(struct delivery *delivery);
 
 // All of these do nothing without a delivery.
 

@@ -378,8 +378,10 @@ static int loop(struct pipeline *pipeline)
         bool more = ring_drain(pipeline->ring, PIPELINE_BATCH) == PIPELINE_BATCH;
         int due_ms = delivery_flush(pipeline->delivery);
         int error = flush_recording(pipeline, stopping && !more);
-        if (error || (stopping && !more))
+        if (error || (stopping && !more)) {
+            delivery_last(pipeline->delivery);
             return error;
+        }
         timeout_ms = pipeline->server ? metric_server_run(pipeline->server) : -1;
         if (due_ms >= 0 && (timeout_ms < 0 || due_ms < timeout_ms))
             timeout_ms = due_ms;

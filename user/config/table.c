@@ -125,7 +125,7 @@ static const struct config_key keys[] = {
      .standard = "json", .words = formats,
      .help = "how an alert is written: as Falco's JSON with uuid and sequence (json), a line of text, ECS, OCSF, CEF"},
     {"url", OF_OUTPUT(ON_HTTP, url), .type = TYPE_URL, .required = true,
-     .help = "the receiver; where it has no path, the one that is usual for the type is added"},
+     .help = "the receiver; the path that is usual for the type is added where it does not end in it"},
     {"address", OF_OUTPUT(ON_SYSLOG, address), .type = TYPE_ADDRESS, .required = true,
      .help = "the receiver; [ADDRESS]:PORT for IPv6"},
     {"path", OF_OUTPUT(ON_FILE, path), .type = TYPE_PATH, .required = true,
