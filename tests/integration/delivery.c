@@ -90,6 +90,8 @@ const char *delivery_webhook(unsigned port)
 
 // --- The receiver ---
 
+#define KEEPER "tests/servers/keeper.py"
+
 static const char *keeper_log(void)
 {
     return PATH_ONCE("taken");
@@ -107,13 +109,15 @@ void keeper_start(struct keeper *keeper)
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (dup2(in[0], STDIN_FILENO) < 0 || dup2(out[1], STDOUT_FILENO) < 0)
             _exit(126);
-        execlp("python3", "python3", "tests/servers/keeper.py", port, keeper_log(), NULL);
+        execlp("python3", "python3", KEEPER, port, keeper_log(), NULL);
         _exit(127);
     }
     close(in[0]);
     close(out[1]);
     // It listens once it has said where.
     ssize_t length = read(out[0], answer, sizeof(answer) - 1);
+    if (length <= 0 && (access(KEEPER, R_OK) || wait_for_exit(keeper->pid) == 127))
+        cr_skip_test("python3 is not installed, or %s is not here", KEEPER);
     cr_assert_gt(length, 0, "the receiver does not start at port %s", port);
     answer[length] = '\0';
     keeper->port = (unsigned)strtoul(answer, NULL, 10);
