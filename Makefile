@@ -22,11 +22,13 @@ OBJ := $(OUT)/$(KIND)
 CLANG ?= $(firstword $(foreach v,21 20 19 18 17 16,$(shell command -v clang-$(v) 2>/dev/null)))
 BPFTOOL ?= $(firstword $(shell command -v bpftool 2>/dev/null) $(wildcard /usr/sbin/bpftool))
 
-LIBS := libbpf libelf zlib yaml-0.1 jansson libmicrohttpd libpcre2-8
+LIBS := libbpf libelf zlib yaml-0.1 jansson libmicrohttpd libpcre2-8 libcurl
 CPPFLAGS := -D_GNU_SOURCE -Iinclude -Iuser -I. -I$(OUT)/bpf -I$(OUT)/generated
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wvla -Wno-unused-parameter
 CFLAGS := -std=gnu17 $(WARN) -g -fno-omit-frame-pointer -fstack-protector-strong -MMD -MP
 LDFLAGS := -Wl,-z,relro,-z,now
+# The hashes of the audit log.
+LIBS += libcrypto
 ifeq ($(KIND:-clang=),release)
 CFLAGS += -O2 -D_FORTIFY_SOURCE=2
 else ifeq ($(KIND:-clang=),debug)
@@ -87,14 +89,17 @@ fuzz: packages-build packages-fuzz ## Feed the parsers random input (FUZZ_SECOND
 	$(Q)$(MAKE) --no-print-directory run-fuzz KIND=fuzz CC="$(FUZZ_CC)"
 
 .PHONY: bench
-bench: packages-build packages-test ## What the agent costs (BENCH_ARGS=rules: only what rules cost; needs no root)
-	$(Q)$(MAKE) --no-print-directory agent $(OUT)/bench/bench $(OUT)/bench/plain-server $(OBJ)/bin/bench-rules
-	$(Q)$(OBJ)/bin/bench-rules
-	$(Q)$(if $(filter rules,$(BENCH_ARGS)),,tests/servers/fetch $(OUT)/servers && $(OUT)/bench/bench $(OBJ)/agent $(BENCH_ARGS))
+bench: packages-build packages-test ## What the agent costs (BENCH_ARGS=rules, spool: only what rules, or the spool, cost; needs no root)
+	$(Q)$(MAKE) --no-print-directory agent $(OUT)/bench/bench $(OUT)/bench/plain-server $(OBJ)/bin/bench-rules $(OBJ)/bin/bench-spool
+	$(Q)$(if $(filter spool,$(BENCH_ARGS)),,$(OBJ)/bin/bench-rules)
+	$(Q)$(if $(filter rules,$(BENCH_ARGS)),,$(OBJ)/bin/bench-spool)
+	$(Q)$(if $(filter rules spool,$(BENCH_ARGS)),,tests/servers/fetch $(OUT)/servers && $(OUT)/bench/bench $(OBJ)/agent $(BENCH_ARGS))
 
 .PHONY: docs
-docs: agent ## Regenerate docs/EVENTS.md from the tables in the agent
+docs: agent ## Regenerate docs/EVENTS.md, docs/CONFIG.md and deploy/agent.yaml from the tables in the agent
 	$(Q)$(OUT)/agent list events --format markdown > $(OUT)/EVENTS.md.tmp && mv $(OUT)/EVENTS.md.tmp docs/EVENTS.md
+	$(Q)$(OUT)/agent config reference > $(OUT)/CONFIG.md.tmp && mv $(OUT)/CONFIG.md.tmp docs/CONFIG.md
+	$(Q)$(OUT)/agent config example > $(OUT)/agent.yaml.tmp && mv $(OUT)/agent.yaml.tmp deploy/agent.yaml
 
 .PHONY: format
 format: ## Format the C files
@@ -105,6 +110,7 @@ install: all ## Install the stripped agent under $(DESTDIR)$(PREFIX)
 	$(call say,INSTALL,$(DESTDIR)$(PREFIX)/sbin/inferscope-agent)
 	$(Q)install -D -m 0755 -s $(OBJ)/agent $(DESTDIR)$(PREFIX)/sbin/inferscope-agent
 	$(Q)install -D -m 0644 user/rule/default.yaml $(DESTDIR)$(PREFIX)/share/inferscope/rules/default.yaml
+	$(Q)install -D -m 0644 deploy/agent.yaml $(DESTDIR)$(PREFIX)/share/inferscope/agent.yaml.example
 
 .PHONY: clean
 clean: ## Remove build/
@@ -180,14 +186,14 @@ $(OBJ)/%.o: %.c | $(SKELETONS) $(OUT)/generated/version.h
 $(OBJ)/agent: $(AGENT_OBJECTS)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS)) -lresolv
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS)) -lresolv -lm
 
 $(OBJ)/bin/unit: $(UNIT:%.c=$(OBJ)/%.o) $(STAGE_OBJECTS)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS)) -lresolv -lcriterion
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS)) -lresolv -lm -lcriterion
 
-$(OBJ)/bin/integration: $(INTEGRATION:%.c=$(OBJ)/%.o) $(OBJ)/generated/vmlinux_types.o | $(OBJ)/bin/actor $(OBJ)/bin/plain-server $(OBJ)/bin/tls-server
+$(OBJ)/bin/integration: $(INTEGRATION:%.c=$(OBJ)/%.o) $(OBJ)/generated/vmlinux_types.o | $(OBJ)/bin/actor $(OBJ)/bin/plain-server $(OBJ)/bin/tls-server $(OBJ)/bin/fill-spool
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs libbpf libelf zlib jansson libssl libcrypto) -lcriterion -lpthread -lm
 
@@ -195,12 +201,12 @@ $(OBJ)/bin/integration: $(INTEGRATION:%.c=$(OBJ)/%.o) $(OBJ)/generated/vmlinux_t
 $(FUZZ:%=$(OBJ)/bin/fuzz_%): $(OBJ)/bin/fuzz_%: $(OBJ)/tests/fuzz/fuzz_%.o $(STAGE_OBJECTS)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer $^ -o $@ $$(pkg-config --libs $(LIBS)) -lresolv
+	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer $^ -o $@ $$(pkg-config --libs $(LIBS)) -lresolv -lm
 
 $(OBJ)/bin/make_seeds: $(OBJ)/tests/fuzz/make_seeds.o $(OBJ)/tests/bench/rules/records.o $(STAGE_OBJECTS)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS)) -lresolv
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS)) -lresolv -lm
 
 FUZZ_TARGETS ?= $(FUZZ)
 FUZZ_SECONDS ?= 60
@@ -217,6 +223,12 @@ $(OBJ)/bin/actor: tests/integration/actor/actor.c
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE $(WARN) -O1 -static $< -o $@
+
+# Fills a spool for the tests of the deliverer, which need no agent then.
+$(OBJ)/bin/fill-spool: $(OBJ)/tests/integration/fill/fill_spool.o $(STAGE_OBJECTS)
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS)) -lresolv -lm
 
 # A server for the same tests, static for the same reason, and for the benchmark.
 $(OBJ)/bin/plain-server $(OUT)/bench/plain-server: tests/servers/plain.c
@@ -245,9 +257,14 @@ $(OUT)/bench/bench: $(wildcard tests/bench/*.c tests/bench/*.h) $(REAL_SERVERS) 
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE -I. $(WARN) -O2 -g $(filter %.c,$^) -o $@ -lm -lpthread
 
+$(OBJ)/bin/bench-spool: $(patsubst %.c,$(OBJ)/%.o,$(wildcard tests/bench/spool/*.c)) $(STAGE_OBJECTS)
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS)) -lresolv -lm
+
 $(OBJ)/bin/bench-rules: $(patsubst %.c,$(OBJ)/%.o,$(wildcard tests/bench/rules/*.c)) $(STAGE_OBJECTS)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS)) -lresolv
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS)) -lresolv -lm
 
 -include $(wildcard $(OUT)/bpf/*.d $(OBJ)/user/*.d $(OBJ)/user/*/*.d $(OBJ)/tests/*/*.d $(OBJ)/tests/*/*/*.d)

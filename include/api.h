@@ -26,6 +26,9 @@ const struct api_route *api_route_at(size_t number);
 // Adds an inference route, copied. 0; -EINVAL where the pattern is no path or has its * elsewhere; -ENOSPC.
 int api_route_add(const char *pattern, size_t length);
 
+// Whether api_route_add() takes such a pattern for a path.
+bool api_route_valid(const char *pattern, size_t length);
+
 // What the kernel makes of a path that fits the pattern (bpf/lib/http.h).
 uint64_t api_route_hash(const struct api_route *route);
 // What the kernel is told of a route: its number and the flags WIRE_API_ROUTE_….

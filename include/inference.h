@@ -10,3 +10,6 @@ void inference_stop(void);
 
 // Counts an enriched event; one of another source is none of its business.
 void inference_event(const struct event *event);
+
+// Who serves the model of an inference request: a value for gen_ai.provider.name. NULL: it is none.
+const char *inference_provider(const struct event *event);

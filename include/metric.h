@@ -15,6 +15,9 @@ const char *metric_content_type(enum metric_format format);
 // Everything registered in base/series.h, families sorted by name.
 void metric_render(enum metric_format format, struct text *text);
 
+// The same as a request of OTLP's JSON, without the name of the host, which the deliverer adds.
+void metric_render_otlp(struct text *text);
+
 // Registers the agent's own process_* metrics and inferscope_build_info.
 int metric_register_self(void);
 

@@ -1,6 +1,7 @@
 // Rules in the Falco language: loading, matching, output. docs/RULES.md tells a user what is understood.
 #pragma once
 
+#include "base/priority.h"
 #include "base/series.h"
 #include "base/text.h"
 #include "demand.h"
@@ -9,22 +10,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
-
-enum priority {
-    PRIORITY_EMERGENCY,
-    PRIORITY_ALERT,
-    PRIORITY_CRITICAL,
-    PRIORITY_ERROR,
-    PRIORITY_WARNING,
-    PRIORITY_NOTICE,
-    PRIORITY_INFORMATIONAL,
-    PRIORITY_DEBUG,
-};
-
-// "Critical", "Warning", … as Falco prints it.
-const char *priority_name(enum priority priority);
-// Case-insensitive; "info" is Informational. -EINVAL.
-int priority_parse(const char *name, enum priority *ret_priority);
 
 struct rule_output; // a compiled output format
 

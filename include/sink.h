@@ -23,6 +23,9 @@ void sink_free(struct sink **sink);
 // negative errno; a lost alert is also counted as inferscope_alerts_lost_total and said on standard error:
 // the first at once, others at most once a minute, and all of them at the end.
 int sink_alert(struct sink *sink, const struct alert *alert);
+struct noise_summary;
+// The same for one alert that stands for several (user/sink/noise.h), without colour.
+int sink_summary(struct sink *sink, const struct noise_summary *summary);
 
 // The line that sink_alert() writes, newline included, without colour.
 void sink_format_text(const struct alert *alert, bool color, struct text *text);

@@ -4,9 +4,11 @@
 #include "base/outside.h"
 #include "base/series.h"
 #include "decode.h"
+#include "delivery.h"
 #include "enrich.h"
 #include "inference.h"
 #include "sink.h"
+#include "sink/noise.h"
 
 #include <errno.h>
 #include <time.h>
@@ -17,18 +19,36 @@ enum {
     MATCHES_MAX = 1024, // rules that hold for one file of several names; more are not told, and counted
 };
 
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static void on_summary(const struct noise_summary *summary, void *context)
+{
+    struct event_path *path = context;
+    int error = path->delivery ? delivery_summary(path->delivery, summary) : 1;
+    if (error == 1)
+        error = sink_summary(path->sink, summary);
+    path->unwritten += error != 0;
+}
+
 static void on_match(const struct rule *rule, const struct event *event, void *context)
 {
     struct event_path *path = context;
     struct alert alert = {.rule = rule, .event = event, .hostname = path->hostname};
     path->alerts++;
-    if (sink_alert(path->sink, &alert))
-        path->unwritten++;
+    if (!path->noise || !noise_folds(path->noise, &alert, now_ns() / 1000000)) {
+        int error = path->delivery ? delivery_alert(path->delivery, &alert) : 1;
+        if (error == 1)
+            error = sink_alert(path->sink, &alert);
+        path->unwritten += error != 0;
+    }
 
-    struct timespec now;
-    clock_gettime(CLOCK_BOOTTIME, &now);
-    uint64_t now_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-    account_alert(rule, now_ns > event->wire->time_ns ? now_ns - event->wire->time_ns : 0);
+    uint64_t now = now_ns();
+    account_alert(rule, now > event->wire->time_ns ? now - event->wire->time_ns : 0);
 }
 
 static struct counter untold = {
@@ -88,6 +108,7 @@ void event_path_record(const struct wire_header *record, size_t size, void *cont
     enrich_event(path->enrich, &event);
     account_event(&event);
     inference_event(&event);
+    delivery_event(path->delivery, &event);
     if (path->rules && event.names == 1)
         rule_set_match(path->rules, &event, path->matching, on_match, path);
     else if (path->rules)
@@ -106,13 +127,34 @@ int event_path_start(struct event_path *path, const struct event_path_options *o
     counter_register(&untold);
     path->rules = options->rules;
     path->matching = options->matching;
+    path->delivery = options->delivery;
     outside_host_name(path->hostname, sizeof(path->hostname));
     int error = sink_new(&sink, &path->sink);
+    if (!error && options->noise)
+        error = event_path_noise(path, options->noise);
     return error ? error : enrich_new(&enrich, &path->enrich);
+}
+
+int event_path_noise(struct event_path *path, const struct config_noise *options)
+{
+    struct noise *noise = NULL;
+    int error = noise_new(options, on_summary, path, &noise);
+    if (error && error != -EINVAL) // where nothing is ever folded
+        return error;
+    noise_free(&path->noise, now_ns() / 1000000);
+    path->noise = noise;
+    return 0;
+}
+
+void event_path_tick(struct event_path *path)
+{
+    if (path->noise)
+        noise_tick(path->noise, now_ns() / 1000000);
 }
 
 void event_path_stop(struct event_path *path)
 {
+    noise_free(&path->noise, now_ns() / 1000000);
     enrich_free(&path->enrich);
     sink_free(&path->sink);
 }

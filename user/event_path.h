@@ -9,7 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct config_noise;
+struct delivery;
 struct enrich;
+struct noise;
 struct sink;
 
 struct event_path_options {
@@ -20,6 +23,8 @@ struct event_path_options {
     bool color;
     bool patient; // waits for the reader of alerts, however long
     const char *host_root;
+    struct delivery *delivery;        // borrowed; NULL: alerts are only written to alerts_fd
+    const struct config_noise *noise; // NULL: no alert is folded
 };
 
 struct event_path {
@@ -27,6 +32,8 @@ struct event_path {
     enum rule_matching matching;
     struct enrich *enrich;
     struct sink *sink; // may be NULL
+    struct delivery *delivery;
+    struct noise *noise; // NULL: no alert is folded
     struct scratch scratch;
     char hostname[256];
     uint64_t events, alerts; // handled so far
@@ -37,6 +44,10 @@ struct event_path {
 // 0 or a negative errno.
 int event_path_start(struct event_path *path, const struct event_path_options *options);
 void event_path_stop(struct event_path *path);
+// About once a second: summaries of alerts that were folded.
+void event_path_tick(struct event_path *path);
+// Folds by these options from here on; what was folded before is summed up. 0 or -ENOMEM.
+int event_path_noise(struct event_path *path, const struct config_noise *options);
 
 // One record of the kernel, which may be anything; `context` is the event path.
 void event_path_record(const struct wire_header *record, size_t size, void *context);

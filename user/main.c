@@ -1,4 +1,5 @@
 #include "cli/cli.h"
+#include "cli/options.h"
 #include "version.h"
 
 #include <fcntl.h>
@@ -19,32 +20,19 @@ static const char help[] =
     "                                        the kernel into a file; '-': standard output, without alerts\n"
     "  agent replay FILE --rules [RULES…]    judge a recording; needs no root; --json, --color, --priority,\n"
     "                                        --enable, --disable, --rule-matching\n"
+    "  agent --config FILE [OPTION…]         what agent.yaml says; see docs/CONFIG.md\n"
+    "  agent config check FILE… | show [--config FILE] [OPTION…] | reference | example\n"
     "  agent check FILE…                     check rule files; needs no root; --json, --syntax-only\n"
     "  agent test FILE…                      run tests of rules on events that are written down; needs no "
     "root\n"
     "  agent list fields|events|sources|rules [--format text|json|markdown] [FILE…]\n"
+    "  agent audit verify FILE…              check the chain of hashes of an audit log\n"
+    "  agent deliver --config FILE           deliver what is in the spool to the file's outputs; needs no "
+    "root\n"
     "  agent doctor                          what this kernel allows and what is missing\n"
     "  agent --help | --version\n"
     "\n"
-    "Options:\n"
-    "  --json                     alerts as JSON, a line each, as Falco writes them\n"
-    "  --listen ADDRESS:PORT      where metrics are served (default 127.0.0.1:9560; 'none': nowhere)\n"
-    "  --syscall-latency CALL,…   measure how long these system calls take (at most 16), such as read,futex\n"
-    "  --inference                metrics of inference servers: time to first token, tokens, errors, by "
-    "model\n"
-    "  --inference-routes PATH,…  paths of inference requests beside the usual ones; * may be a part of one\n"
-    "  --no-body-values           take no names of models and no numbers of tokens out of requests and "
-    "answers\n"
-    "  --priority LEVEL           only rules that are at least so grave\n"
-    "  --enable, --disable NAME   switch rules on or off by a part of their name, or by tag:TAG; in order\n"
-    "  --rule-matching first|all  whether an event ends with the first rule that holds (default first)\n"
-    "  --ring-size MIB            room between the kernel and the agent (default 4)\n"
-    "  --host-root DIR            where the node's root is mounted, inside a container (default: /)\n"
-    "  --color auto|always|never  colour on a terminal (default auto)\n"
-    "  --no-reload                give up for good what reloading rules needs; else SIGHUP or a change of\n"
-    "                             their files loads them again\n"
-    "  --everything               (record) all types of events on any path, for rules yet to be written\n"
-    "  --debug                    say more, on standard error\n";
+    "Options:\n";
 
 // Whatever is opened first takes a free place among the standard descriptors: alerts would go into a
 // recording. What fills it is open the wrong way round, so that using it stays an error. False: there is no
@@ -67,6 +55,7 @@ int main(int argc, char **argv)
         wants_help = wants_help || strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0;
     if (wants_help) {
         fputs(help, stdout);
+        cli_options_help(stdout);
         return 0;
     }
     if (strcmp(command, "--version") == 0 || strcmp(command, "version") == 0) {
@@ -75,6 +64,7 @@ int main(int argc, char **argv)
     }
     if (argc < 2) {
         fputs(help, stderr);
+        cli_options_help(stderr);
         return CLI_USAGE;
     }
     argv[0] = (char *)"agent"; // as getopt's own messages begin, too
@@ -88,10 +78,16 @@ int main(int argc, char **argv)
         return cli_list(argc - 1, argv + 1);
     if (strcmp(command, "doctor") == 0)
         return cli_doctor(argc - 1, argv + 1);
+    if (strcmp(command, "config") == 0)
+        return cli_config(argc - 1, argv + 1);
+    if (strcmp(command, "audit") == 0)
+        return cli_audit(argc - 1, argv + 1);
     if (strcmp(command, "record") == 0)
         return cli_record(argc - 1, argv + 1);
     if (strcmp(command, "replay") == 0)
         return cli_replay(argc - 1, argv + 1);
+    if (strcmp(command, "deliver") == 0)
+        return cli_deliver(argc - 1, argv + 1);
     if (command[0] == '-')
         return cli_run(argc, argv);
     fprintf(stderr, "agent: there is no command \"%s\"; see: agent --help\n", command);

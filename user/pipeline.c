@@ -128,6 +128,9 @@ static int start_descriptors(struct pipeline *pipeline)
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGHUP);
+    sigaddset(&signals, SIGUSR1);
+    sigaddset(&signals, SIGUSR2);
+    sigaddset(&signals, SIGCHLD);
     sigprocmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
     struct itimerspec second = {.it_interval.tv_sec = 1, .it_value.tv_sec = 1};
@@ -162,13 +165,14 @@ static int start_stages(struct pipeline *pipeline)
                                             .alerts_fd = options->alerts_fd,
                                             .json = options->json,
                                             .color = options->color,
-                                            .host_root = options->host_root};
+                                            .host_root = options->host_root,
+                                            .delivery = pipeline->delivery,
+                                            .noise = options->config ? &options->config->noise : NULL};
     struct account_view view = {.rules = pipeline->rules, .reports = pipeline->reports};
     int error = options->record_fd >= 0 ? record_writer_new(options->record_fd, &pipeline->writer) : 0;
     if (error)
         return error;
     read_clock(pipeline);
-    error = start_descriptors(pipeline);
     if (!error)
         error = event_path_start(&pipeline->path, &path);
     if (!error)
@@ -177,6 +181,8 @@ static int start_stages(struct pipeline *pipeline)
         error = account_start(&view);
     if (!error)
         error = inference_start();
+    if (!error)
+        error = reconfigure_start(pipeline);
     return error ? error : reload_start(pipeline);
 }
 
@@ -204,7 +210,17 @@ static bool attaches_later(const struct pipeline *pipeline)
 static int start(struct pipeline *pipeline)
 {
     const struct pipeline_options *options = pipeline->options;
-    int error = start_stages(pipeline);
+    // A recorder's alerts go to standard output, as a replay's do.
+    const struct delivery_options delivery = {.config = options->record_fd >= 0 ? NULL : options->config,
+                                              .text = options->config_text,
+                                              .size = options->config_size};
+    int error = start_descriptors(pipeline);
+    // Before the sources: the outputs that are new get all alerts from the first one on.
+    int delivered = error ? 0 : delivery_start(&delivery, &pipeline->delivery);
+    if (delivered)
+        return delivered;
+    if (!error)
+        error = start_stages(pipeline);
     if (error) {
         log_error("cannot start: %s", strerror(-error));
         return error;
@@ -222,7 +238,9 @@ static int start(struct pipeline *pipeline)
 
     pipeline_demand(pipeline, pipeline->rules, &pipeline->demand);
     pipeline_start_sources(pipeline, &pipeline->demand);
-    if (pipeline_check_sources(pipeline) == 0) {
+    size_t up = pipeline_check_sources(pipeline);
+    audit_trail_start(pipeline);
+    if (up == 0) {
         // An agent that sees nothing must not look like one that has nothing to report.
         log_error("no source could be started, so nothing would be seen");
         return -ENODEV;
@@ -249,10 +267,12 @@ static void stop(struct pipeline *pipeline)
     account_stop();
     inference_stop();
     reload_stop(pipeline);
+    reconfigure_stop(pipeline);
     metric_server_free(&pipeline->server);
     record_writer_free(&pipeline->writer);
     ring_free(&pipeline->ring);
     event_path_stop(&pipeline->path);
+    delivery_stop(&pipeline->delivery);
     rule_set_free(&pipeline->rules);
     demand_free(&pipeline->demand);
     cleanup_close(&pipeline->epoll_fd);
@@ -297,6 +317,8 @@ static void on_tick(struct pipeline *pipeline)
             source_at(i)->tick();
     if (pipeline->writer)
         record_losses(pipeline);
+    event_path_tick(&pipeline->path);
+    delivery_tick(pipeline->delivery);
     reload_on_change(pipeline, true);
 }
 
@@ -306,10 +328,27 @@ static bool on_signal(struct pipeline *pipeline)
     struct signalfd_siginfo info;
     bool ends = false;
     while (read(pipeline->signal_fd, &info, sizeof(info)) == sizeof(info)) {
-        if (info.ssi_signo == SIGHUP && !pipeline->writer)
-            reload_rules(pipeline, "SIGHUP");
-        else
+        switch (info.ssi_signo) {
+        case SIGCHLD:
+            delivery_reap(pipeline->delivery);
+            break;
+        case SIGUSR1:
+            delivery_reopen(pipeline->delivery);
+            break;
+        case SIGUSR2:
+            break; // means nothing, and must not end the agent
+        case SIGHUP:
+            if (!pipeline->writer) {
+                reconfigure(pipeline, "SIGHUP");
+                break;
+            }
+            __attribute__((fallthrough));
+        default:
+            pipeline->ended_by = info.ssi_signo == SIGINT   ? "SIGINT"
+                                 : info.ssi_signo == SIGHUP ? "SIGHUP"
+                                                            : "SIGTERM";
             ends = true;
+        }
     }
     return ends;
 }
@@ -351,10 +390,15 @@ static int loop(struct pipeline *pipeline)
         }
         // Records that did not wake us are taken along with whatever did.
         bool more = ring_drain(pipeline->ring, PIPELINE_BATCH) == PIPELINE_BATCH;
+        int due_ms = delivery_flush(pipeline->delivery);
         int error = flush_recording(pipeline, stopping && !more);
-        if (error || (stopping && !more))
+        if (error || (stopping && !more)) {
+            delivery_last(pipeline->delivery);
             return error;
+        }
         timeout_ms = pipeline->server ? metric_server_run(pipeline->server) : -1;
+        if (due_ms >= 0 && (timeout_ms < 0 || due_ms < timeout_ms))
+            timeout_ms = due_ms;
         if (more)
             timeout_ms = 0;
     }
@@ -363,12 +407,19 @@ static int loop(struct pipeline *pipeline)
 int pipeline_run(const struct pipeline_options *options)
 {
     static struct pipeline pipeline;
-    pipeline = (struct pipeline){
-        .options = options, .rules = options->rules, .epoll_fd = -1, .signal_fd = -1, .timer_fd = -1};
+    pipeline = (struct pipeline){.options = options,
+                                 .rules = options->rules,
+                                 .plan = options->plan,
+                                 .loaded_from = options->loaded_from,
+                                 .config = options->config,
+                                 .epoll_fd = -1,
+                                 .signal_fd = -1,
+                                 .timer_fd = -1};
     int error = start(&pipeline);
     if (!error) {
         pipeline_say_state(&pipeline, "ready");
         error = loop(&pipeline);
+        audit_trail_stop(&pipeline, error ? strerror(-error) : pipeline.ended_by);
     }
     stop(&pipeline);
     return error ? 1 : 0;

@@ -65,6 +65,21 @@ static void note(bool success)
     success_seconds = (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+// NULL: the built-in rules are in no file, or it was said why their files cannot be watched.
+static struct rule_watch *watch_files(const struct pipeline *pipeline, const struct rule_plan *plan)
+{
+    struct rule_watch *watch _cleanup_(rule_watch_free) = NULL;
+    if (!plan->inputs[0].path)
+        return NULL;
+    int error = rule_watch_new(plan->inputs, plan->count, &watch);
+    if (!error)
+        error = pipeline_watch_fd(pipeline, rule_watch_fd(watch));
+    if (!error)
+        return TAKE_PTR(watch);
+    log_warning("cannot watch the rule files for changes: %s; SIGHUP loads them again", strerror(-error));
+    return NULL;
+}
+
 int reload_start(struct pipeline *pipeline)
 {
     if (!pipeline->rules)
@@ -72,16 +87,8 @@ int reload_start(struct pipeline *pipeline)
     counter_register(&succeeded);
     counter_register(&failed);
     note(true);
-    int error = series_register(collect, pipeline);
-    const struct rule_plan *plan = pipeline->options->plan;
-    if (error || !plan || !plan->inputs[0].path)
-        return error;
-    error = rule_watch_new(plan->inputs, plan->count, &pipeline->watch);
-    if (!error)
-        error = pipeline_watch_fd(pipeline, rule_watch_fd(pipeline->watch));
-    if (error)
-        log_warning("cannot watch the rule files for changes: %s; SIGHUP loads them again", strerror(-error));
-    return 0;
+    pipeline->watch = pipeline->plan ? watch_files(pipeline, pipeline->plan) : NULL;
+    return series_register(collect, pipeline);
 }
 
 void reload_stop(struct pipeline *pipeline)
@@ -152,18 +159,11 @@ static int exchange(struct pipeline *pipeline, struct rule_set **rules)
     return 0;
 }
 
-void reload_rules(struct pipeline *pipeline, const char *why)
+// 0, or a negative errno after having said why, and all is as it was.
+static int load(struct pipeline *pipeline, const struct rule_plan *plan)
 {
-    const struct rule_plan *plan = pipeline->options->plan;
-    if (!plan) {
-        log_info("%s: nothing is loaded again (%s)", why,
-                 pipeline->rules ? "--no-reload" : "there are no rules");
-        return;
-    }
-    log_info("%s: the rules are loaded again", why);
-    if (pipeline->watch)
-        rule_watch_arm(pipeline->watch);
     struct rule_set *rules _cleanup_(rule_set_free) = NULL;
+    const char *words = "the rules have errors";
     int error = rule_plan_load(plan, "those that were loaded stay in use", &rules);
     if (!error) {
         int raised = privilege_raise();
@@ -171,14 +171,55 @@ void reload_rules(struct pipeline *pipeline, const char *why)
             log_warning("cannot raise capabilities: %s", strerror(-raised));
         error = exchange(pipeline, &rules);
         privilege_lower();
+        words = error == -ENODEV ? "a source that is up would not be" : error ? strerror(-error) : NULL;
         if (error)
-            log_error("cannot exchange the rules: %s; those that were loaded stay in use",
-                      error == -ENODEV ? "a source that is up would not be" : strerror(-error));
+            log_error("cannot exchange the rules: %s; those that were loaded stay in use", words);
     }
     (error ? &failed : &succeeded)->value++;
     note(!error);
-    if (!error)
+    audit_trail_rules(pipeline, !error, words);
+    audit_trail_sources(pipeline);
+    return error;
+}
+
+void reload_rules(struct pipeline *pipeline, const char *why)
+{
+    if (!pipeline->plan) {
+        log_info("%s: nothing is loaded again (%s)", why,
+                 pipeline->rules ? "--no-reload" : "there are no rules");
+        return;
+    }
+    log_info("%s: the rules are loaded again", why);
+    if (pipeline->watch)
+        rule_watch_arm(pipeline->watch);
+    if (load(pipeline, pipeline->plan) == 0)
         pipeline_say_state(pipeline, "reloaded");
+}
+
+bool reload_plan(struct pipeline *pipeline, struct rule_plan *plan, bool same, const char *why)
+{
+    log_info("%s: the rules are loaded again", why);
+    struct rule_plan before _cleanup_(rule_plan_free) = pipeline->own_plan;
+    const struct rule_plan *plan_before = pipeline->plan, *from_before = pipeline->loaded_from;
+    // Watched before they are read, so that no change is missed between the two.
+    struct rule_watch *watch _cleanup_(rule_watch_free) = watch_files(pipeline, plan);
+    pipeline->own_plan = *plan;
+    pipeline->plan = pipeline->loaded_from = &pipeline->own_plan;
+    bool loaded = load(pipeline, pipeline->plan) == 0;
+    if (!loaded && !same) {
+        pipeline->own_plan = before;
+        pipeline->plan = plan_before;
+        pipeline->loaded_from = from_before;
+        before = (struct rule_plan){};
+        return false;
+    }
+    *plan = (struct rule_plan){};
+    struct rule_watch *watched = pipeline->watch;
+    pipeline->watch = TAKE_PTR(watch);
+    watch = watched;
+    if (loaded)
+        pipeline_say_state(pipeline, "reloaded");
+    return loaded;
 }
 
 void reload_on_change(struct pipeline *pipeline, bool tick)

@@ -17,3 +17,7 @@ int privilege_raise(void);
 int privilege_lower(void);
 // Whether something is permitted that has no effect.
 bool privilege_is_lowered(void);
+
+// Drops all capabilities for good, and makes sure that no core of the process is ever written and that no
+// other process of the user can look into it: it holds secrets. 0 or a negative errno.
+int privilege_drop_all(void);

@@ -43,3 +43,7 @@ void text_add_json(struct text *text, const char *string, size_t length);
 
 // Adds bytes for a terminal or a log line: control characters and bytes that are not UTF-8 as \xNN.
 void text_add_printable(struct text *text, const char *string, size_t length);
+
+// Edits (insert, drop, replace) that turn one name into the other; SIZE_MAX where one is longer than 63
+// bytes.
+size_t text_distance(const char *left, size_t left_length, const char *right, size_t right_length);

@@ -259,6 +259,15 @@ void agent_stop_by(struct agent *agent, int signal_number)
     agent_free(agent);
 }
 
+void agent_kill(struct agent *agent)
+{
+    kill(agent->pid, SIGKILL);
+    wait_for_exit(agent->pid);
+    // Both streams end when the last process that has them does.
+    pthread_join(agent->reader, NULL);
+    agent_free(agent);
+}
+
 void agent_stop(struct agent *agent)
 {
     agent_stop_by(agent, SIGTERM);

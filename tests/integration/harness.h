@@ -62,6 +62,8 @@ struct agent *agent_start(const char *rules, ...) __attribute__((sentinel));
 // SIGTERM; asserts exit code 0, so that a leak that a sanitizer found fails the test.
 void agent_stop(struct agent *agent);
 void agent_stop_by(struct agent *agent, int signal_number);
+// SIGKILL; returns when the agent and all that it started have gone.
+void agent_kill(struct agent *agent);
 #define _cleanup_agent_ __attribute__((cleanup(cleanup_agent)))
 static inline void cleanup_agent(struct agent **agent)
 {

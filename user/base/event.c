@@ -1,5 +1,7 @@
 #include "event.h"
 
+#include "base/text.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -218,29 +220,6 @@ void field_visit(field_visit_fn visit, void *context)
             visit(types[i].source, types[i].type, &types[i].type->fields[k], context);
 }
 
-// Edits (insert, drop, replace) that turn one name into the other; names past 63 bytes are never near.
-static size_t edit_distance(const char *left, size_t left_length, const char *right, size_t right_length)
-{
-    size_t row[64];
-    if (left_length >= 64 || right_length >= 64)
-        return SIZE_MAX;
-    for (size_t k = 0; k <= right_length; k++)
-        row[k] = k;
-    for (size_t i = 1; i <= left_length; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t k = 1; k <= right_length; k++) {
-            size_t above = row[k];
-            size_t best = diagonal + (left[i - 1] != right[k - 1]);
-            best = above + 1 < best ? above + 1 : best;
-            best = row[k - 1] + 1 < best ? row[k - 1] + 1 : best;
-            diagonal = above;
-            row[k] = best;
-        }
-    }
-    return row[right_length];
-}
-
 struct nearest {
     const char *name;
     size_t length;
@@ -255,7 +234,7 @@ static void nearest_visit(const char *group, const struct event_type *type, cons
     (void)group;
     (void)type;
     struct nearest *nearest = context;
-    size_t distance = edit_distance(nearest->name, nearest->length, field->name, strlen(field->name));
+    size_t distance = text_distance(nearest->name, nearest->length, field->name, strlen(field->name));
     size_t common = 0;
     while (common < nearest->length && nearest->name[common] == field->name[common])
         common++;

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -89,4 +90,16 @@ int privilege_lower(void)
     uint64_t effective = 0, permitted = 0;
     int error = capabilities_get(&effective, &permitted);
     return error ? error : capabilities_set(permitted & always, permitted);
+}
+
+int privilege_drop_all(void)
+{
+    const struct rlimit none = {};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) ||
+        setrlimit(RLIMIT_CORE, &none))
+        return -errno;
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    for (int capability = 0; capability < 64; capability++)
+        prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
+    return capabilities_set(0, 0);
 }

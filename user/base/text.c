@@ -174,3 +174,25 @@ void text_add_printable(struct text *text, const char *string, size_t length)
         i += sequence;
     }
 }
+
+size_t text_distance(const char *left, size_t left_length, const char *right, size_t right_length)
+{
+    size_t row[64];
+    if (left_length >= 64 || right_length >= 64)
+        return SIZE_MAX;
+    for (size_t k = 0; k <= right_length; k++)
+        row[k] = k;
+    for (size_t i = 1; i <= left_length; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t k = 1; k <= right_length; k++) {
+            size_t above = row[k];
+            size_t best = diagonal + (left[i - 1] != right[k - 1]);
+            best = above + 1 < best ? above + 1 : best;
+            best = row[k - 1] + 1 < best ? row[k - 1] + 1 : best;
+            diagonal = above;
+            row[k] = best;
+        }
+    }
+    return row[right_length];
+}

@@ -11,6 +11,9 @@ int cli_list(int argc, char **argv);
 int cli_doctor(int argc, char **argv);
 int cli_record(int argc, char **argv);
 int cli_replay(int argc, char **argv);
+int cli_config(int argc, char **argv);
+int cli_audit(int argc, char **argv);
+int cli_deliver(int argc, char **argv);
 
 // Fills the tables of events and fields; every command but help needs them. 0 or 1 after having said why.
 int cli_register_tables(void);

@@ -39,7 +39,7 @@ void rule_choice_check(const struct rule_options *options)
 {
     for (size_t i = 0; i < options->switches_count; i++)
         if (!options->switches[i].matched)
-            log_warning("--%s %s: there is no such rule", options->switches[i].enable ? "enable" : "disable",
+            log_warning("%s %s: there is no such rule", options->switches[i].enable ? "enable" : "disable",
                         options->switches[i].what);
 }
 

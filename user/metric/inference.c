@@ -101,6 +101,12 @@ static const char *provider_of(const struct event *event, const struct wire_api 
     return "unknown";
 }
 
+const char *inference_provider(const struct event *event)
+{
+    const struct wire_api *record = api_record(event);
+    return record ? provider_of(event, record) : NULL;
+}
+
 static void key_fill(const struct event *event, const struct wire_api *record, struct key *ret_key)
 {
     const struct wire_api_exchange *exchange = &record->exchange;

@@ -1,3 +1,4 @@
+#include "self.h"
 #include "base/cleanup.h"
 #include "base/series.h"
 #include "metric.h"
@@ -114,4 +115,11 @@ int metric_register_self(void)
 {
     start_time_seconds = find_start_time();
     return series_register(collect, NULL);
+}
+
+double metric_start_time(void)
+{
+    if (start_time_seconds == 0)
+        start_time_seconds = find_start_time();
+    return start_time_seconds;
 }

@@ -1,8 +1,8 @@
 // An event as a map of field to value.
 #pragma once
 
+#include "base/yaml.h"
 #include "rule_set.h"
-#include "yaml_tree.h"
 
 struct given_value {
     const struct field *field;

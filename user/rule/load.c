@@ -55,7 +55,7 @@ static bool load_text(struct loader *loader, const char *name, const char *data,
     file->length = length - skip;
     if (!file->name || !file_index(file, &compiler->load) || !report_file(loader, name))
         return false;
-    const struct node *documents = yaml_read(file, &compiler->load, compiler->report);
+    const struct node *documents = rule_yaml_read(file, &compiler->load, compiler->report);
     if (!documents)
         return !compiler->load.failed;
     file->documents = documents;

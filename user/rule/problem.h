@@ -1,7 +1,8 @@
 // Where in the rule files something stands, and saying that it is wrong.
 #pragma once
 
-#include "yaml_tree.h"
+#include "base/yaml.h"
+#include "rule.h"
 
 #include <stdarg.h>
 
@@ -52,6 +53,9 @@ __attribute__((format(printf, 6, 7))) void problem_in_file(struct rule_report *r
                                                            enum rule_severity severity, const char *code,
                                                            const struct file *file, size_t offset,
                                                            const char *format, ...);
+
+// yaml_read() of a rule file; what is wrong goes into the report.
+struct node *rule_yaml_read(const struct file *file, struct arena *arena, struct rule_report *report);
 
 // Orders what was found in several passes as a reader of the files meets it.
 void report_sort(struct rule_report *report);

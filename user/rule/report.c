@@ -149,6 +149,17 @@ void problem_at(struct rule_report *report, enum rule_severity severity, const c
     va_end(args);
 }
 
+static void yaml_problem(const struct file *file, size_t offset, const char *message, void *context)
+{
+    problem_in_file(context, RULE_ERROR, CODE_YAML, file, offset, "%s", message);
+}
+
+struct node *rule_yaml_read(const struct file *file, struct arena *arena, struct rule_report *report)
+{
+    const struct yaml_reader reader = {.kind = "rule file", .problem = yaml_problem, .context = report};
+    return yaml_read(file, arena, &reader);
+}
+
 // Position of the first problem that is in the same file.
 static size_t first_of_file(const struct rule_report *report, size_t index)
 {
@@ -197,47 +208,6 @@ void rule_report_free(struct rule_report *report)
     memset(report, 0, sizeof(*report));
 }
 
-// The line with blanks for tabs, so that the caret stands where it should.
-static void add_line(struct text *text, const char *line, size_t length)
-{
-    for (size_t i = 0; i < length;) {
-        size_t run = 0;
-        while (i + run < length && line[i + run] != '\t')
-            run++;
-        text_add_printable(text, line + i, run);
-        i += run;
-        if (i < length) {
-            text_add_char(text, ' ');
-            i++;
-        }
-    }
-}
-
-static size_t count_characters(const char *string, size_t length)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < length; i++)
-        count += ((unsigned char)string[i] & 0xc0) != 0x80;
-    return count;
-}
-
-static void print_line(const struct rule_problem *problem, FILE *stream, const char *on, const char *off)
-{
-    _cleanup_text_ struct text text = TEXT_INIT(8 * LINE_TEXT_MAX);
-    const char *line = problem->line_text;
-    size_t before = 0;
-    for (unsigned column = 1; line[before] && column < problem->column; column++) {
-        before++;
-        while (((unsigned char)line[before] & 0xc0) == 0x80)
-            before++;
-    }
-    add_line(&text, line, before);
-    size_t indent = count_characters(text_string(&text), text.length);
-    add_line(&text, line + before, strlen(line + before));
-    fprintf(stream, "%5u | %s\n", problem->line, text_string(&text));
-    fprintf(stream, "      | %*s%s^%s\n", (int)indent, "", on, off);
-}
-
 void rule_report_print(const struct rule_report *report, FILE *stream, bool color)
 {
     const char *off = color ? "\033[0m" : "";
@@ -258,7 +228,7 @@ void rule_report_print(const struct rule_report *report, FILE *stream, bool colo
             text_add_printable(&text, problem->message, strlen(problem->message));
         fprintf(stream, "%s [%s]\n", text_string(&text), problem->code);
         if (problem->line_text)
-            print_line(problem, stream, on, off);
+            yaml_print_line(stream, problem->line, problem->line_text, problem->column, on, off);
     }
     if (report->problems_left_out)
         fprintf(stream, "and %zu more\n", report->problems_left_out);

@@ -1,7 +1,7 @@
 // A table of byte strings, each with something that belongs to it; in the order in which they were added.
 #pragma once
 
-#include "arena.h"
+#include "base/arena.h"
 
 #include <stdint.h>
 

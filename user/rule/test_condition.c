@@ -22,7 +22,7 @@ static int judge_line(const struct rule_set *set, const char *line, size_t lengt
     struct file file = {.name = "event", .data = line, .length = length};
     if (!file_index(&file, &arena))
         return -ENOMEM;
-    const struct node *documents = yaml_read(&file, &arena, report);
+    const struct node *documents = rule_yaml_read(&file, &arena, report);
     if (!documents)
         return report->errors ? -EINVAL : -ENOMEM;
     if (!documents->first || documents->first->next) {

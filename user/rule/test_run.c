@@ -369,7 +369,7 @@ int rule_test_run(const char *path, FILE *stream, struct rule_test_result *ret_r
     int error = read_file(&runner, path);
     if (error)
         return error;
-    const struct node *documents = yaml_read(runner.file, &runner.arena, &runner.report);
+    const struct node *documents = rule_yaml_read(runner.file, &runner.arena, &runner.report);
     bool ok = documents && run_tests(&runner, documents);
     if (!ok && !runner.report.errors)
         return -ENOMEM;

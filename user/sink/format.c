@@ -1,4 +1,4 @@
-#include "sink.h"
+#include "format.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -6,8 +6,7 @@
 
 enum { NS_PER_SECOND = 1000000000 };
 
-// Local time of day with nine digits, as Falco writes it.
-static void add_time_of_day(struct text *text, uint64_t time_ns)
+void format_time_of_day(struct text *text, uint64_t time_ns)
 {
     time_t seconds = (time_t)(time_ns / NS_PER_SECOND);
     struct tm local;
@@ -45,13 +44,18 @@ static const char *priority_color(enum priority priority)
     }
 }
 
+void format_message(const struct alert *alert, struct text *text)
+{
+    rule_output_render(alert->rule->output, alert->event, text);
+}
+
 void sink_format_text(const struct alert *alert, bool color, struct text *text)
 {
     enum priority priority = alert->rule->priority;
     const char *begin = color ? priority_color(priority) : "";
 
     text_add(text, color ? "\033[2m" : "");
-    add_time_of_day(text, alert->event->time_ns);
+    format_time_of_day(text, alert->event->time_ns);
     text_add(text, color ? ":\033[0m " : ": ");
     text_add(text, begin);
     text_add(text, priority_name(priority));
@@ -59,7 +63,7 @@ void sink_format_text(const struct alert *alert, bool color, struct text *text)
 
     // Values come escaped, but the words around them are whatever a rule file holds.
     _cleanup_text_ struct text message = TEXT_INIT(text->max);
-    rule_output_render(alert->rule->output, alert->event, &message);
+    format_message(alert, &message);
     text_add_printable(text, text_string(&message), message.length);
     text_add_char(text, '\n');
     text->truncated |= message.truncated;
@@ -107,25 +111,25 @@ static void add_string_member(struct text *text, const char *name, const char *s
     text_add_json(text, string, strlen(string));
 }
 
-void sink_format_json(const struct alert *alert, struct text *text)
+void format_json_begin(const char *hostname, const struct text *output, uint64_t time_ns, struct text *text)
 {
-    const struct rule *rule = alert->rule;
-    const struct event *event = alert->event;
-    const char *priority = priority_name(rule->priority);
-
-    _cleanup_text_ struct text output = TEXT_INIT(text->max);
-    add_time_of_day(&output, event->time_ns);
-    text_addf(&output, ": %s ", priority);
-    rule_output_render(rule->output, event, &output);
-
     text_add(text, "{\"hostname\":");
-    text_add_json(text, alert->hostname, strlen(alert->hostname));
+    text_add_json(text, hostname, strlen(hostname));
     text_add(text, ",\"output\":");
-    text_add_json(text, text_string(&output), output.length);
-    text_addf(text, ",\"output_fields\":{\"evt.time\":%" PRIu64, event->time_ns);
-    rule_output_visit(rule->output, event, add_field, text);
+    text_add_json(text, text_string(output), output->length);
+    text_addf(text, ",\"output_fields\":{\"evt.time\":%" PRIu64, time_ns);
+    text->truncated |= output->truncated;
+}
+
+void format_json_fields(const struct alert *alert, struct text *text)
+{
+    rule_output_visit(alert->rule->output, alert->event, add_field, text);
+}
+
+void format_json_rule(const struct rule *rule, struct text *text)
+{
     text_add_char(text, '}');
-    add_string_member(text, "priority", priority);
+    add_string_member(text, "priority", priority_name(rule->priority));
     add_string_member(text, "rule", rule->name);
     add_string_member(text, "source", rule->source);
     text_add(text, ",\"tags\":[");
@@ -134,8 +138,25 @@ void sink_format_json(const struct alert *alert, struct text *text)
             text_add_char(text, ',');
         text_add_json(text, *tag, strlen(*tag));
     }
+}
+
+void format_json_end(uint64_t time_ns, struct text *text)
+{
     text_add(text, "],\"time\":\"");
-    add_iso_utc(text, event->time_ns);
+    add_iso_utc(text, time_ns);
     text_add(text, "\"}\n");
-    text->truncated |= output.truncated;
+}
+
+void sink_format_json(const struct alert *alert, struct text *text)
+{
+    uint64_t time_ns = alert->event->time_ns;
+    _cleanup_text_ struct text output = TEXT_INIT(text->max);
+    format_time_of_day(&output, time_ns);
+    text_addf(&output, ": %s ", priority_name(alert->rule->priority));
+    format_message(alert, &output);
+
+    format_json_begin(alert->hostname, &output, time_ns, text);
+    format_json_fields(alert, text);
+    format_json_rule(alert->rule, text);
+    format_json_end(time_ns, text);
 }

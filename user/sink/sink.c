@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "noise.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -116,6 +117,18 @@ void sink_free(struct sink **sink)
     *sink = NULL;
 }
 
+// Writes the line that was put together.
+static int write_new_line(struct sink *sink)
+{
+    int error = sink->line.truncated ? -EMSGSIZE : write_line(sink);
+    // A line of which a part is out is not lost: the reader gets its end before anything else.
+    if (error && sink->written > 0)
+        return 0;
+    if (error)
+        text_reset(&sink->line);
+    return error;
+}
+
 static int write_alert(struct sink *sink, const struct alert *alert)
 {
     int error = write_line(sink);
@@ -125,19 +138,32 @@ static int write_alert(struct sink *sink, const struct alert *alert)
         sink_format_json(alert, &sink->line);
     else
         sink_format_text(alert, sink->color, &sink->line);
+    return write_new_line(sink);
+}
 
-    error = sink->line.truncated ? -EMSGSIZE : write_line(sink);
-    // A line of which a part is out is not lost: the reader gets its end before anything else.
-    if (error && sink->written > 0)
-        return 0;
+static int write_summary(struct sink *sink, const struct noise_summary *summary)
+{
+    int error = write_line(sink);
     if (error)
-        text_reset(&sink->line);
-    return error;
+        return error;
+    if (sink->format == SINK_JSON)
+        noise_summary_json(summary, &sink->line);
+    else
+        noise_summary_text(summary, &sink->line);
+    return write_new_line(sink);
 }
 
 int sink_alert(struct sink *sink, const struct alert *alert)
 {
     int error = write_alert(sink, alert);
+    if (error)
+        lose(sink, error);
+    return error;
+}
+
+int sink_summary(struct sink *sink, const struct noise_summary *summary)
+{
+    int error = write_summary(sink, summary);
     if (error)
         lose(sink, error);
     return error;

@@ -123,7 +123,7 @@ const struct api_route *api_route_at(size_t number)
 }
 
 // A * is a whole segment, the second or the third, and there is one at most.
-static bool pattern_valid(const char *pattern, size_t length)
+bool api_route_valid(const char *pattern, size_t length)
 {
     size_t segment = 0, stars = 0;
     if (length == 0 || length >= API_ROUTE_SIZE || pattern[0] != '/')
@@ -155,7 +155,7 @@ static const char *operation_of(const char *pattern)
 
 int api_route_add(const char *pattern, size_t length)
 {
-    if (!pattern_valid(pattern, length))
+    if (!api_route_valid(pattern, length))
         return -EINVAL;
     if (added_count == ARRAY_SIZE(added))
         return -ENOSPC;

@@ -1,0 +1,209 @@
+// The configuration file agent.yaml, read and checked. One table (user/config/) feeds the parser, the command
+// line's options and docs/CONFIG.md. Strings belong to the configuration; times are milliseconds unless the
+// name says otherwise, sizes are bytes.
+#pragma once
+
+#include "base/priority.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum config_output_type {
+    OUTPUT_STDOUT,
+    OUTPUT_FILE,
+    OUTPUT_UNIX,   // a stream socket
+    OUTPUT_SYSLOG, // RFC 5424 over UDP, TCP (RFC 6587) or TLS (RFC 5425)
+    OUTPUT_WEBHOOK,
+    OUTPUT_SPLUNK,        // HTTP event collector
+    OUTPUT_ELASTICSEARCH, // or OpenSearch: _bulk
+    OUTPUT_LOKI,
+    OUTPUT_ALERTMANAGER,
+    OUTPUT_OTLP, // OpenTelemetry over HTTP with JSON: logs, metrics, traces
+    OUTPUT_TYPES,
+};
+
+// How one alert is written, where the receiver leaves the choice.
+enum config_format {
+    FORMAT_JSON, // as Falco writes it, with uuid and sequence
+    FORMAT_TEXT,
+    FORMAT_ECS,
+    FORMAT_OCSF,
+    FORMAT_CEF,
+    FORMATS,
+};
+
+enum config_color { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
+
+enum config_protocol { PROTOCOL_UDP, PROTOCOL_TCP, PROTOCOL_TLS };
+
+// What an output takes of what the agent has to say, beside alerts.
+enum config_signal { SIGNAL_LOGS = 1, SIGNAL_METRICS = 2, SIGNAL_TRACES = 4 };
+
+struct config_strings {
+    char **items; // NULL behind the last one, and where there is none
+    size_t count;
+};
+
+struct config_tls {
+    char *ca_file;   // NULL: the system's
+    char *cert_file; // of the agent, with key_file; NULL: none is shown
+    char *key_file;
+    bool verify; // the receiver's certificate and name; true by default
+};
+
+// Secrets are references; the deliverer resolves them when it opens the output, and never logs them.
+struct config_secret {
+    char *file;        // read, its last newline cut off
+    char *environment; // name of a variable
+};
+
+struct config_output {
+    char *name; // unique; as metrics and messages call it; the type's name where the file gives none
+    enum config_output_type type;
+    enum config_format format;
+    char *url;     // HTTP outputs, http:// or https://
+    char *address; // syslog: HOST:PORT
+    char *path;    // file, unix
+    enum config_protocol protocol;
+
+    // Which alerts.
+    enum priority minimum_priority;
+    struct config_strings rules; // names, or parts of names with * for any characters; none: all
+    struct config_strings tags;  // an alert has one of them; none: all
+
+    // How.
+    struct config_tls tls;
+    struct config_secret token; // Authorization: Bearer (Splunk: Splunk; Elasticsearch: ApiKey)
+    char *user;                 // HTTP basic authentication, with password
+    struct config_secret password;
+    struct config_strings headers; // "Name: value", for HTTP
+    struct config_strings labels;  // "name=value": Loki's stream, Alertmanager's labels, OTLP's resource
+    char *index;                   // Elasticsearch, Splunk
+    char *facility;                // syslog; "daemon" by default
+    unsigned signals;              // enum config_signal; OTLP
+
+    unsigned batch;         // alerts in a request, at most
+    unsigned batch_wait;    // how long a request waits for more of them
+    unsigned timeout;       // of a request
+    unsigned retry_initial; // doubled at each failure, with jitter …
+    unsigned retry_max;     // … up to this
+    unsigned rate;          // alerts a second, at most; 0: no limit
+    uint64_t rotate_size;   // file: a new one begins; 0: never
+    unsigned rotate_keep;   // old files
+};
+
+enum config_sync {
+    SYNC_ALWAYS, // an alert is on the disk before it is told to anybody
+    SYNC_INTERVAL,
+    SYNC_NEVER, // left to the kernel: survives the agent's crash, not the machine's
+};
+
+struct config_spool {
+    char *directory; // default /var/lib/inferscope/spool
+    uint64_t size;   // of all that is kept
+    unsigned age_s;  // of the oldest that is kept
+    enum config_sync sync;
+    unsigned sync_interval;
+};
+
+// Equal alerts of one rule (the same output fields but times) within the window are folded into one summary;
+// so are those beyond the rate. The first of its kind always passes.
+struct config_noise {
+    unsigned window_s; // 0: nothing is folded
+    double rate;       // of each rule, alerts a second; 0: no limit
+    unsigned burst;
+};
+
+struct config_audit {
+    char *path; // NULL: none is kept
+};
+
+struct config_otlp_export {
+    unsigned metrics_interval_s; // how often metrics are sent to outputs that take them
+};
+
+// What the file leaves out has its default here. Made by config_parse() and config_default() only.
+struct config {
+    struct config_strings rules_files; // none: the built-in rules, where rules_enabled
+    bool rules_enabled;
+    enum priority rules_priority;
+    struct config_strings rules_switches; // "enable:NAME", "disable:tag:TAG", in order
+    bool rules_match_all;
+    bool rules_reload;
+    bool json;
+    enum config_color color;
+    bool debug;
+    char *listen; // NULL: no metrics server
+    struct config_strings syscall_latency;
+    bool inference;
+    struct config_strings inference_routes;
+    bool body_values;
+    uint64_t ring_size;
+    char *host_root; // "/": the agent's own
+
+    struct config_output *outputs; // none: alerts go to standard output, directly
+    size_t outputs_count;
+    struct config_spool spool;
+    struct config_noise noise;
+    struct config_audit audit;
+    struct config_otlp_export otlp;
+};
+
+enum { CONFIG_OUTPUTS_MAX = 16, CONFIG_PROBLEMS_MAX = 20, CONFIG_FILE_MAX = 1 << 20 };
+
+// The whole file as text (as the deliverer gets it from the agent), named `name` in messages. Everything that
+// is wrong is said on `problems`: NAME:LINE:COLUMN: error: a sentence, then the line up to where a secret
+// could begin. ${NAME} in a value stands for the environment's variable, whose value no message shows. 0,
+// -EINVAL or -ENOMEM.
+int config_parse(const char *name, const char *text, size_t length, FILE *problems,
+                 struct config **ret_config);
+// Reads the file and parses it. `ret_text` (may be NULL) gets what was read, owned by the caller.
+int config_load(const char *path, FILE *problems, char **ret_text, size_t *ret_length,
+                struct config **ret_config);
+int config_default(struct config **ret_config);
+void config_free(struct config **config);
+
+// As a file that gives the same configuration again: all that has a value, defaults too. Secrets stay
+// references, and what came from the environment is ${NAME}.
+void config_show(const struct config *config, FILE *stream);
+// Calls for each key of the file whose value differs; the outputs as a whole are one key, "outputs".
+typedef void (*config_change_fn)(const char *key, bool needs_restart, void *context);
+void config_compare(const struct config *before, const struct config *after, config_change_fn change,
+                    void *context);
+
+// A reference page in Markdown, and an example in which every key stands, both from the table.
+void config_document(FILE *stream);
+void config_example(FILE *stream);
+
+// What a later stage knows about one item of a list: true, or a sentence that says what is wrong. It calls
+// the item `shown`, which may be ${NAME}. One function a key.
+struct text;
+typedef bool (*config_check_fn)(const char *item, const char *shown, struct text *sentence);
+void config_set_check(const char *key, config_check_fn check);
+
+// --- The command line ---
+
+// An option that stands for a key of the table. It overrides the file.
+struct config_option {
+    const char *name;     // without --
+    const char *argument; // what the help calls it; NULL: it takes none
+    const char *value;    // what it stands for, where it takes none, or what comes before its argument
+    const char *help;     // NULL: the key's own
+    const char *unit;     // of an argument that is a plain number
+    bool appends;         // to what was said before; others override it
+};
+
+// The option with that index; NULL behind the last one. `ret_help` gets its line of help, `ret_standard` the
+// default of what its argument says, or NULL. Both may be NULL.
+const struct config_option *config_option_at(size_t index, const char **ret_help, const char **ret_standard);
+// An option as it was given; the value is borrowed.
+struct config_given {
+    size_t index;
+    const char *value; // NULL where it takes none
+};
+// Has the options override the file. Says what is wrong on standard error. 0 or -EINVAL or -ENOMEM.
+int config_override(struct config *config, const struct config_given *given, size_t count);
+// The same for the names of rule files behind the options.
+int config_override_files(struct config *config, char *const *paths, size_t count);

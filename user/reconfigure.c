@@ -1,0 +1,203 @@
+// Another configuration while the agent runs. It is taken as a whole or not at all: the file is read and
+// checked first, then the rules are loaded by it, then the outputs follow. Keys that are only looked at when
+// the agent starts are named.
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/series.h"
+#include "base/text.h"
+#include "pipeline_private.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+enum { KEYS_TEXT_MAX = 4096 };
+
+static struct counter succeeded = {.name = "inferscope_config_reloads_total",
+                                   .help = "Times the configuration was read again, by how it went",
+                                   .label = "result",
+                                   .label_value = "ok"};
+static struct counter failed = {.name = "inferscope_config_reloads_total",
+                                .help = "Times the configuration was read again, by how it went",
+                                .label = "result",
+                                .label_value = "failed"};
+static double success_seconds; // since the Unix epoch
+static bool last_succeeded;
+
+static void collect(struct series_writer *writer, void *context)
+{
+    static const struct series_family time = {
+        .name = "inferscope_config_last_reload_success_timestamp_seconds",
+        .type = SERIES_GAUGE,
+        .unit = "seconds",
+        .help = "When the configuration in use was read, since the Unix epoch",
+    };
+    static const struct series_family last = {
+        .name = "inferscope_config_last_reload_successful",
+        .type = SERIES_GAUGE,
+        .help = "Whether the configuration in use is that of the file; 0: an older one is, as the file has "
+                "errors",
+    };
+    writer->family(writer, &time);
+    writer->number(writer, NULL, 0, success_seconds);
+    writer->family(writer, &last);
+    writer->number(writer, NULL, 0, last_succeeded);
+}
+
+static void note(bool success)
+{
+    struct timespec now;
+    last_succeeded = success;
+    if (!success)
+        return;
+    clock_gettime(CLOCK_REALTIME, &now);
+    success_seconds = (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+int reconfigure_start(struct pipeline *pipeline)
+{
+    if (!pipeline->options->read_config)
+        return 0;
+    counter_register(&succeeded);
+    counter_register(&failed);
+    note(true);
+    return series_register(collect, pipeline);
+}
+
+void reconfigure_stop(struct pipeline *pipeline)
+{
+    rule_plan_free(&pipeline->own_plan);
+    config_free(&pipeline->own_config);
+}
+
+// --- What differs ---
+
+struct changes {
+    struct text all;     // keys, with commas
+    struct text waiting; // of them those that wait for a restart
+    bool rules;          // some of rules.*
+    bool noise;          // some of noise.*
+    bool spool;          // where the spool lies
+};
+
+static void changes_free(struct changes *changes)
+{
+    text_free(&changes->all);
+    text_free(&changes->waiting);
+}
+
+static void add(struct text *list, const char *key)
+{
+    text_addf(list, "%s%s", list->length ? ", " : "", key);
+}
+
+// From what was accepted last.
+static void note_change(const char *key, bool needs_restart, void *context)
+{
+    struct changes *changes = context;
+    add(&changes->all, key);
+    if (!needs_restart && strncmp(key, "rules.", 6) == 0)
+        changes->rules = true;
+    if (strncmp(key, "noise.", 6) == 0)
+        changes->noise = true;
+}
+
+// From what the agent was started with.
+static void note_waiting(const char *key, bool needs_restart, void *context)
+{
+    struct changes *changes = context;
+    if (needs_restart)
+        add(&changes->waiting, key);
+    if (strcmp(key, "spool.directory") == 0)
+        changes->spool = true;
+}
+
+// --- Applying it ---
+
+// The rules, by the new keys. False: they cannot be loaded so.
+static bool apply_rules(struct pipeline *pipeline, const struct config *config, const struct changes *changes,
+                        const char *why)
+{
+    struct rule_plan plan _cleanup_(rule_plan_free) = {};
+    if (!pipeline->plan) {
+        if (changes->rules)
+            log_warning("%s: the rules stay as they are (%s)", why,
+                        pipeline->rules ? "--no-reload" : "there are none");
+        return true;
+    }
+    enum rule_matching before = pipeline->path.matching;
+    pipeline->path.matching = config->rules_match_all ? RULE_MATCHING_ALL : RULE_MATCHING_FIRST;
+    // Rule files that are broken by themselves are no fault of a configuration that names the same ones.
+    if (rule_plan_configure(&plan, config) == 0 &&
+        (reload_plan(pipeline, &plan, !changes->rules, why) || !changes->rules))
+        return true;
+    pipeline->path.matching = before;
+    return false;
+}
+
+// The deliverer begins anew even where the outputs are the same: what lies in files (secrets, certificates)
+// may not be.
+static int apply_outputs(struct pipeline *pipeline, const struct delivery_options *delivery,
+                         const struct changes *changes)
+{
+    bool had = pipeline->options->config->outputs_count, has = delivery->config->outputs_count;
+    if (!had || !has)
+        return 0; // named among those that wait
+    if (!changes->spool)
+        return delivery_configure(pipeline->delivery, delivery);
+    log_warning("the outputs stay as they are until a restart, because spool.directory does");
+    return 0;
+}
+
+static bool apply(struct pipeline *pipeline, const struct delivery_options *delivery,
+                  const struct changes *changes, const char *why)
+{
+    const struct config *config = delivery->config;
+    if (!apply_rules(pipeline, config, changes, why) || apply_outputs(pipeline, delivery, changes))
+        return false;
+    // What was folded so far would be summed up early, so it is left alone where nothing has changed.
+    int error = changes->noise ? event_path_noise(&pipeline->path, &config->noise) : 0;
+    if (error) {
+        log_error("cannot fold alerts by the new configuration: %s", strerror(-error));
+        return false;
+    }
+    log_set_level(config->debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+    if (changes->waiting.length)
+        log_warning("%s: these keys of the configuration wait for a restart: %s", why,
+                    text_string(&changes->waiting));
+    return true;
+}
+
+void reconfigure(struct pipeline *pipeline, const char *why)
+{
+    const struct pipeline_options *options = pipeline->options;
+    if (!options->read_config) {
+        reload_rules(pipeline, why);
+        return;
+    }
+    struct config *config _cleanup_(config_free) = NULL;
+    _cleanup_free_ char *text = NULL;
+    struct changes changes _cleanup_(changes_free) = {.all = TEXT_INIT(KEYS_TEXT_MAX),
+                                                      .waiting = TEXT_INIT(KEYS_TEXT_MAX)};
+    struct delivery_options delivery = {};
+    int error = options->read_config(options->read_config_context, &text, &delivery.size, &config);
+    delivery.text = text;
+    delivery.config = config;
+    if (!error) {
+        config_compare(pipeline->config, config, note_change, &changes);
+        config_compare(options->config, config, note_waiting, &changes);
+    }
+    bool success = !error && apply(pipeline, &delivery, &changes, why);
+    (success ? &succeeded : &failed)->value++;
+    note(success);
+    audit_trail_config(pipeline, success ? "config_loaded" : "config_not_loaded", &delivery,
+                       changes.all.length ? text_string(&changes.all) : NULL);
+    if (!success) {
+        log_error("%s: the configuration stays as it was", why);
+        return;
+    }
+    log_info("%s: the configuration was read again; changed: %s", why,
+             changes.all.length ? text_string(&changes.all) : "nothing");
+    config_free(&pipeline->own_config);
+    pipeline->config = pipeline->own_config = TAKE_PTR(config);
+}

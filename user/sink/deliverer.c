@@ -1,0 +1,279 @@
+#include "deliverer.h"
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "deliverer_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+
+enum {
+    STEADY_MS = 10000, // one that has lived so long is started again at once
+    PAUSE_FIRST_MS = 1000,
+    PAUSE_MAX_MS = 30000,
+    CHANGE_PATIENCE_MS = 5000, // to finish what is under way when the configuration changes
+};
+
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+// --- The new process, between fork and exec ---
+
+static void drop_everything(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct none[2] = {};
+    // An exec by root would give back what is in the bounding set, but for no_new_privs. The set itself can
+    // only be emptied at the start; later the agent has no CAP_SETPCAP, but its own set is small by then.
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    for (int capability = 0; capability < 64; capability++)
+        prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    syscall(SYS_capset, &header, none);
+}
+
+// First out of the way of the places that they go to.
+static bool place_descriptors(const int *fds)
+{
+    int copies[DELIVERER_FDS_END];
+    for (int fd = DELIVERER_CONFIG; fd < DELIVERER_FDS_END; fd++)
+        if ((copies[fd] = fcntl(fds[fd], F_DUPFD, DELIVERER_FDS_END)) < 0)
+            return false;
+    for (int fd = DELIVERER_CONFIG; fd < DELIVERER_FDS_END; fd++)
+        if (dup2(copies[fd], fd) < 0)
+            return false;
+    return syscall(SYS_close_range, (unsigned)DELIVERER_FDS_END, ~0u, 0) == 0;
+}
+
+static _Noreturn void become_deliverer(const int *fds, pid_t agent)
+{
+    char *const arguments[] = {(char *)"agent", (char *)"deliver", NULL};
+    // Of its own session, so that Ctrl-C at a terminal ends the agent first, which then ends it.
+    setsid();
+    drop_everything();
+    // Its outputs are the next deliverer's when the agent is gone.
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != agent || !place_descriptors(fds))
+        _exit(126);
+    execv("/proc/self/exe", arguments);
+    _exit(127);
+}
+
+// Each output has the place of its position in the configuration; one that stays goes on counting.
+static void place_outputs(struct deliverer *deliverer)
+{
+    struct delivery_stats *stats = deliverer->stats, fresh = {};
+    for (size_t i = 0; i < CONFIG_OUTPUTS_MAX; i++) {
+        struct delivery_output *output = &fresh.outputs[i];
+        memcpy(output->name, deliverer->names[i], sizeof(output->name));
+        for (size_t k = 0; output->name[0] && k < CONFIG_OUTPUTS_MAX; k++)
+            if (strncmp(stats->outputs[k].name, output->name, sizeof(output->name)) == 0)
+                *output = stats->outputs[k];
+    }
+    *stats = fresh;
+}
+
+static void take_names(struct deliverer *deliverer, const struct config *config)
+{
+    memset(deliverer->names, 0, sizeof(deliverer->names));
+    for (size_t i = 0; i < config->outputs_count && i < CONFIG_OUTPUTS_MAX; i++)
+        snprintf(deliverer->names[i], sizeof(deliverer->names[i]), "%s", config->outputs[i].name);
+}
+
+static int spawn(struct deliverer *deliverer)
+{
+    const int fds[DELIVERER_FDS_END] = {
+        [DELIVERER_CONFIG] = deliverer->config_fd,
+        [DELIVERER_STATS] = deliverer->stats_fd,
+        [DELIVERER_NEWS] = deliverer->news_fd,
+    };
+    pid_t agent = getpid();
+    place_outputs(deliverer);
+    if (lseek(deliverer->config_fd, 0, SEEK_SET) < 0)
+        return -errno;
+    pid_t pid = fork();
+    if (pid < 0)
+        return -errno;
+    if (pid == 0)
+        become_deliverer(fds, agent);
+    deliverer->pid = pid;
+    deliverer->started_ms = now_ms();
+    deliverer->ending = false;
+    // What was put into the spool while there was none.
+    deliverer_wake(deliverer);
+    return 0;
+}
+
+// --- What it is given ---
+
+static int make_config(const struct deliverer_options *options)
+{
+    _cleanup_close_ int fd = memfd_create("agent.yaml", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0)
+        return -errno;
+    ssize_t count = write(fd, options->text, options->size);
+    if (count != (ssize_t)options->size)
+        return count < 0 ? -errno : -EIO;
+    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
+    return TAKE_FD(fd);
+}
+
+static int make_stats(struct deliverer *deliverer)
+{
+    const size_t size = sizeof(struct delivery_stats);
+    _cleanup_close_ int fd = memfd_create("delivery", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0 || ftruncate(fd, (off_t)size))
+        return -errno;
+    // Neither process can take the page from under the other.
+    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+    void *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (page == MAP_FAILED)
+        return -errno;
+    deliverer->stats = page;
+    deliverer->stats_fd = TAKE_FD(fd);
+    return 0;
+}
+
+int deliverer_start(const struct deliverer_options *options, struct deliverer **ret_deliverer)
+{
+    struct deliverer *deliverer = calloc(1, sizeof(*deliverer));
+    if (!deliverer)
+        return -ENOMEM;
+    deliverer->stats_fd = deliverer->news_fd = -1;
+    deliverer->config_fd = make_config(options);
+    int error = deliverer->config_fd < 0 ? deliverer->config_fd : make_stats(deliverer);
+    if (!error) {
+        deliverer->news_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        error = deliverer->news_fd < 0 ? -errno : 0;
+    }
+    if (!error) {
+        take_names(deliverer, options->config);
+        error = deliverer_export(deliverer);
+    }
+    if (!error)
+        error = spawn(deliverer);
+    if (error)
+        deliverer_stop(&deliverer, 0);
+    else
+        *ret_deliverer = deliverer;
+    return error;
+}
+
+// --- While it runs ---
+
+void deliverer_wake(struct deliverer *deliverer)
+{
+    uint64_t one = 1;
+    // It can only fail where there is enough news already.
+    if (write(deliverer->news_fd, &one, sizeof(one)) < 0)
+        return;
+}
+
+void deliverer_reopen(struct deliverer *deliverer)
+{
+    if (deliverer->pid > 0)
+        kill(deliverer->pid, SIGUSR1);
+}
+
+bool deliverer_reap(struct deliverer *deliverer, char *ret_how, size_t capacity)
+{
+    int status;
+    if (deliverer->pid <= 0 || waitpid(deliverer->pid, &status, WNOHANG) != deliverer->pid)
+        return false;
+    if (WIFSIGNALED(status))
+        snprintf(ret_how, capacity, "signal %d", WTERMSIG(status));
+    else
+        snprintf(ret_how, capacity, "exit code %d", WEXITSTATUS(status));
+    uint64_t now = now_ms();
+    bool steady = deliverer->ending || now - deliverer->started_ms >= STEADY_MS;
+    unsigned pause = deliverer->pause_ms ? deliverer->pause_ms * 2 : PAUSE_FIRST_MS;
+    deliverer->pause_ms = steady ? 0 : pause < PAUSE_MAX_MS ? pause : PAUSE_MAX_MS;
+    deliverer->due_ms = now + deliverer->pause_ms;
+    deliverer->pid = 0;
+    return true;
+}
+
+bool deliverer_tick(struct deliverer *deliverer)
+{
+    uint64_t now = now_ms();
+    if (deliverer->pid > 0) {
+        if (deliverer->ending && now > deliverer->due_ms)
+            kill(deliverer->pid, SIGKILL);
+        return false;
+    }
+    if (now < deliverer->due_ms)
+        return false;
+    deliverer->restarts++;
+    int error = spawn(deliverer);
+    if (error) {
+        log_error("cannot start the deliverer: %s; alerts wait in the spool", strerror(-error));
+        deliverer->due_ms = now + PAUSE_FIRST_MS;
+    }
+    return error == 0;
+}
+
+int deliverer_configure(struct deliverer *deliverer, const struct deliverer_options *options)
+{
+    int fd = make_config(options);
+    if (fd < 0)
+        return fd;
+    close(deliverer->config_fd);
+    deliverer->config_fd = fd;
+    take_names(deliverer, options->config);
+    if (deliverer->pid > 0) {
+        kill(deliverer->pid, SIGTERM);
+        deliverer->ending = true;
+        deliverer->due_ms = now_ms() + CHANGE_PATIENCE_MS;
+    }
+    return 0;
+}
+
+static void wait_for_end(struct deliverer *deliverer, unsigned patience_ms)
+{
+    _cleanup_close_ int fd = (int)syscall(SYS_pidfd_open, deliverer->pid, 0);
+    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+    uint64_t until = now_ms() + patience_ms;
+    int ready = 0;
+    kill(deliverer->pid, SIGTERM);
+    for (uint64_t now = now_ms(); fd >= 0 && ready <= 0 && now < until; now = now_ms())
+        ready = poll(&poll_fd, 1, (int)(until - now));
+    if (ready <= 0) {
+        if (patience_ms)
+            log_warning("the deliverer does not end and is killed; what it has not delivered stays in the "
+                        "spool");
+        kill(deliverer->pid, SIGKILL);
+    }
+    waitpid(deliverer->pid, NULL, 0);
+}
+
+void deliverer_stop(struct deliverer **deliverer, unsigned patience_ms)
+{
+    struct deliverer *stopped = *deliverer;
+    if (!stopped)
+        return;
+    if (stopped->pid > 0)
+        wait_for_end(stopped, patience_ms);
+    deliverer_unexport(stopped);
+    if (stopped->stats)
+        munmap(stopped->stats, sizeof(*stopped->stats));
+    cleanup_close(&stopped->config_fd);
+    cleanup_close(&stopped->stats_fd);
+    cleanup_close(&stopped->news_fd);
+    free(stopped);
+    *deliverer = NULL;
+}

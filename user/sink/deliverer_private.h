@@ -1,0 +1,22 @@
+#pragma once
+
+#include "delivery_stats.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct deliverer {
+    pid_t pid; // 0: it does not run
+    int config_fd, stats_fd, news_fd;
+    struct delivery_stats *stats;                       // the deliverer writes, we read
+    char names[CONFIG_OUTPUTS_MAX][DELIVERY_NAME_SIZE]; // of the outputs; "": none
+    uint64_t started_ms;
+    uint64_t due_ms;   // when it is started again, or killed where it is `ending`
+    unsigned pause_ms; // before it is started again
+    bool ending;       // it was told to end, so that another configuration can take its place
+    uint64_t restarts;
+};
+
+// deliverer_metrics.c
+int deliverer_export(const struct deliverer *deliverer);
+void deliverer_unexport(const struct deliverer *deliverer);

@@ -1,0 +1,154 @@
+// What there is in a spool's directory when the agent starts.
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "spool_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+
+int spool_shelve(struct shelf *shelf, const struct segment *segment)
+{
+    if (shelf->count == shelf->capacity) {
+        size_t capacity = shelf->capacity ? 2 * shelf->capacity : 16;
+        struct segment *larger = realloc(shelf->segments, capacity * sizeof(*larger));
+        if (!larger)
+            return -ENOMEM;
+        shelf->segments = larger;
+        shelf->capacity = capacity;
+    }
+    shelf->segments[shelf->count++] = *segment;
+    return 0;
+}
+
+static int load_segment(struct spool *spool, const struct spool_entry *entry, int fd)
+{
+    struct shelf *shelf = &spool->shelves[entry->class];
+    struct stat status;
+    struct spool_head head = {};
+    if (fstat(fd, &status))
+        return -errno;
+    bool whole = pread(fd, &head, sizeof(head), 0) == sizeof(head) &&
+                 spool_head_fits(&head, entry->class, entry->first);
+    if (!whole && spool_head_is_foreign(&head))
+        return -EPROTONOSUPPORT;
+    if (!whole) {
+        spool->damaged[entry->class]++;
+        log_warning("the head of a segment of the spool (class %s, %" PRIu64 ") is damaged; its records are "
+                    "looked for",
+                    spool_class_name(entry->class), entry->first);
+        spool_head_make(entry->class, entry->first, 0, &head);
+        if (pwrite(fd, &head, sizeof(head), 0) != sizeof(head))
+            return errno ? -errno : -ENOSPC;
+    }
+    // Where the head cannot be trusted, the file's times can, more or less.
+    if (status.st_size < (off_t)sizeof(head))
+        status.st_size = sizeof(head);
+    uint64_t time_ns = whole ? head.time_ns : (uint64_t)status.st_mtim.tv_sec * 1000000000;
+    if (whole && head.next_sequence > spool->next_sequence)
+        spool->next_sequence = head.next_sequence;
+    struct segment *before = spool_newest(spool, entry->class);
+    if (before) {
+        before->end = entry->first;
+        before->newest_ns = time_ns;
+    }
+    const struct segment segment = {.first = entry->first,
+                                    .end = entry->first,
+                                    .size = (uint64_t)status.st_size,
+                                    .oldest_ns = time_ns,
+                                    .newest_ns = time_ns};
+    spool->bytes += segment.size;
+    shelf->next_ordinal = entry->first;
+    return spool_shelve(shelf, &segment);
+}
+
+// Only the newest segment of a class is written to, so only its end may be torn, and only there ordinals and
+// sequence are not known from a head.
+static int load_newest(struct spool *spool, enum spool_class class, int *fd)
+{
+    struct shelf *shelf = &spool->shelves[class];
+    struct segment *segment = spool_newest(spool, class);
+    struct spool_walk walk _cleanup_(spool_walk_close) = {.fd = -1};
+    int copy = fcntl(*fd, F_DUPFD_CLOEXEC, 3);
+    if (copy < 0)
+        return -errno;
+    spool_walk_open(&walk, copy, class, segment->first);
+    struct spool_frame frame;
+    const char *data;
+    int result;
+    while ((result = spool_walk_next(&walk, true, &frame, &data)) == 1) {
+        if (shelf->next_ordinal == segment->first)
+            segment->oldest_ns = segment->newest_ns = frame.time_ns;
+        if (frame.time_ns > segment->newest_ns)
+            segment->newest_ns = frame.time_ns;
+        shelf->next_ordinal = frame.ordinal + 1;
+        if (frame.sequence >= spool->next_sequence && frame.sequence < UINT64_MAX)
+            spool->next_sequence = frame.sequence + 1;
+    }
+    if (result < 0)
+        return result;
+    segment->end = shelf->next_ordinal;
+    spool->damaged[class] += walk.damaged;
+    if (walk.offset < segment->size) {
+        spool->torn[class]++;
+        log_warning("the last %" PRIu64
+                    " bytes of the spool's class %s are no complete record and are cut off",
+                    segment->size - walk.offset, spool_class_name(class));
+        if (ftruncate(*fd, (off_t)walk.offset))
+            return -errno;
+    }
+    spool->bytes -= segment->size;
+    segment->size = walk.offset;
+    spool->bytes += segment->size;
+    shelf->fd = TAKE_FD(*fd);
+    return 0;
+}
+
+static int load_entry(struct spool *spool, const struct spool_entry *entry, bool newest)
+{
+    char name[SPOOL_FILE_NAME_SIZE];
+    spool_segment_name(entry->class, entry->first, name);
+    _cleanup_close_ int fd = openat(spool->directory_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return -errno;
+    int error = load_segment(spool, entry, fd);
+    return error || !newest ? error : load_newest(spool, entry->class, &fd);
+}
+
+// After a power loss an output may know records that did not get to the disk: their numbers are not given
+// away a second time.
+static void go_beyond(const char *name, const struct spool_cursor *cursor, void *context)
+{
+    struct spool *spool = context;
+    if (cursor->next_sequence > spool->next_sequence)
+        spool->next_sequence = cursor->next_sequence;
+    for (size_t i = 0; i < SPOOL_CLASSES; i++)
+        if (cursor->position.places[i].ordinal > spool->shelves[i].next_ordinal)
+            spool->shelves[i].next_ordinal = cursor->position.places[i].ordinal;
+}
+
+int spool_load(struct spool *spool)
+{
+    _cleanup_free_ struct spool_entry *entries = NULL;
+    size_t count = 0;
+    int error = spool_list(spool->directory_fd, &entries, &count);
+    for (size_t i = 0; i < count && !error; i++)
+        error = load_entry(spool, &entries[i], i + 1 == count || entries[i + 1].class != entries[i].class);
+    if (error)
+        return error;
+    // Sequences begin with 1, so that 0 is none.
+    if (spool->next_sequence == 0)
+        spool->next_sequence = 1;
+    error = spool_cursor_each(spool->directory_fd, go_beyond, spool);
+    if (error > 0)
+        log_warning("%d cursors of the spool are damaged; these outputs begin with the oldest record", error);
+    for (enum spool_class class = 0; class < SPOOL_CLASSES && error >= 0; class ++) {
+        const struct segment *newest = spool_newest(spool, class);
+        // No reader takes the jump for records that are missing from a segment that is still written to.
+        if (newest && spool->shelves[class].next_ordinal > newest->end)
+            error = spool_rotate(spool, class, false);
+    }
+    return error < 0 ? error : 0;
+}
