@@ -33,8 +33,6 @@ static const struct output_family families[] = {
         dropped, "dropped_total", SERIES_COUNTER,
         "Records that had gone from the spool, or were damaged, before this output could have them, "
         "since the deliverer was started"),
-    OUTPUT_FAMILY(waiting, "waiting_records", SERIES_GAUGE,
-                  "Records in the spool that this output has yet to read"),
     OUTPUT_FAMILY(last_success_time, "last_success_timestamp_seconds", SERIES_GAUGE,
                   "When the receiver last took something, since the Unix epoch; 0: not yet"),
     OUTPUT_FAMILY(up, "up", SERIES_GAUGE, "Whether the last request to the receiver went well"),

@@ -50,6 +50,41 @@ static void collect_records(struct series_writer *writer)
     writer->number(writer, NULL, 0, seconds > 0 ? seconds : 0);
 }
 
+struct waiting {
+    struct series_writer *writer;
+    size_t outputs;
+};
+
+// By what is written down, which is there and true also while nobody delivers.
+static void collect_waiting_of(const char *name, const struct spool_cursor *cursor, void *context)
+{
+    struct waiting *waiting = context;
+    if (waiting->outputs++ >= CONFIG_OUTPUTS_MAX)
+        return;
+    uint64_t records = 0;
+    for (enum spool_class class = 0; class < SPOOL_CLASSES; class ++) {
+        const struct shelf *shelf = &shown->shelves[class];
+        uint64_t from = cursor->position.places[class].ordinal;
+        if (shelf->count && from < shelf->segments[0].first)
+            from = shelf->segments[0].first;
+        records += from < shelf->next_ordinal ? shelf->next_ordinal - from : 0;
+    }
+    struct label label = {"output", name};
+    waiting->writer->number(waiting->writer, &label, 1, (double)records);
+}
+
+static void collect_waiting(struct series_writer *writer)
+{
+    static const struct series_family family = {
+        .name = "inferscope_output_waiting_records",
+        .type = SERIES_GAUGE,
+        .help = "Records in the spool that this output has not delivered yet",
+    };
+    struct waiting waiting = {.writer = writer};
+    writer->family(writer, &family);
+    spool_cursor_each(shown->directory_fd, collect_waiting_of, &waiting);
+}
+
 static void collect(struct series_writer *writer, void *context)
 {
     static const struct series_family dropped = {
@@ -69,6 +104,7 @@ static void collect(struct series_writer *writer, void *context)
     if (!shown)
         return;
     collect_records(writer);
+    collect_waiting(writer);
     writer->family(writer, &dropped);
     for (size_t reason = 0; reason < DROPPED_REASONS; reason++)
         for (enum spool_class class = 0; class < SPOOL_CLASSES; class ++) {
