@@ -43,7 +43,7 @@ void spool_segment_name(enum spool_class class, uint64_t first, char ret_name[SP
     snprintf(ret_name, SPOOL_FILE_NAME_SIZE, "%s.%020" PRIu64, class_names[class], first);
 }
 
-bool spool_segment_parse(const char *name, enum spool_class *ret_class, uint64_t *ret_first)
+static bool parse_segment_name(const char *name, enum spool_class *ret_class, uint64_t *ret_first)
 {
     for (enum spool_class class = 0; class < SPOOL_CLASSES; class ++) {
         size_t length = strlen(class_names[class]);
@@ -86,7 +86,7 @@ int spool_list(int directory_fd, struct spool_entry **ret_entries, size_t *ret_c
     }
     for (const struct dirent *file; (file = readdir(directory));) {
         struct spool_entry entry;
-        if (!spool_segment_parse(file->d_name, &entry.class, &entry.first))
+        if (!parse_segment_name(file->d_name, &entry.class, &entry.first))
             continue;
         if (count == capacity) {
             capacity = capacity ? 2 * capacity : 16;
