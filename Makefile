@@ -22,13 +22,11 @@ OBJ := $(OUT)/$(KIND)
 CLANG ?= $(firstword $(foreach v,21 20 19 18 17 16,$(shell command -v clang-$(v) 2>/dev/null)))
 BPFTOOL ?= $(firstword $(shell command -v bpftool 2>/dev/null) $(wildcard /usr/sbin/bpftool))
 
-LIBS := libbpf libelf zlib yaml-0.1 jansson libmicrohttpd libpcre2-8 libcurl
+LIBS := libbpf libelf zlib yaml-0.1 jansson libmicrohttpd libpcre2-8 libcurl libcrypto
 CPPFLAGS := -D_GNU_SOURCE -Iinclude -Iuser -I. -I$(OUT)/bpf -I$(OUT)/generated
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wvla -Wno-unused-parameter
 CFLAGS := -std=gnu17 $(WARN) -g -fno-omit-frame-pointer -fstack-protector-strong -MMD -MP
 LDFLAGS := -Wl,-z,relro,-z,now
-# The hashes of the audit log.
-LIBS += libcrypto
 ifeq ($(KIND:-clang=),release)
 CFLAGS += -O2 -D_FORTIFY_SOURCE=2
 else ifeq ($(KIND:-clang=),debug)
@@ -67,7 +65,7 @@ help: ## This text
 	@echo 'Variables: V=1 (show commands)  DEBUG=1  SANITIZE=1  CC=clang-19  PREFIX=/usr/local  DESTDIR='
 
 .PHONY: all
-all: packages-build ## Install what is missing and build build/agent (release; DEBUG=1, SANITIZE=1)
+all: packages-build ## Install what is missing (Debian's packages) and build build/agent
 	$(Q)$(MAKE) --no-print-directory agent
 
 .PHONY: run
@@ -75,11 +73,11 @@ run: all ## Build, then run the agent with the built-in rules (RUN_ARGS='--json'
 	$(Q)$(if $(filter 0,$(shell id -u)),,sudo )$(OUT)/agent --rules $(RUN_ARGS)
 
 .PHONY: test
-test: packages-build packages-test ## Everything that is tested on this machine's own kernel
+test: packages-build packages-test ## All checks and tests, on this machine's own kernel, as root; installs servers, too
 	$(Q)$(MAKE) --no-print-directory run-tests
 
 .PHONY: test-vm
-test-vm: packages-build packages-test packages-vm ## The integration tests on Debian's kernels (KERNELS="5.10 6.1 6.12 7.2")
+test-vm: packages-build packages-test packages-vm ## The integration tests on Debian's kernels, in QEMU (KERNELS="5.10 6.1 6.12 7.2")
 	$(Q)$(MAKE) --no-print-directory agent integration
 	$(Q)tests/vm/run --agent $(OBJ)/agent --tests $(OBJ)/bin/integration $(KERNELS)
 
@@ -89,14 +87,14 @@ fuzz: packages-build packages-fuzz ## Feed the parsers random input (FUZZ_SECOND
 	$(Q)$(MAKE) --no-print-directory run-fuzz KIND=fuzz CC="$(FUZZ_CC)"
 
 .PHONY: bench
-bench: packages-build packages-test ## What the agent costs (BENCH_ARGS=rules, spool: only what rules, or the spool, cost; needs no root)
+bench: packages-build packages-test ## What it costs (BENCH_ARGS=rules, spool: only that, without root; --inference)
 	$(Q)$(MAKE) --no-print-directory agent $(OUT)/bench/bench $(OUT)/bench/plain-server $(OBJ)/bin/bench-rules $(OBJ)/bin/bench-spool
 	$(Q)$(if $(filter spool,$(BENCH_ARGS)),,$(OBJ)/bin/bench-rules)
 	$(Q)$(if $(filter rules,$(BENCH_ARGS)),,$(OBJ)/bin/bench-spool)
 	$(Q)$(if $(filter rules spool,$(BENCH_ARGS)),,tests/servers/fetch $(OUT)/servers && $(OUT)/bench/bench $(OBJ)/agent $(BENCH_ARGS))
 
 .PHONY: docs
-docs: agent ## Regenerate docs/EVENTS.md, docs/CONFIG.md and deploy/agent.yaml from the tables in the agent
+docs: agent ## Write EVENTS.md, CONFIG.md and deploy/agent.yaml from the tables in the agent
 	$(Q)$(OUT)/agent list events --format markdown > $(OUT)/EVENTS.md.tmp && mv $(OUT)/EVENTS.md.tmp docs/EVENTS.md
 	$(Q)$(OUT)/agent config reference > $(OUT)/CONFIG.md.tmp && mv $(OUT)/CONFIG.md.tmp docs/CONFIG.md
 	$(Q)$(OUT)/agent config example > $(OUT)/agent.yaml.tmp && mv $(OUT)/agent.yaml.tmp deploy/agent.yaml
@@ -106,7 +104,7 @@ format: ## Format the C files
 	$(Q)clang-format -i $$(git ls-files '*.c' '*.h')
 
 .PHONY: install
-install: all ## Install the stripped agent under $(DESTDIR)$(PREFIX)
+install: all ## Install the stripped agent, an agent.yaml and the rules under DESTDIR and PREFIX
 	$(call say,INSTALL,$(DESTDIR)$(PREFIX)/sbin/inferscope-agent)
 	$(Q)install -D -m 0755 -s $(OBJ)/agent $(DESTDIR)$(PREFIX)/sbin/inferscope-agent
 	$(Q)install -D -m 0644 user/rule/default.yaml $(DESTDIR)$(PREFIX)/share/inferscope/rules/default.yaml

@@ -3,6 +3,7 @@
 // checks it; docs/DELIVERY.md tells what the chain proves and what not.
 #pragma once
 
+#include "base/sha256.h"
 #include "base/text.h"
 #include "config.h"
 
@@ -13,9 +14,9 @@
 struct audit;
 
 struct audit_options {
-    const char *path;
-    enum config_sync sync; // when lines are brought to the disk
-    unsigned sync_interval;
+    const char *path;       // borrowed for the call only
+    enum config_sync sync;  // when lines are brought to the disk
+    unsigned sync_interval; // ms
 };
 
 // Goes on behind what is in the file, or begins a new one (0600). A torn last line is cut off, and a line
@@ -45,7 +46,7 @@ void audit_reopen(struct audit *audit);
 
 struct audit_state {
     uint64_t number; // of the last line; 0: none
-    char hash[65];
+    char hash[SHA256_TEXT_SIZE];
 };
 
 // Checks a file, of which `state` (zeroed, or what the file before it ended with) tells what it continues.

@@ -27,15 +27,15 @@ enum spool_class {
     SPOOL_CLASSES,
 };
 
-enum { SPOOL_UUID_SIZE = UUID_TEXT_SIZE, SPOOL_DATA_MAX = 4 << 20 };
+enum { SPOOL_DATA_MAX = 4 << 20 };
 
 struct spool_record {
     enum spool_kind kind;
-    enum priority priority;     // SPOOL_ALERT
-    uint64_t sequence;          // of this host: rises by one with each record, also across restarts
-    uint64_t time_ns;           // since the Unix epoch
-    char uuid[SPOOL_UUID_SIZE]; // lower case; the same however often the record is delivered
-    const char *data;           // not NUL-terminated
+    enum priority priority;    // SPOOL_ALERT
+    uint64_t sequence;         // of this host: rises by one with each record, also across restarts
+    uint64_t time_ns;          // since the Unix epoch
+    char uuid[UUID_TEXT_SIZE]; // lower case; the same however often the record is delivered
+    const char *data;          // not NUL-terminated
     size_t size;
 };
 
@@ -94,7 +94,7 @@ int spool_reader_next(struct spool_reader *reader, struct spool_record *ret_reco
 struct spool_position spool_reader_position(const struct spool_reader *reader);
 // Everything before the position has been delivered or given up: it is written down. 0 or a negative errno.
 int spool_reader_commit(struct spool_reader *reader, const struct spool_position *position);
-// Goes back to what was committed last.
+// Goes back to what was committed last. 0 or a negative errno.
 int spool_reader_rewind(struct spool_reader *reader);
 uint64_t spool_reader_missed(const struct spool_reader *reader);
 // How many records wait behind the committed position.

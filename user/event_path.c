@@ -1,6 +1,7 @@
 #include "event_path.h"
 
 #include "account.h"
+#include "base/clock.h"
 #include "base/outside.h"
 #include "base/series.h"
 #include "decode.h"
@@ -11,20 +12,12 @@
 #include "sink/noise.h"
 
 #include <errno.h>
-#include <time.h>
 
 enum {
     PROCESSES_MAX = 65536,
     CONTAINERS_MAX = 8192,
     MATCHES_MAX = 1024, // rules that hold for one file of several names; more are not told, and counted
 };
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_BOOTTIME, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 static void on_summary(const struct noise_summary *summary, void *context)
 {
@@ -40,14 +33,14 @@ static void on_match(const struct rule *rule, const struct event *event, void *c
     struct event_path *path = context;
     struct alert alert = {.rule = rule, .event = event, .hostname = path->hostname};
     path->alerts++;
-    if (!path->noise || !noise_folds(path->noise, &alert, now_ns() / 1000000)) {
+    if (!path->noise || !noise_folds(path->noise, &alert, clock_ms(CLOCK_BOOTTIME))) {
         int error = path->delivery ? delivery_alert(path->delivery, &alert) : 1;
         if (error == 1)
             error = sink_alert(path->sink, &alert);
         path->unwritten += error != 0;
     }
 
-    uint64_t now = now_ns();
+    uint64_t now = clock_ns(CLOCK_BOOTTIME);
     account_alert(rule, now > event->wire->time_ns ? now - event->wire->time_ns : 0);
 }
 
@@ -141,7 +134,7 @@ int event_path_noise(struct event_path *path, const struct config_noise *options
     int error = noise_new(options, on_summary, path, &noise);
     if (error && error != -EINVAL) // where nothing is ever folded
         return error;
-    noise_free(&path->noise, now_ns() / 1000000);
+    noise_free(&path->noise, clock_ms(CLOCK_BOOTTIME));
     path->noise = noise;
     return 0;
 }
@@ -149,12 +142,12 @@ int event_path_noise(struct event_path *path, const struct config_noise *options
 void event_path_tick(struct event_path *path)
 {
     if (path->noise)
-        noise_tick(path->noise, now_ns() / 1000000);
+        noise_tick(path->noise, clock_ms(CLOCK_BOOTTIME));
 }
 
 void event_path_stop(struct event_path *path)
 {
-    noise_free(&path->noise, now_ns() / 1000000);
+    noise_free(&path->noise, clock_ms(CLOCK_BOOTTIME));
     enrich_free(&path->enrich);
     sink_free(&path->sink);
 }

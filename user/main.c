@@ -8,31 +8,36 @@
 #include <string.h>
 #include <unistd.h>
 
+// clang-format off
 static const char help[] =
-    "Inferscope watches a node that serves AI models, from its kernel: alerts by Falco rules, metrics for\n"
-    "Prometheus.\n"
+    "Inferscope watches a node that serves AI models, from its kernel: alerts by rules in Falco's\n"
+    "language, delivered to where they belong, and metrics for Prometheus.\n"
     "\n"
-    "Usage:\n"
-    "  agent --rules [FILE|DIR…] [OPTION…]   judge events by these rules; without a file, by the built-in "
-    "ones\n"
-    "  agent record FILE [RULES…] [OPTION…]  the same, and write what those rules (the built-in ones) ask "
-    "of\n"
-    "                                        the kernel into a file; '-': standard output, without alerts\n"
-    "  agent replay FILE --rules [RULES…]    judge a recording; needs no root; --json, --color, --priority,\n"
-    "                                        --enable, --disable, --rule-matching\n"
-    "  agent --config FILE [OPTION…]         what agent.yaml says; see docs/CONFIG.md\n"
-    "  agent config check FILE… | show [--config FILE] [OPTION…] | reference | example\n"
-    "  agent check FILE…                     check rule files; needs no root; --json, --syntax-only\n"
-    "  agent test FILE…                      run tests of rules on events that are written down; needs no "
-    "root\n"
-    "  agent list fields|events|sources|rules [--format text|json|markdown] [FILE…]\n"
-    "  agent audit verify FILE…              check the chain of hashes of an audit log\n"
-    "  agent deliver --config FILE           deliver what is in the spool to the file's outputs; needs no "
-    "root\n"
+    "As root:\n"
+    "  agent --rules [FILE|DIR…] [OPTION…]   judge events by these rules; without any: the built-in ones\n"
+    "  agent --inference [OPTION…]           metrics of inference servers and of calls of model APIs\n"
+    "  agent --config FILE [OPTION…]         what agent.yaml says, also where alerts go; docs/CONFIG.md\n"
+    "  agent record FILE [RULES…] [OPTION…]  judge, and write what these rules (the built-in ones) ask of\n"
+    "                                        the kernel into a file; '-': standard output, no alerts\n"
     "  agent doctor                          what this kernel allows and what is missing\n"
+    "\n"
+    "Without root:\n"
+    "  agent replay FILE --rules [RULES…]    judge a recording; --json, --color, --priority, --enable,\n"
+    "                                        --disable, --rule-matching\n"
+    "  agent check FILE…                     find the mistakes in rule files; --json, --syntax-only\n"
+    "  agent test FILE…                      run tests of rules on events that are written down\n"
+    "  agent list WHAT [--format text|json|markdown]\n"
+    "                                        WHAT: fields, events, sources, or rules [FILE…]\n"
+    "  agent config check FILE…              find the mistakes in agent.yaml\n"
+    "  agent config show [--config FILE] [OPTION…]\n"
+    "                                        what is in effect; config example: agent.yaml to begin with;\n"
+    "                                        config reference: docs/CONFIG.md\n"
+    "  agent deliver --config FILE           deliver what is in the spool to the outputs of the file\n"
+    "  agent audit verify FILE…              check the chain of hashes of an audit log\n"
     "  agent --help | --version\n"
     "\n"
     "Options:\n";
+// clang-format on
 
 // Whatever is opened first takes a free place among the standard descriptors: alerts would go into a
 // recording. What fills it is open the wrong way round, so that using it stays an error. False: there is no

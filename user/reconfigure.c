@@ -2,6 +2,7 @@
 // checked first, then the rules are loaded by it, then the outputs follow. Keys that are only looked at when
 // the agent starts are named.
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/series.h"
 #include "base/text.h"
@@ -9,7 +10,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 enum { KEYS_TEXT_MAX = 4096 };
 
@@ -46,12 +46,10 @@ static void collect(struct series_writer *writer, void *context)
 
 static void note(bool success)
 {
-    struct timespec now;
     last_succeeded = success;
     if (!success)
         return;
-    clock_gettime(CLOCK_REALTIME, &now);
-    success_seconds = (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+    success_seconds = (double)clock_ns(CLOCK_REALTIME) / 1e9;
 }
 
 int reconfigure_start(struct pipeline *pipeline)

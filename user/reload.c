@@ -4,6 +4,7 @@
 // here, and then the old one is freed.
 #include "account.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/privilege.h"
 #include "base/series.h"
@@ -14,7 +15,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 // What is in the ring when a reload is asked for is still judged by the old rules; in a storm it never gets
 // empty.
@@ -60,9 +60,7 @@ static void note(bool success)
     last_succeeded = success;
     if (!success)
         return;
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    success_seconds = (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+    success_seconds = (double)clock_ns(CLOCK_REALTIME) / 1e9;
 }
 
 // NULL: the built-in rules are in no file, or it was said why their files cannot be watched.

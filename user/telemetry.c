@@ -1,5 +1,6 @@
 #include "telemetry.h"
 
+#include "base/clock.h"
 #include "base/series.h"
 #include "inference.h"
 #include "metric.h"
@@ -7,7 +8,6 @@
 #include "spool.h"
 
 #include <string.h>
-#include <time.h>
 
 static struct counter spans_lost = {
     .name = "inferscope_telemetry_lost_total",
@@ -45,10 +45,8 @@ void telemetry_free(struct telemetry *telemetry)
 static bool append(struct telemetry *telemetry, struct spool *spool, enum spool_kind kind,
                    struct counter *lost)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
     struct spool_record record = {.kind = kind,
-                                  .time_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec,
+                                  .time_ns = clock_ns(CLOCK_REALTIME),
                                   .data = text_string(&telemetry->text),
                                   .size = telemetry->text.length};
     bool kept = !telemetry->text.truncated && spool_append(spool, &record) == 0;
@@ -80,9 +78,7 @@ bool telemetry_event(struct telemetry *telemetry, struct spool *spool, const str
 
 bool telemetry_tick(struct telemetry *telemetry, struct spool *spool, bool last)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    uint64_t now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    uint64_t now_ms = clock_ms(CLOCK_MONOTONIC);
     if (!(telemetry->signals & SIGNAL_METRICS) || (!last && now_ms < telemetry->metrics_due_ms))
         return false;
     telemetry->metrics_due_ms = now_ms + (uint64_t)telemetry->metrics_interval_s * 1000;

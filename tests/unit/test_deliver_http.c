@@ -50,7 +50,7 @@ static void setup(void)
                                             .time_ns = 1795248001000000000},
                                  .json = json_loads(alert, 0, NULL)};
         cr_assert(items[i].json);
-        snprintf(items[i].record.uuid, SPOOL_UUID_SIZE, "01a1fd38-ca40-7944-92b4-b3945daca7a%u", i);
+        snprintf(items[i].record.uuid, UUID_TEXT_SIZE, "01a1fd38-ca40-7944-92b4-b3945daca7a%u", i);
         pointers[i] = &items[i];
     }
 }

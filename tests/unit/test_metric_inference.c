@@ -1,39 +1,12 @@
-#include "../../user/source/api_fields.h"
-#include "base/cleanup.h"
-#include "container.h"
-#include "inference.h"
-#include "metric.h"
-#include "process.h"
+#include "inference_fixture.h"
 
-#include <criterion/criterion.h>
-#include <stdio.h>
-#include <string.h>
 #include <time.h>
 
-static struct scratch scratch;
 static struct wire_api record;
-static struct process process;
-static struct container container;
-static bool contained;
-
-static uint16_t route_of(const char *pattern)
-{
-    for (size_t i = 1; i <= api_route_count(); i++)
-        if (strcmp(api_route_at(i)->pattern, pattern) == 0)
-            return (uint16_t)i;
-    cr_assert(false, "no route %s", pattern);
-    return 0;
-}
 
 static void set_models(const char *asked, const char *answered)
 {
-    struct wire_api_exchange *exchange = &record.exchange;
-    memset(exchange->request_model, 0, sizeof(exchange->request_model));
-    memset(exchange->response_model, 0, sizeof(exchange->response_model));
-    exchange->request_model_length = (uint8_t)strlen(asked);
-    exchange->response_model_length = (uint8_t)strlen(answered);
-    memcpy(exchange->request_model, asked, strlen(asked));
-    memcpy(exchange->response_model, answered, strlen(answered));
+    exchange_set_models(&record.exchange, asked, answered);
 }
 
 // A stream of 5 tokens: the first after 20 ms, the last after 100 ms.
@@ -71,20 +44,7 @@ TestSuite(metric_inference, .init = setup, .fini = teardown);
 
 static void count(void)
 {
-    struct event event = {.type = &api_types[record.header.type],
-                          .wire = &record.header,
-                          .scratch = &scratch,
-                          .process = &process,
-                          .container = contained ? &container : NULL};
-    inference_event(&event);
-}
-
-static bool page_has(const char *line)
-{
-    static struct text page = TEXT_INIT(16 << 20);
-    text_reset(&page);
-    metric_render(METRIC_PROMETHEUS, &page);
-    return strstr(text_string(&page), line) != NULL;
+    count_record(&record.header);
 }
 
 #define LABELS                                                                                 \

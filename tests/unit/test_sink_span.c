@@ -1,30 +1,15 @@
 #include "../../user/sink/span.h"
-#include "../../user/source/api_fields.h"
-#include "base/cleanup.h"
 #include "base/traceparent.h"
-#include "container.h"
-#include "process.h"
+#include "inference_fixture.h"
 
 #include <arpa/inet.h>
-#include <criterion/criterion.h>
 #include <errno.h>
 #include <jansson.h>
-#include <string.h>
 
 #define PARENT "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 static struct wire_api record;
-static struct process process;
 static struct event event;
-
-static uint16_t route_of(const char *pattern)
-{
-    for (size_t i = 1; i <= api_route_count(); i++)
-        if (strcmp(api_route_at(i)->pattern, pattern) == 0)
-            return (uint16_t)i;
-    cr_assert_fail("no route %s", pattern);
-    return 0;
-}
 
 static void setup(void)
 {
@@ -153,7 +138,7 @@ Test(sink_span, what_nobody_records_is_left_out)
 
 Test(sink_span, failures_have_a_status_and_containers_a_name)
 {
-    struct container container = {
+    container = (struct container){
         .id = "c0ffee", .name = (char *)"model", .pod_name = (char *)"pod-1", .pod_namespace = (char *)"ai"};
     event.container = &container;
     record.exchange.status = 503;

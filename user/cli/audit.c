@@ -2,14 +2,17 @@
 #include "cli.h"
 
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 int cli_audit(int argc, char **argv)
 {
+    bool wants_help = argc == 2 && strcmp(argv[1], "--help") == 0;
     if (argc < 3 || strcmp(argv[1], "verify") != 0 || argv[2][0] == '-') {
-        fprintf(stderr, "usage: agent audit verify FILE…   (of one log, the oldest first)\n");
-        return CLI_USAGE;
+        fprintf(wants_help ? stdout : stderr,
+                "Usage: agent audit verify FILE…   files of one log, the oldest first\n");
+        return wants_help ? 0 : CLI_USAGE;
     }
     struct audit_state state = {};
     uint64_t before = 0;

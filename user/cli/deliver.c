@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "cli.h"
 #include "config.h"
+#include "deliverer.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -14,13 +15,10 @@ static const char usage[] =
     "Usage: agent deliver --config FILE   delivers what is in the spool to the outputs of the file\n"
     "       agent deliver                 the same for the agent, which starts it with what it needs open\n";
 
-// What the agent hands over, see DELIVERER_CONFIG and so on.
-enum { FD_CONFIG = 3, FD_STATS, FD_NEWS };
-
 static int read_config_fd(struct config **ret_config)
 {
     struct stat status;
-    if (fstat(FD_CONFIG, &status))
+    if (fstat(DELIVERER_CONFIG, &status))
         return -errno;
     if (status.st_size > CONFIG_FILE_MAX)
         return -EFBIG;
@@ -28,7 +26,7 @@ static int read_config_fd(struct config **ret_config)
     _cleanup_free_ char *text = malloc(size + 1);
     if (!text)
         return -ENOMEM;
-    ssize_t length = pread(FD_CONFIG, text, size, 0);
+    ssize_t length = pread(DELIVERER_CONFIG, text, size, 0);
     if (length < 0)
         return -errno;
     return config_parse("agent.yaml", text, (size_t)length, stderr, ret_config);
@@ -37,11 +35,12 @@ static int read_config_fd(struct config **ret_config)
 static int map_stats(struct delivery_stats **ret_stats)
 {
     struct stat status;
-    if (fstat(FD_STATS, &status))
+    if (fstat(DELIVERER_STATS, &status))
         return -errno;
     if (status.st_size < (off_t)sizeof(struct delivery_stats))
         return -EINVAL;
-    void *page = mmap(NULL, sizeof(struct delivery_stats), PROT_READ | PROT_WRITE, MAP_SHARED, FD_STATS, 0);
+    void *page =
+        mmap(NULL, sizeof(struct delivery_stats), PROT_READ | PROT_WRITE, MAP_SHARED, DELIVERER_STATS, 0);
     if (page == MAP_FAILED)
         return -errno;
     *ret_stats = page;
@@ -86,7 +85,7 @@ int cli_deliver(int argc, char **argv)
     int error = path ? config_load(path, stderr, NULL, NULL, &config) : read_config_fd(&config);
     if (!error && !path)
         error = map_stats(&stats);
-    int code = error ? 1 : deliver(config, stats, path ? -1 : FD_NEWS);
+    int code = error ? 1 : deliver(config, stats, path ? -1 : DELIVERER_NEWS);
     if (error && !path)
         log_error("cannot use what the agent handed over: %s", strerror(-error));
     config_free(&config);

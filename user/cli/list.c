@@ -182,8 +182,7 @@ static void list_events(enum format format)
 static void list_sources(enum format format)
 {
     static const char *const columns[] = {"source", "events", "help", NULL};
-    static const int widths[] = {8, 44, 0};
-    struct table table = {.format = format, .columns = columns, .widths = widths};
+    struct table table = {.format = format, .columns = columns};
     table_begin(&table);
     for (size_t i = 0; i < source_count(); i++) {
         const struct source *source = source_at(i);
@@ -193,7 +192,12 @@ static void list_sources(enum format format)
             used += (size_t)snprintf(events + used, sizeof(events) - used, "%s%s", k ? " " : "",
                                      source->types[k].name);
         const char *cells[] = {source->name, used ? events : "-", source->help};
-        table_row(&table, cells);
+        // A source may have more types of events than a column has room for.
+        if (format == FORMAT_TEXT)
+            printf("%-8s  %s\n%s%s%s", source->name, source->help, used ? "          " : "", events,
+                   used ? "\n" : "");
+        else
+            table_row(&table, cells);
     }
     table_end(&table);
 }

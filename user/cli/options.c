@@ -10,7 +10,7 @@
 
 enum { OPTIONS_MAX = 64, OPT_CONFIG = 256, OPT_EVERYTHING, OPT_OF_TABLE = 1024 };
 
-enum { HELP_COLUMN = 29, HELP_WIDTH = 105 };
+enum { HELP_COLUMN = 29, HELP_WIDTH = 100 };
 
 static const struct {
     struct option option;

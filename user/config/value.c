@@ -202,7 +202,8 @@ static bool parse_url(const char *text, const char **ret_why)
                 : host[0] != '[' || (bracket && !bracket[1] && bracket > host + 1);
 }
 
-const char *value_check_text(const char *text)
+// NULL, or why this cannot be a text of the configuration.
+static const char *check_text(const char *text)
 {
     size_t length = strlen(text);
     if (length > VALUE_LENGTH_MAX)
@@ -228,7 +229,7 @@ static bool is_name(const char *text)
 static bool is_text(const struct config_key *key, const char *text, const char **ret_why)
 {
     size_t host;
-    if (!text[0] || value_check_text(text))
+    if (!text[0] || check_text(text))
         return false;
     switch (key->type) {
     case TYPE_CHOICE:
@@ -292,7 +293,7 @@ const char *value_check_item(const struct config_key *key, const char *item)
 {
     if (!item[0] && key->type != TYPE_HEADERS && key->type != TYPE_LABELS)
         return "is empty";
-    return value_check_text(item);
+    return check_text(item);
 }
 
 const char *value_check_name(const struct config_key *key, const char *name, size_t length)

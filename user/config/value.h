@@ -18,8 +18,6 @@ int value_set(const struct config_key *key, struct arena *arena, const char *tex
 const char *value_check_item(const struct config_key *key, const char *item);
 // The name of a header or label. The same.
 const char *value_check_name(const struct config_key *key, const char *name, size_t length);
-// NULL, or why this cannot be a text of the configuration.
-const char *value_check_text(const char *text);
 
 // What the key takes: "a size from 1MiB to 1GiB, such as 64MiB".
 void value_expected(const struct config_key *key, struct text *text);

@@ -15,8 +15,9 @@ static int format_falco(const struct item *item, json_t *document)
     return error ? -ENOMEM : 0;
 }
 
-int format_object(enum config_format format, const struct item *item, const char *hostname,
-                  json_t **ret_object)
+// For formats that are JSON. 0, -EINVAL for any other, or -ENOMEM.
+static int make_object(enum config_format format, const struct item *item, const char *hostname,
+                       json_t **ret_object)
 {
     json_t *object = json_object();
     int error = !object                 ? -ENOMEM
@@ -91,7 +92,7 @@ int format_alert(enum config_format format, const struct item *item, const char 
         format_cef(item, hostname, ret);
     } else {
         json_t *object = NULL;
-        int error = format_object(format, item, hostname, &object);
+        int error = make_object(format, item, hostname, &object);
         if (!error)
             error = format_add_json(object, ret);
         json_decref(object);

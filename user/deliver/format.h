@@ -9,11 +9,6 @@
 // names none. 0; -EMSGSIZE where the text's limit is too small, -ENOMEM: then the text is as it was before.
 int format_alert(enum config_format format, const struct item *item, const char *hostname, struct text *ret);
 
-// The same as JSON that the caller owns, for formats that are JSON: FORMAT_JSON, FORMAT_ECS and FORMAT_OCSF.
-// 0, -EINVAL for any other format, or -ENOMEM.
-int format_object(enum config_format format, const struct item *item, const char *hostname,
-                  json_t **ret_object);
-
 // Adds a JSON value as one line in which DEL and the control characters U+0080 to U+009F are escaped, too.
 // 0, -EMSGSIZE or -ENOMEM, as above.
 int format_add_json(const json_t *json, struct text *ret);

@@ -3,16 +3,14 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "loop.h"
+#include "multi.h"
 #include "secret.h"
 #include "version.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/epoll.h>
 
 enum { WHY_SIZE = 512, CONNECT_MS = 10000 };
 
@@ -29,9 +27,8 @@ struct exchange {
 
 struct http {
     struct http_options options;
-    CURLM *multi;
+    struct multi multi;
     CURLU *url;
-    struct loop_timer timer;
     char *token, *password; // secrets
     bool stale;             // they are to be read again
     struct exchange exchanges[HTTP_AT_ONCE];
@@ -79,10 +76,7 @@ static void explain(struct exchange *exchange, CURLcode code, unsigned status)
     }
     if (exchange->why[0] == '\0')
         snprintf(exchange->why, WHY_SIZE, "%s", curl_easy_strerror(code));
-    // Names in certificates are whatever the other side writes there.
-    for (char *at = exchange->why; *at; at++)
-        if ((unsigned char)*at < 0x20 || (unsigned char)*at >= 0x7f)
-            *at = '?';
+    multi_make_printable(exchange->why);
 }
 
 static void finish(struct exchange *exchange, CURLcode code)
@@ -91,7 +85,7 @@ static void finish(struct exchange *exchange, CURLcode code)
     curl_off_t retry_after = 0;
     curl_easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_getinfo(exchange->easy, CURLINFO_RETRY_AFTER, &retry_after);
-    curl_multi_remove_handle(exchange->http->multi, exchange->easy);
+    curl_multi_remove_handle(exchange->http->multi.handle, exchange->easy);
     // Perhaps there are new ones by now.
     exchange->http->stale |= status == 401 || status == 403;
     // A body beyond the limit was not read on purpose; the rest of the answer is good.
@@ -118,17 +112,11 @@ static void finish(struct exchange *exchange, CURLcode code)
     text_free(&body);
 }
 
-static void read_done(struct http *http)
+static void on_done(CURL *easy, CURLcode code, void *context)
 {
-    int left;
-    for (CURLMsg *message; (message = curl_multi_info_read(http->multi, &left));) {
-        struct exchange *exchange = NULL;
-        if (message->msg != CURLMSG_DONE)
-            continue;
-        CURLcode code = message->data.result;
-        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &exchange);
+    struct exchange *exchange = NULL;
+    if (curl_easy_getinfo(easy, CURLINFO_PRIVATE, &exchange) == CURLE_OK)
         finish(exchange, code);
-    }
 }
 
 static size_t on_body(char *bytes, size_t size, size_t count, void *context)
@@ -136,65 +124,6 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context)
     struct exchange *exchange = context;
     text_add_bytes(&exchange->body, bytes, size * count);
     return exchange->body.truncated ? 0 : size * count;
-}
-
-// --- libcurl in the loop ---
-
-static void act(struct http *http, curl_socket_t socket, int events)
-{
-    int running;
-    curl_multi_socket_action(http->multi, socket, events, &running);
-    read_done(http);
-}
-
-struct socket_watch {
-    struct http *http;
-    curl_socket_t socket;
-};
-
-static void on_socket(uint32_t events, void *context)
-{
-    // Copied: it may be freed while libcurl acts.
-    struct socket_watch watch = *(struct socket_watch *)context;
-    act(watch.http, watch.socket,
-        (events & EPOLLIN ? CURL_CSELECT_IN : 0) | (events & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
-            (events & (EPOLLERR | EPOLLHUP) ? CURL_CSELECT_ERR : 0));
-}
-
-static int on_socket_wanted(CURL *easy, curl_socket_t socket, int what, void *context, void *socket_context)
-{
-    struct http *http = context;
-    struct socket_watch *watch = socket_context;
-    if (what == CURL_POLL_REMOVE) {
-        loop_unwatch(http->options.loop, socket);
-        free(watch);
-        curl_multi_assign(http->multi, socket, NULL);
-        return 0;
-    }
-    if (!watch) {
-        watch = malloc(sizeof(*watch));
-        if (!watch)
-            return -1;
-        *watch = (struct socket_watch){http, socket};
-        curl_multi_assign(http->multi, socket, watch);
-    }
-    uint32_t events = (what & CURL_POLL_IN ? EPOLLIN : 0u) | (what & CURL_POLL_OUT ? EPOLLOUT : 0u);
-    return loop_watch(http->options.loop, socket, events, on_socket, watch) ? -1 : 0;
-}
-
-static void on_timer(void *context)
-{
-    act(context, CURL_SOCKET_TIMEOUT, 0);
-}
-
-static int on_timer_wanted(CURLM *multi, long delay_ms, void *context)
-{
-    struct http *http = context;
-    if (delay_ms < 0)
-        loop_timer_stop(http->options.loop, &http->timer);
-    else
-        loop_timer_set(http->options.loop, &http->timer, (unsigned)delay_ms, on_timer, http);
-    return 0;
 }
 
 // --- Secrets ---
@@ -341,7 +270,7 @@ int http_post(struct http *http, const struct http_post *post)
     curl_url_cleanup(url);
     exchange->why[0] = '\0';
     exchange->post = *post;
-    if (!error && curl_multi_add_handle(http->multi, easy))
+    if (!error && curl_multi_add_handle(http->multi.handle, easy))
         error = -ENOMEM;
     if (error)
         list_free(&exchange->headers);
@@ -393,22 +322,6 @@ static int parse_url(struct http *http)
     return -EINVAL;
 }
 
-static bool set_tls(CURL *easy, const struct config_tls *tls)
-{
-    bool failed = curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) ||
-                  curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, tls->verify ? 1L : 0L) ||
-                  curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, tls->verify ? 2L : 0L);
-    if (tls->ca_file)
-        failed = failed || curl_easy_setopt(easy, CURLOPT_CAINFO, tls->ca_file) ||
-                 curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
-    if (tls->cert_file)
-        failed = failed || curl_easy_setopt(easy, CURLOPT_SSLCERT, tls->cert_file);
-    if (tls->key_file)
-        failed = failed || curl_easy_setopt(easy, CURLOPT_SSLKEY, tls->key_file);
-    // A key with a passphrase is an error, not a question on the terminal.
-    return !failed && !curl_easy_setopt(easy, CURLOPT_KEYPASSWD, "");
-}
-
 static bool exchange_init(struct http *http, struct exchange *exchange)
 {
     const struct config_output *output = http->options.output;
@@ -428,17 +341,13 @@ static bool exchange_init(struct http *http, struct exchange *exchange)
            !curl_easy_setopt(easy, CURLOPT_USERAGENT, "inferscope/" INFERSCOPE_VERSION) &&
            !curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body) &&
            !curl_easy_setopt(easy, CURLOPT_WRITEDATA, exchange) &&
-           !curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, exchange->why) && set_tls(easy, &output->tls);
+           !curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, exchange->why) && multi_set_tls(easy, &output->tls);
 }
 
 static int init_all(struct http *http)
 {
-    http->multi = curl_multi_init();
-    bool good = http->multi && !curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, on_socket_wanted) &&
-                !curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http) &&
-                !curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, on_timer_wanted) &&
-                !curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http) &&
-                !curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, (long)HTTP_AT_ONCE);
+    bool good = multi_init(&http->multi, http->options.loop, on_done, NULL) == 0 &&
+                !curl_multi_setopt(http->multi.handle, CURLMOPT_MAXCONNECTS, (long)HTTP_AT_ONCE);
     for (size_t i = 0; good && i < HTTP_AT_ONCE; i++)
         good = exchange_init(http, &http->exchanges[i]);
     return good ? 0 : -ENOMEM;
@@ -473,14 +382,12 @@ void http_close(struct http **http)
     for (size_t i = 0; i < HTTP_AT_ONCE; i++) {
         struct exchange *exchange = &closed->exchanges[i];
         if (exchange->busy)
-            curl_multi_remove_handle(closed->multi, exchange->easy);
+            curl_multi_remove_handle(closed->multi.handle, exchange->easy);
         curl_easy_cleanup(exchange->easy);
         list_free(&exchange->headers);
         text_free(&exchange->body);
     }
-    // It calls for sockets that are closed here.
-    curl_multi_cleanup(closed->multi);
-    loop_timer_stop(closed->options.loop, &closed->timer);
+    multi_close(&closed->multi);
     curl_url_cleanup(closed->url);
     secret_free(&closed->token);
     secret_free(&closed->password);

@@ -1,15 +1,13 @@
 #include "link.h"
 
 #include "base/cleanup.h"
-#include "loop.h"
+#include "multi.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <linux/sockios.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -20,9 +18,9 @@ struct link {
     struct link_options options;
     link_connected_fn connected;
     void *context;
-    int fd; // -1: not connected; libcurl's own where there is an easy handle
-    struct loop_timer timer;
-    CURLM *multi;
+    int fd;                  // -1: not connected; libcurl's own where there is an easy handle
+    struct loop_timer timer; // of a UNIX socket, which has no transfer
+    struct multi multi;
     CURL *easy; // in the multi handle for as long as it connects or is connected
     bool added;
     char why[WHY_SIZE];
@@ -35,16 +33,12 @@ static void tell(struct link *link, const char *why)
 
 // --- libcurl ---
 
-static void read_done(struct link *link)
+static void on_done(CURL *easy, CURLcode code, void *context)
 {
-    int left;
-    CURLMsg *message = curl_multi_info_read(link->multi, &left);
-    if (!message || message->msg != CURLMSG_DONE)
-        return;
-    CURLcode code = message->data.result;
+    struct link *link = context;
     curl_socket_t socket = CURL_SOCKET_BAD;
     if (!code)
-        code = curl_easy_getinfo(link->easy, CURLINFO_ACTIVESOCKET, &socket);
+        code = curl_easy_getinfo(easy, CURLINFO_ACTIVESOCKET, &socket);
     if (!code && socket != CURL_SOCKET_BAD) {
         link->fd = socket;
         tell(link, NULL);
@@ -52,85 +46,9 @@ static void read_done(struct link *link)
     }
     char why[WHY_SIZE];
     snprintf(why, sizeof(why), "%s", link->why[0] ? link->why : curl_easy_strerror(code));
-    // Names in certificates are whatever the other side writes there.
-    for (char *at = why; *at; at++)
-        if ((unsigned char)*at < 0x20 || (unsigned char)*at >= 0x7f)
-            *at = '?';
+    multi_make_printable(why);
     link_disconnect(link);
     tell(link, why);
-}
-
-static void act(struct link *link, curl_socket_t socket, int events)
-{
-    int running;
-    curl_multi_socket_action(link->multi, socket, events, &running);
-    read_done(link);
-}
-
-struct socket_watch {
-    struct link *link;
-    curl_socket_t socket;
-};
-
-static void on_socket(uint32_t events, void *context)
-{
-    struct socket_watch watch = *(struct socket_watch *)context; // it may be freed meanwhile
-    act(watch.link, watch.socket,
-        (events & EPOLLIN ? CURL_CSELECT_IN : 0) | (events & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
-            (events & (EPOLLERR | EPOLLHUP) ? CURL_CSELECT_ERR : 0));
-}
-
-static int on_socket_wanted(CURL *easy, curl_socket_t socket, int what, void *context, void *socket_context)
-{
-    struct link *link = context;
-    struct socket_watch *watch = socket_context;
-    if (what == CURL_POLL_REMOVE) {
-        loop_unwatch(link->options.loop, socket);
-        free(watch);
-        curl_multi_assign(link->multi, socket, NULL);
-        return 0;
-    }
-    if (!watch) {
-        watch = malloc(sizeof(*watch));
-        if (!watch)
-            return -1;
-        *watch = (struct socket_watch){link, socket};
-        curl_multi_assign(link->multi, socket, watch);
-    }
-    uint32_t events = (what & CURL_POLL_IN ? EPOLLIN : 0u) | (what & CURL_POLL_OUT ? EPOLLOUT : 0u);
-    return loop_watch(link->options.loop, socket, events, on_socket, watch) ? -1 : 0;
-}
-
-static void on_curl_timer(void *context)
-{
-    act(context, CURL_SOCKET_TIMEOUT, 0);
-}
-
-static int on_timer_wanted(CURLM *multi, long delay_ms, void *context)
-{
-    struct link *link = context;
-    if (delay_ms < 0)
-        loop_timer_stop(link->options.loop, &link->timer);
-    else
-        loop_timer_set(link->options.loop, &link->timer, (unsigned)delay_ms, on_curl_timer, link);
-    return 0;
-}
-
-static bool set_tls(CURL *easy, const struct config_tls *tls)
-{
-    bool failed = curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) ||
-                  curl_easy_setopt(easy, CURLOPT_SSL_ENABLE_ALPN, 0L) || // what follows is not HTTP
-                  curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, tls->verify ? 1L : 0L) ||
-                  curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, tls->verify ? 2L : 0L);
-    if (tls->ca_file)
-        failed = failed || curl_easy_setopt(easy, CURLOPT_CAINFO, tls->ca_file) ||
-                 curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
-    if (tls->cert_file)
-        failed = failed || curl_easy_setopt(easy, CURLOPT_SSLCERT, tls->cert_file);
-    if (tls->key_file)
-        failed = failed || curl_easy_setopt(easy, CURLOPT_SSLKEY, tls->key_file);
-    // A key with a passphrase is an error, not a question on the terminal.
-    return !failed && !curl_easy_setopt(easy, CURLOPT_KEYPASSWD, "");
 }
 
 // libcurl connects to URLs; no byte of HTTP is sent.
@@ -153,26 +71,24 @@ static int set_url(struct link *link, CURL *easy)
 
 static int init_curl(struct link *link)
 {
-    link->multi = curl_multi_init();
+    int error = multi_init(&link->multi, link->options.loop, on_done, link);
     CURL *easy = link->easy = curl_easy_init();
-    bool good =
-        link->multi && easy && !curl_multi_setopt(link->multi, CURLMOPT_SOCKETFUNCTION, on_socket_wanted) &&
-        !curl_multi_setopt(link->multi, CURLMOPT_SOCKETDATA, link) &&
-        !curl_multi_setopt(link->multi, CURLMOPT_TIMERFUNCTION, on_timer_wanted) &&
-        !curl_multi_setopt(link->multi, CURLMOPT_TIMERDATA, link) &&
-        !curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L) && !curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) &&
-        !curl_easy_setopt(easy, CURLOPT_PROXY, "") && // whatever the environment says: it is for HTTP
-        !curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L) &&
-        !curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L) &&
-        !curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)link->options.timeout) &&
-        !curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, link->why) && set_tls(easy, link->options.tls);
+    bool good = !error && easy && !curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L) &&
+                !curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) &&
+                !curl_easy_setopt(easy, CURLOPT_PROXY, "") && // whatever the environment says: it is for HTTP
+                !curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L) &&
+                !curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L) &&
+                !curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)link->options.timeout) &&
+                !curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, link->why) &&
+                !curl_easy_setopt(easy, CURLOPT_SSL_ENABLE_ALPN, 0L) && // what follows is not HTTP
+                multi_set_tls(easy, link->options.tls);
     return good ? set_url(link, easy) : -ENOMEM;
 }
 
 static void connect_curl(struct link *link)
 {
     link->why[0] = '\0';
-    link->added = curl_multi_add_handle(link->multi, link->easy) == CURLM_OK;
+    link->added = curl_multi_add_handle(link->multi.handle, link->easy) == CURLM_OK;
 }
 
 // --- UNIX sockets ---
@@ -223,8 +139,7 @@ void link_free(struct link **link)
         return;
     link_disconnect(*link);
     curl_easy_cleanup((*link)->easy);
-    if ((*link)->multi)
-        curl_multi_cleanup((*link)->multi);
+    multi_close(&(*link)->multi);
     loop_timer_stop((*link)->options.loop, &(*link)->timer);
     free(*link);
     *link = NULL;
@@ -244,7 +159,7 @@ void link_disconnect(struct link *link)
         cleanup_close(&link->fd);
     // This closes the connection, too: it is nobody else's.
     if (link->added)
-        curl_multi_remove_handle(link->multi, link->easy);
+        curl_multi_remove_handle(link->multi.handle, link->easy);
     link->added = false;
     link->fd = -1;
     loop_timer_stop(link->options.loop, &link->timer);

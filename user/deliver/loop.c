@@ -1,13 +1,13 @@
 #include "loop.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <time.h>
 
 enum { EVENTS_MAX = 32 };
 
@@ -128,9 +128,7 @@ static void call_watch(struct loop *loop, const struct epoll_event *event)
 
 uint64_t loop_now_ms(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    return clock_ms(CLOCK_MONOTONIC);
 }
 
 void loop_timer_set(struct loop *loop, struct loop_timer *timer, unsigned delay_ms, loop_timer_fn call,

@@ -43,9 +43,6 @@ struct process_entry *enrich_find(struct enrich *enrich, pid_t pid, uint64_t sta
 // The same, and where it is not there, from /proc, with those of its ancestors that are not known either.
 struct process_entry *enrich_find_or_learn(struct enrich *enrich, pid_t pid, uint64_t start_time_ns,
                                            uint64_t now_ns);
-// The container that the text of a /proc/PID/cgroup names, with a reference for the caller, or NULL.
-const struct container *enrich_container_of(struct enrich *enrich, const char *text, size_t size,
-                                            uint64_t now_ns);
 
 void enrich_learn_init(void);
 // Counts an environment that was longer than is kept.

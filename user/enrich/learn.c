@@ -9,8 +9,9 @@
 // How far an unknown process's ancestors are looked up in /proc.
 enum { LEARN_ANCESTORS_MAX = 16 };
 
-const struct container *enrich_container_of(struct enrich *enrich, const char *text, size_t size,
-                                            uint64_t now_ns)
+// The container that the text of a /proc/PID/cgroup names, with a reference for the caller, or NULL.
+static const struct container *container_of_cgroup(struct enrich *enrich, const char *text, size_t size,
+                                                   uint64_t now_ns)
 {
     struct container_id id;
     return container_id_from_proc(text, size, &id) ? containers_get(enrich->containers, &id, now_ns) : NULL;
@@ -22,7 +23,7 @@ void enrich_ask_container(struct enrich *enrich, struct process_entry *entry, ui
                                     sizeof(enrich->proc->cgroup));
     if (size > 0)
         process_entry_set_container(entry,
-                                    enrich_container_of(enrich, enrich->proc->cgroup, (size_t)size, now_ns));
+                                    container_of_cgroup(enrich, enrich->proc->cgroup, (size_t)size, now_ns));
 }
 
 // Adds what was read into enrich->proc.
@@ -43,7 +44,7 @@ static struct process_entry *add_from_proc(struct enrich *enrich, uint64_t now_n
     process_entry_set_name(entry, info->name);
     process_entry_set_exepath(entry, info->exepath, info->exepath_size);
     process_entry_set_args(entry, info->args, info->args_size);
-    process_entry_set_container(entry, enrich_container_of(enrich, info->cgroup, info->cgroup_size, now_ns));
+    process_entry_set_container(entry, container_of_cgroup(enrich, info->cgroup, info->cgroup_size, now_ns));
     return entry;
 }
 

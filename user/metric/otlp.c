@@ -2,6 +2,7 @@
 // agent started. What follows OpenTelemetry's conventions has its own name back, with dots and without the
 // unit; the rest keeps the name that Prometheus knows.
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/series.h"
 #include "metric.h"
 #include "self.h"
@@ -248,13 +249,6 @@ static void write_histogram(struct series_writer *writer, const struct label *la
 
 // --- The whole ---
 
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 void metric_render_otlp(struct text *text)
 {
     // The names behind the families' bodies, and the frame around all.
@@ -273,7 +267,7 @@ void metric_render_otlp(struct text *text)
     size_t reserved = text->length + sizeof("]}]}]}") + (size_t)FAMILIES_MAX * CLOSING;
     otlp->writer = (struct series_writer){write_family, write_number, write_histogram};
     otlp->room = text->max > reserved ? text->max - reserved : 0;
-    otlp->now_ns = now_ns();
+    otlp->now_ns = clock_ns(CLOCK_REALTIME);
     double start = metric_start_time();
     otlp->start_ns = start > 0 ? (uint64_t)(start * 1e9) : otlp->now_ns;
     if (otlp->start_ns > otlp->now_ns)

@@ -1,10 +1,10 @@
 #include "under_way.h"
 
 #include "api.h"
+#include "base/clock.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 enum { SERVERS_MAX = 256 };
 static const uint64_t forgotten_after_ns = UINT64_C(3600) * 1000000000;
@@ -26,13 +26,6 @@ static struct counter left_out = {
     .name = "inferscope_inference_servers_left_out_total",
     .help = "Times that a server was not shown among those with requests in flight: too many servers",
 };
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_BOOTTIME, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 // The one that has had nothing to do for longest, or NULL.
 static struct server *longest_idle(void)
@@ -126,7 +119,7 @@ void under_way_collect(struct series_writer *writer)
         .type = SERIES_GAUGE,
         .unit = "seconds",
         .help = "For how long the request under way that waits longest has had no answer, or no more of it"};
-    uint64_t now = now_ns();
+    uint64_t now = clock_ns(CLOCK_BOOTTIME);
     look(now);
     for (int pass = 0; pass < 2; pass++) {
         writer->family(writer, pass == 0 ? &in_flight : &silence);

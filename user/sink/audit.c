@@ -2,6 +2,7 @@
 
 #include "audit_line.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/series.h"
 
@@ -33,13 +34,6 @@ static struct counter errors = {
     .name = "inferscope_audit_log_errors_total",
     .help = "Entries that could not be written to the audit log",
 };
-
-static uint64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 // --- Lines ---
 
@@ -91,7 +85,7 @@ static int end_line(struct audit *audit)
     audit->state.number++;
     memcpy(audit->state.hash, hash, sizeof(hash));
     if (audit->unsynced_ms == 0)
-        audit->unsynced_ms = now_ms();
+        audit->unsynced_ms = clock_ms(CLOCK_MONOTONIC);
     entries.value++;
     return 0;
 }
@@ -297,7 +291,7 @@ int audit_sync(struct audit *audit)
 {
     if (!audit || audit->sync != SYNC_INTERVAL || audit->unsynced_ms == 0)
         return -1;
-    uint64_t age = now_ms() - audit->unsynced_ms;
+    uint64_t age = clock_ms(CLOCK_MONOTONIC) - audit->unsynced_ms;
     if (age < audit->sync_interval)
         return (int)(audit->sync_interval - age);
     sync_file(audit);

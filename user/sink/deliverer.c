@@ -1,6 +1,7 @@
 #include "deliverer.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "deliverer_private.h"
 
@@ -17,7 +18,6 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 
 enum {
     STEADY_MS = 10000, // one that has lived so long is started again at once
@@ -25,13 +25,6 @@ enum {
     PAUSE_MAX_MS = 30000,
     CHANGE_PATIENCE_MS = 5000, // to finish what is under way when the configuration changes
 };
-
-static uint64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 // --- The new process, between fork and exec ---
 
@@ -112,7 +105,7 @@ static int spawn(struct deliverer *deliverer)
     if (pid == 0)
         become_deliverer(fds, agent);
     deliverer->pid = pid;
-    deliverer->started_ms = now_ms();
+    deliverer->started_ms = clock_ms(CLOCK_MONOTONIC);
     deliverer->ending = false;
     // What was put into the spool while there was none.
     deliverer_wake(deliverer);
@@ -199,7 +192,7 @@ bool deliverer_reap(struct deliverer *deliverer, char *ret_how, size_t capacity)
         snprintf(ret_how, capacity, "signal %d", WTERMSIG(status));
     else
         snprintf(ret_how, capacity, "exit code %d", WEXITSTATUS(status));
-    uint64_t now = now_ms();
+    uint64_t now = clock_ms(CLOCK_MONOTONIC);
     bool steady = deliverer->ending || now - deliverer->started_ms >= STEADY_MS;
     unsigned pause = deliverer->pause_ms ? deliverer->pause_ms * 2 : PAUSE_FIRST_MS;
     deliverer->pause_ms = steady ? 0 : pause < PAUSE_MAX_MS ? pause : PAUSE_MAX_MS;
@@ -210,7 +203,7 @@ bool deliverer_reap(struct deliverer *deliverer, char *ret_how, size_t capacity)
 
 bool deliverer_tick(struct deliverer *deliverer)
 {
-    uint64_t now = now_ms();
+    uint64_t now = clock_ms(CLOCK_MONOTONIC);
     if (deliverer->pid > 0) {
         if (deliverer->ending && now > deliverer->due_ms)
             kill(deliverer->pid, SIGKILL);
@@ -238,7 +231,7 @@ int deliverer_configure(struct deliverer *deliverer, const struct deliverer_opti
     if (deliverer->pid > 0) {
         kill(deliverer->pid, SIGTERM);
         deliverer->ending = true;
-        deliverer->due_ms = now_ms() + CHANGE_PATIENCE_MS;
+        deliverer->due_ms = clock_ms(CLOCK_MONOTONIC) + CHANGE_PATIENCE_MS;
     }
     return 0;
 }
@@ -247,10 +240,11 @@ static void wait_for_end(struct deliverer *deliverer, unsigned patience_ms)
 {
     _cleanup_close_ int fd = (int)syscall(SYS_pidfd_open, deliverer->pid, 0);
     struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
-    uint64_t until = now_ms() + patience_ms;
+    uint64_t until = clock_ms(CLOCK_MONOTONIC) + patience_ms;
     int ready = 0;
     kill(deliverer->pid, SIGTERM);
-    for (uint64_t now = now_ms(); fd >= 0 && ready <= 0 && now < until; now = now_ms())
+    for (uint64_t now = clock_ms(CLOCK_MONOTONIC); fd >= 0 && ready <= 0 && now < until;
+         now = clock_ms(CLOCK_MONOTONIC))
         ready = poll(&poll_fd, 1, (int)(until - now));
     if (ready <= 0) {
         if (patience_ms)

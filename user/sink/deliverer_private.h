@@ -1,3 +1,4 @@
+// What the files of the agent's side of the deliverer share.
 #pragma once
 
 #include "delivery_stats.h"

@@ -13,8 +13,8 @@
 #include <stdint.h>
 
 enum {
-    NOISE_WINDOWS_MAX =
-        4096, // distinct alerts that are remembered; beyond that the oldest summary comes early
+    // Distinct alerts that are remembered; beyond that the oldest summary comes early.
+    NOISE_WINDOWS_MAX = 4096,
     NOISE_BYTES_MAX = 8 << 20, // of what is kept of them
     NOISE_RULES_MAX = 4096,
     NOISE_KINDS_MAX = 8192,   // kinds remembered; when all are recent, a new one is not known to be the first

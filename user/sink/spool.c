@@ -1,4 +1,5 @@
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "spool_private.h"
 
@@ -9,7 +10,6 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
-#include <time.h>
 
 enum {
     SEGMENT_SIZE_MAX = 16 << 20,
@@ -17,13 +17,6 @@ enum {
     SEGMENTS = 32, // in the whole spool, so that little is given up at a time
     TELL_AFTER_MS = 60000,
 };
-
-static uint64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 // --- Opening ---
 
@@ -265,7 +258,7 @@ void spool_drop(struct spool *spool, enum spool_dropped reason, enum spool_class
         [DROPPED_TOO_LARGE] = "because they were too large",
     };
     spool->dropped[reason][class] += count;
-    uint64_t now = now_ms();
+    uint64_t now = clock_ms(CLOCK_MONOTONIC);
     if (count == 0 || (spool->told_ms && now - spool->told_ms < TELL_AFTER_MS))
         return;
     spool->told_ms = now;
@@ -324,7 +317,7 @@ int spool_append(struct spool *spool, struct spool_record *record)
         spool->shelves[class].unsynced = false;
     }
     if (spool->options.sync == SYNC_INTERVAL && spool->unsynced_ms == 0)
-        spool->unsynced_ms = now_ms();
+        spool->unsynced_ms = clock_ms(CLOCK_MONOTONIC);
     return 0;
 }
 
@@ -332,7 +325,7 @@ int spool_sync(struct spool *spool)
 {
     if (spool->unsynced_ms == 0)
         return -1;
-    uint64_t age = now_ms() - spool->unsynced_ms;
+    uint64_t age = clock_ms(CLOCK_MONOTONIC) - spool->unsynced_ms;
     if (age < spool->options.sync_interval)
         return (int)(spool->options.sync_interval - age);
     sync_shelves(spool);

@@ -1,6 +1,7 @@
 #include "spool_format.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -9,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <zlib.h>
 
 static const char *const class_names[SPOOL_CLASSES] = {"p1", "p2", "p3", "p4", "telemetry"};
@@ -43,7 +43,7 @@ void spool_segment_name(enum spool_class class, uint64_t first, char ret_name[SP
     snprintf(ret_name, SPOOL_FILE_NAME_SIZE, "%s.%020" PRIu64, class_names[class], first);
 }
 
-bool spool_segment_parse(const char *name, enum spool_class *ret_class, uint64_t *ret_first)
+static bool parse_segment_name(const char *name, enum spool_class *ret_class, uint64_t *ret_first)
 {
     for (enum spool_class class = 0; class < SPOOL_CLASSES; class ++) {
         size_t length = strlen(class_names[class]);
@@ -86,7 +86,7 @@ int spool_list(int directory_fd, struct spool_entry **ret_entries, size_t *ret_c
     }
     for (const struct dirent *file; (file = readdir(directory));) {
         struct spool_entry entry;
-        if (!spool_segment_parse(file->d_name, &entry.class, &entry.first))
+        if (!parse_segment_name(file->d_name, &entry.class, &entry.first))
             continue;
         if (count == capacity) {
             capacity = capacity ? 2 * capacity : 16;
@@ -121,14 +121,12 @@ static bool crc_fits(uint32_t crc, const void *data, size_t size)
 void spool_head_make(enum spool_class class, uint64_t first, uint64_t next_sequence,
                      struct spool_head *ret_head)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
     *ret_head = (struct spool_head){.magic = SPOOL_HEAD_MAGIC,
                                     .version = SPOOL_VERSION,
                                     .class = class,
                                     .first_ordinal = first,
                                     .next_sequence = next_sequence,
-                                    .time_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec};
+                                    .time_ns = clock_ns(CLOCK_REALTIME)};
     ret_head->crc = crc_of(ret_head, offsetof(struct spool_head, crc));
 }
 

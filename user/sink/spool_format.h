@@ -50,7 +50,6 @@ _Static_assert(sizeof(struct spool_head) == 48 && sizeof(struct spool_frame) == 
 const char *spool_class_name(enum spool_class class);
 
 void spool_segment_name(enum spool_class class, uint64_t first, char ret_name[SPOOL_FILE_NAME_SIZE]);
-bool spool_segment_parse(const char *name, enum spool_class *ret_class, uint64_t *ret_first);
 
 struct spool_entry {
     enum spool_class class;

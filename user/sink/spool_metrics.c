@@ -1,7 +1,6 @@
+#include "base/clock.h"
 #include "base/series.h"
 #include "spool_private.h"
-
-#include <time.h>
 
 static const struct spool *shown; // NULL: none is open
 static bool registered;
@@ -43,9 +42,7 @@ static void collect_records(struct series_writer *writer)
         if (records_of(shelf) && shelf->segments[0].oldest_ns < oldest_ns)
             oldest_ns = shelf->segments[0].oldest_ns;
     }
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    double seconds = (double)now.tv_sec + (double)now.tv_nsec / 1e9 - (double)oldest_ns / 1e9;
+    double seconds = (double)clock_ns(CLOCK_REALTIME) / 1e9 - (double)oldest_ns / 1e9;
     writer->family(writer, &age);
     writer->number(writer, NULL, 0, seconds > 0 ? seconds : 0);
 }

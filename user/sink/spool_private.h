@@ -48,11 +48,14 @@ int spool_rotate(struct spool *spool, enum spool_class class, bool spare);
 // One is always made in advance, so that on a full disk a class whose records are all in its newest segment
 // can give way: it goes on in the spare one. Where that fails, it is tried again the next time.
 void spool_make_spare(struct spool *spool);
+// NULL: the class has none yet.
 struct segment *spool_newest(struct spool *spool, enum spool_class class);
+// Counts records that some output will not get, and says so now and then.
 void spool_drop(struct spool *spool, enum spool_dropped reason, enum spool_class class, uint64_t count);
 
-// spool_open.c
+// spool_open.c. Reads what lies in the directory. 0 or a negative errno.
 int spool_load(struct spool *spool);
+// Adds a segment behind the others, copied. 0 or -ENOMEM.
 int spool_shelve(struct shelf *shelf, const struct segment *segment);
 
 // spool_room.c. Deletes what all outputs have read.
@@ -61,6 +64,7 @@ void spool_release(struct spool *spool);
 int spool_make_room(struct spool *spool, enum spool_class class, size_t size);
 // Gives up the oldest segment of a class that is less grave. 0 or -ENOSPC.
 int spool_give_way(struct spool *spool, enum spool_class class);
+// Deletes what is too old.
 void spool_expire(struct spool *spool);
 
 // spool_metrics.c

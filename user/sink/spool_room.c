@@ -1,5 +1,6 @@
 // What has to go from the spool, and when.
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "spool_private.h"
 
@@ -9,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 // The places that all outputs have passed. Without outputs nothing is passed.
@@ -134,10 +134,8 @@ int spool_give_way(struct spool *spool, enum spool_class class)
 
 void spool_expire(struct spool *spool)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
     uint64_t age_ns = (uint64_t)spool->options.age_s * 1000000000;
-    uint64_t now_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+    uint64_t now_ns = clock_ns(CLOCK_REALTIME);
     struct passed passed;
     bool looked = false;
     for (enum spool_class class = 0; class < SPOOL_CLASSES && age_ns; class ++) {

@@ -7,7 +7,8 @@ static int64_t result_of(const struct event *event)
     return ((const struct wire_call *)event->wire)->result;
 }
 
-const char *result_name(int64_t result)
+// SUCCESS or the error's name.
+static const char *name_of(int64_t result)
 {
     if (result >= 0)
         return "SUCCESS";
@@ -30,5 +31,5 @@ bool result_get_failed(const struct event *event, const struct field_arg *arg, s
 bool result_get_res(const struct event *event, const struct field_arg *arg, size_t nth,
                     struct value *ret_value)
 {
-    return value_set_string(ret_value, result_name(result_of(event)));
+    return value_set_string(ret_value, name_of(result_of(event)));
 }

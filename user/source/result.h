@@ -11,9 +11,6 @@ bool result_get_failed(const struct event *event, const struct field_arg *arg, s
 bool result_get_res(const struct event *event, const struct field_arg *arg, size_t nth,
                     struct value *ret_value);
 
-// SUCCESS or the error's name.
-const char *result_name(int64_t result);
-
 // For the table of an event type; `of_rawres` says what the call returns.
 #define RESULT_FIELDS(of_rawres)                                                                \
     {.name = "evt.rawres", .type = FIELD_INT, .help = of_rawres, .get = result_get_rawres},     \
