@@ -8,6 +8,7 @@
 #include "base/uuid.h"
 #include "config.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -54,6 +55,12 @@ void spool_close(struct spool **spool);
 // Says which outputs there are, before their readers open: one that is new gets what is appended from here
 // on, and what others had not read is held back for them no longer. 0 or a negative errno.
 int spool_set_readers(struct spool *spool, const char *const *names, size_t count);
+// The same in two steps. Those that are new are added, all or, on an error, none; `ret_added` says which
+// were.
+int spool_add_readers(struct spool *spool, const char *const *names, size_t count, bool *ret_added);
+// All others are given up.
+void spool_keep_readers(struct spool *spool, const char *const *names, size_t count);
+void spool_remove_reader(struct spool *spool, const char *name);
 
 // The sequence that the next record gets.
 uint64_t spool_next_sequence(const struct spool *spool);

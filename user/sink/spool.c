@@ -147,10 +147,9 @@ struct segment *spool_newest(struct spool *spool, enum spool_class class)
 
 static int make_file(const struct spool *spool, const char *name, const struct spool_head *head)
 {
-    _cleanup_close_ int fd =
-        openat(spool->directory_fd, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    _cleanup_close_ int fd = spool_file_open(spool->directory_fd, name, O_RDWR | O_CREAT | O_TRUNC);
     if (fd < 0)
-        return -errno;
+        return fd;
     ssize_t count = write(fd, head, sizeof(*head));
     if (count != sizeof(*head))
         return count < 0 ? -errno : -ENOSPC;

@@ -102,8 +102,7 @@ static int open_segment(const struct spool_reader *reader, const struct spool_en
 {
     char name[SPOOL_FILE_NAME_SIZE];
     spool_segment_name(entry->class, entry->first, name);
-    int fd = openat(reader->directory_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    return fd < 0 ? -errno : fd;
+    return spool_file_open(reader->directory_fd, name, O_RDONLY);
 }
 
 // --- Records ---
@@ -116,6 +115,12 @@ static void expect(struct spool_reader *reader, struct lane *lane, uint64_t ordi
     if (ordinal > lane->counted)
         lane->counted = ordinal;
     lane->expected = ordinal;
+}
+
+// Whether it is us who are short of something.
+static bool is_want(int error)
+{
+    return error == -ENOMEM || error == -EMFILE || error == -ENFILE || error == -EINTR;
 }
 
 // Opens the segment that the expected record is in. 1; 0: there is none yet; or a negative errno.
@@ -132,6 +137,13 @@ static int enter(struct spool_reader *reader, enum spool_class class)
             if (entry->first > lane->expected)
                 expect(reader, lane, entry->first);
             return 1;
+        }
+        // One that cannot be opened must not keep back those behind it.
+        const struct spool_entry *next =
+            fd != -ENOENT && !is_want(fd) ? entry_behind(reader, class, entry->first) : NULL;
+        if (next) {
+            expect(reader, lane, next->first);
+            continue;
         }
         int listed = fd != -ENOENT ? fd : entry ? list(reader) : list_again(reader);
         if (listed < 0 || (!entry && listed == 0))
