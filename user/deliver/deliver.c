@@ -43,8 +43,8 @@ static void wake_all(struct deliver *deliver)
 static void on_news(uint32_t events, void *context)
 {
     struct deliver *deliver = context;
-    uint64_t count;
-    if (read(deliver->options->news_fd, &count, sizeof(count)) == sizeof(count))
+    char bytes[4096];
+    if (read(deliver->options->news_fd, bytes, sizeof(bytes)) > 0)
         wake_all(deliver);
 }
 
