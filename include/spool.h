@@ -89,7 +89,7 @@ struct spool_reader;
 
 // Each output has a reader, whose position is kept in the file cursor.NAME of the spool's directory. Where
 // there is none (nor spool_set_readers() has made one), it begins with the oldest record. 0 or a negative
-// errno; -EINVAL: no name for a file.
+// errno; -EBUSY: another one reads for this output; -EINVAL: no name for a file.
 int spool_reader_open(const char *directory, const char *name, struct spool_reader **ret_reader);
 void spool_reader_close(struct spool_reader **reader);
 

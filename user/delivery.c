@@ -94,6 +94,11 @@ static int start_deliverer(struct delivery *delivery, const struct delivery_opti
     return error;
 }
 
+static void say_doubt(const char *sentence, void *context)
+{
+    log_warning("%s", sentence);
+}
+
 int delivery_start(const struct delivery_options *options, struct delivery **ret_delivery)
 {
     const struct config *config = options->config;
@@ -105,6 +110,7 @@ int delivery_start(const struct delivery_options *options, struct delivery **ret
     delivery->line = (struct text)TEXT_INIT(ALERT_MAX);
     counter_register(&lost);
     telemetry_configure(&delivery->telemetry, config);
+    config_doubts(config, say_doubt, NULL);
     int error = start_audit(delivery, config);
     if (!error && config->outputs_count)
         error = start_spool(delivery, config);
@@ -324,4 +330,5 @@ void delivery_adopt(struct delivery *delivery, const struct delivery_options *op
     deliverer_adopt(delivery->deliverer);
     spool_keep_readers(delivery->spool, names, count);
     telemetry_configure(&delivery->telemetry, options->config);
+    config_doubts(options->config, say_doubt, NULL);
 }

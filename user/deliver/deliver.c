@@ -125,7 +125,7 @@ static int open_queues(struct deliver *deliver)
         int error = options.type ? queue_open(&options, &deliver->queues[i]) : -ENOSYS;
         if (error) {
             log_error("output %s: cannot read the spool in %s: %s", output->name, config->spool.directory,
-                      strerror(-error));
+                      error == -EBUSY ? "another process delivers to it" : strerror(-error));
             return error;
         }
     }

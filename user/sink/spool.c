@@ -50,6 +50,11 @@ static int open_directory(struct spool *spool)
     spool->directory_fd = open(spool->options.directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (spool->directory_fd < 0)
         return -errno;
+    struct stat status;
+    if (fstat(spool->directory_fd, &status) == 0 &&
+        ((status.st_uid != geteuid() && status.st_uid != 0) || status.st_mode & (S_IWGRP | S_IWOTH)))
+        log_warning("others may write to %s, and so change or delete alerts before they are delivered",
+                    spool->options.directory);
     spool->lock_fd = openat(spool->directory_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (spool->lock_fd < 0)
         return -errno;

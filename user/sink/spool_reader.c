@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -341,6 +342,10 @@ int spool_reader_open(const char *directory, const char *name, struct spool_read
         spool_cursor_open(reader->directory_fd, name, &reader->cursor_fd, &reader->generation, &cursor);
     if (error && error != -ENODATA)
         return error;
+    // Two that read for one output would deliver everything twice, and one could take the other's cursor
+    // back.
+    if (flock(reader->cursor_fd, LOCK_EX | LOCK_NB))
+        return errno == EWOULDBLOCK ? -EBUSY : -errno;
     reader->committed = cursor.position;
     bool known = error == 0;
     error = spool_reader_rewind(reader);
