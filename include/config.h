@@ -168,6 +168,9 @@ void config_free(struct config **config);
 // As a file that gives the same configuration again: all that has a value, defaults too. Secrets stay
 // references, and what came from the environment is ${NAME}.
 void config_show(const struct config *config, FILE *stream);
+// Calls with a sentence for each thing that is allowed and yet has no effect.
+typedef void (*config_doubt_fn)(const char *sentence, void *context);
+void config_doubts(const struct config *config, config_doubt_fn call, void *context);
 // Calls for each key of the file whose value differs; the outputs as a whole are one key, "outputs".
 typedef void (*config_change_fn)(const char *key, bool needs_restart, void *context);
 void config_compare(const struct config *before, const struct config *after, config_change_fn change,

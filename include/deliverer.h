@@ -12,7 +12,7 @@
 enum deliverer_fd {
     DELIVERER_CONFIG = 3, // a memfd with the text of agent.yaml, at its beginning
     DELIVERER_STATS,      // a memfd with struct delivery_stats (user/sink/delivery_stats.h)
-    DELIVERER_NEWS,       // an eventfd, readable when there is more in the spool
+    DELIVERER_NEWS,       // the reading end of a pipe: bytes come when there is more in the spool
     DELIVERER_FDS_END,
 };
 
@@ -33,11 +33,17 @@ void deliverer_stop(struct deliverer **deliverer, unsigned patience_ms);
 void deliverer_wake(struct deliverer *deliverer);
 // SIGUSR1: files that were moved away are opened anew.
 void deliverer_reopen(struct deliverer *deliverer);
-// On SIGCHLD. True where it had ended; `ret_how` then tells how, in words.
-bool deliverer_reap(struct deliverer *deliverer, char *ret_how, size_t capacity);
+struct deliverer_end {
+    char how[64]; // in words
+    bool asked;   // it was told to end, and did so by itself: another one takes its place
+};
+// On SIGCHLD. True where it had ended.
+bool deliverer_reap(struct deliverer *deliverer, struct deliverer_end *ret_end);
 // About once a second, and after deliverer_reap(): starts it again when it is time. True where it was.
 bool deliverer_tick(struct deliverer *deliverer);
 
-// Has it work by another configuration: it is ended and started anew. 0 or a negative errno, and the old one
-// stays.
-int deliverer_configure(struct deliverer *deliverer, const struct deliverer_options *options);
+// Another configuration, in two steps, so that what else is to change with it can fail in between. Preparing
+// keeps it: 0, or a negative errno and nothing has changed. Adopting ends the process and starts it anew with
+// what was prepared; preparing once more, or the end, forgets it.
+int deliverer_prepare(struct deliverer *deliverer, const struct deliverer_options *options);
+void deliverer_adopt(struct deliverer *deliverer);

@@ -8,6 +8,7 @@
 #include "base/uuid.h"
 #include "config.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -54,6 +55,12 @@ void spool_close(struct spool **spool);
 // Says which outputs there are, before their readers open: one that is new gets what is appended from here
 // on, and what others had not read is held back for them no longer. 0 or a negative errno.
 int spool_set_readers(struct spool *spool, const char *const *names, size_t count);
+// The same in two steps. Those that are new are added, all or, on an error, none; `ret_added` says which
+// were.
+int spool_add_readers(struct spool *spool, const char *const *names, size_t count, bool *ret_added);
+// All others are given up.
+void spool_keep_readers(struct spool *spool, const char *const *names, size_t count);
+void spool_remove_reader(struct spool *spool, const char *name);
 
 // The sequence that the next record gets.
 uint64_t spool_next_sequence(const struct spool *spool);
@@ -82,7 +89,7 @@ struct spool_reader;
 
 // Each output has a reader, whose position is kept in the file cursor.NAME of the spool's directory. Where
 // there is none (nor spool_set_readers() has made one), it begins with the oldest record. 0 or a negative
-// errno; -EINVAL: no name for a file.
+// errno; -EBUSY: another one reads for this output; -EINVAL: no name for a file.
 int spool_reader_open(const char *directory, const char *name, struct spool_reader **ret_reader);
 void spool_reader_close(struct spool_reader **reader);
 

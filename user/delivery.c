@@ -24,7 +24,8 @@ struct delivery {
     struct audit *audit; // NULL: none is kept
     struct telemetry telemetry;
     struct text line;
-    bool news; // since the deliverer was told last
+    bool news;                      // since the deliverer was told last
+    bool added[CONFIG_OUTPUTS_MAX]; // outputs of the configuration that was prepared last
 };
 
 static struct counter lost = {
@@ -51,14 +52,20 @@ static int start_audit(struct delivery *delivery, const struct config *config)
     return error;
 }
 
+static size_t names_of(const struct config *config, const char *ret_names[CONFIG_OUTPUTS_MAX])
+{
+    size_t count = 0;
+    while (count < config->outputs_count && count < CONFIG_OUTPUTS_MAX) {
+        ret_names[count] = config->outputs[count].name;
+        count++;
+    }
+    return count;
+}
+
 static int set_readers(struct spool *spool, const struct config *config)
 {
     const char *names[CONFIG_OUTPUTS_MAX];
-    size_t count = 0;
-    while (count < config->outputs_count && count < CONFIG_OUTPUTS_MAX) {
-        names[count] = config->outputs[count].name;
-        count++;
-    }
+    size_t count = names_of(config, names);
     int error = spool_set_readers(spool, names, count);
     if (error)
         log_error("cannot write down in the spool which outputs there are: %s", strerror(-error));
@@ -87,6 +94,11 @@ static int start_deliverer(struct delivery *delivery, const struct delivery_opti
     return error;
 }
 
+static void say_doubt(const char *sentence, void *context)
+{
+    log_warning("%s", sentence);
+}
+
 int delivery_start(const struct delivery_options *options, struct delivery **ret_delivery)
 {
     const struct config *config = options->config;
@@ -98,6 +110,7 @@ int delivery_start(const struct delivery_options *options, struct delivery **ret
     delivery->line = (struct text)TEXT_INIT(ALERT_MAX);
     counter_register(&lost);
     telemetry_configure(&delivery->telemetry, config);
+    config_doubts(config, say_doubt, NULL);
     int error = start_audit(delivery, config);
     if (!error && config->outputs_count)
         error = start_spool(delivery, config);
@@ -255,11 +268,14 @@ void delivery_tick(struct delivery *delivery)
 
 void delivery_reap(struct delivery *delivery)
 {
-    char how[64];
-    if (!delivery || !delivery->deliverer || !deliverer_reap(delivery->deliverer, how, sizeof(how)))
+    struct deliverer_end end;
+    if (!delivery || !delivery->deliverer || !deliverer_reap(delivery->deliverer, &end))
         return;
-    log_warning("the deliverer has ended: %s; alerts wait in the spool meanwhile", how);
-    audit_say(delivery->audit, "deliverer_ended", "how", how);
+    if (end.asked)
+        log_info("the deliverer has ended, so that the configuration can be followed");
+    else
+        log_warning("the deliverer has ended: %s; alerts wait in the spool meanwhile", end.how);
+    audit_say(delivery->audit, "deliverer_ended", "how", end.how);
     try_start(delivery);
 }
 
@@ -282,7 +298,7 @@ struct audit *delivery_audit(struct delivery *delivery)
     return delivery ? delivery->audit : NULL;
 }
 
-int delivery_configure(struct delivery *delivery, const struct delivery_options *options)
+int delivery_prepare(struct delivery *delivery, const struct delivery_options *options)
 {
     const struct deliverer_options deliverer = {
         .text = options->text, .size = options->size, .config = options->config};
@@ -290,12 +306,29 @@ int delivery_configure(struct delivery *delivery, const struct delivery_options 
         log_warning("outputs begin or end only with a restart of the agent");
         return -EINVAL;
     }
-    int error = set_readers(delivery->spool, options->config);
+    const char *names[CONFIG_OUTPUTS_MAX];
+    size_t count = names_of(options->config, names);
+    int error = deliverer_prepare(delivery->deliverer, &deliverer);
     if (!error)
-        error = deliverer_configure(delivery->deliverer, &deliverer);
-    if (!error)
-        telemetry_configure(&delivery->telemetry, options->config);
+        error = spool_add_readers(delivery->spool, names, count, delivery->added);
     if (error)
         log_error("cannot change the outputs: %s; they stay as they were", strerror(-error));
     return error;
+}
+
+void delivery_abandon(struct delivery *delivery, const struct delivery_options *options)
+{
+    for (size_t i = 0; i < options->config->outputs_count && i < CONFIG_OUTPUTS_MAX; i++)
+        if (delivery->added[i])
+            spool_remove_reader(delivery->spool, options->config->outputs[i].name);
+}
+
+void delivery_adopt(struct delivery *delivery, const struct delivery_options *options)
+{
+    const char *names[CONFIG_OUTPUTS_MAX];
+    size_t count = names_of(options->config, names);
+    deliverer_adopt(delivery->deliverer);
+    spool_keep_readers(delivery->spool, names, count);
+    telemetry_configure(&delivery->telemetry, options->config);
+    config_doubts(options->config, say_doubt, NULL);
 }

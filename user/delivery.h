@@ -46,6 +46,9 @@ void delivery_reopen(struct delivery *delivery); // on SIGUSR1: files that were 
 uint64_t delivery_next_sequence(const struct delivery *delivery); // 0: there is no spool
 struct audit *delivery_audit(struct delivery *delivery);
 
-// Other outputs, for a delivery that has some; what else differs waits for a restart. 0, or a negative errno
-// after having said why, and all stays as it was.
-int delivery_configure(struct delivery *delivery, const struct delivery_options *options);
+// Other outputs, for a delivery that has some; what else differs waits for a restart. Preparing: 0, or a
+// negative errno after having said why, and all stays as it was. After it comes one of the others, with the
+// same options: abandoning leaves all as it was, and adopting cannot fail.
+int delivery_prepare(struct delivery *delivery, const struct delivery_options *options);
+void delivery_abandon(struct delivery *delivery, const struct delivery_options *options);
+void delivery_adopt(struct delivery *delivery, const struct delivery_options *options);

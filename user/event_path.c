@@ -1,6 +1,7 @@
 #include "event_path.h"
 
 #include "account.h"
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/outside.h"
 #include "base/series.h"
@@ -124,19 +125,21 @@ int event_path_start(struct event_path *path, const struct event_path_options *o
     outside_host_name(path->hostname, sizeof(path->hostname));
     int error = sink_new(&sink, &path->sink);
     if (!error && options->noise)
-        error = event_path_noise(path, options->noise);
+        error = event_path_noise_new(path, options->noise, &path->noise);
     return error ? error : enrich_new(&enrich, &path->enrich);
 }
 
-int event_path_noise(struct event_path *path, const struct config_noise *options)
+int event_path_noise_new(struct event_path *path, const struct config_noise *options,
+                         struct noise **ret_noise)
 {
-    struct noise *noise = NULL;
-    int error = noise_new(options, on_summary, path, &noise);
-    if (error && error != -EINVAL) // where nothing is ever folded
-        return error;
+    int error = noise_new(options, on_summary, path, ret_noise);
+    return error == -EINVAL ? 0 : error; // where nothing is ever folded
+}
+
+void event_path_fold(struct event_path *path, struct noise **noise)
+{
     noise_free(&path->noise, clock_ms(CLOCK_BOOTTIME));
-    path->noise = noise;
-    return 0;
+    path->noise = TAKE_PTR(*noise);
 }
 
 void event_path_tick(struct event_path *path)

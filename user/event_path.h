@@ -46,8 +46,11 @@ int event_path_start(struct event_path *path, const struct event_path_options *o
 void event_path_stop(struct event_path *path);
 // About once a second: summaries of alerts that were folded.
 void event_path_tick(struct event_path *path);
-// Folds by these options from here on; what was folded before is summed up. 0 or -ENOMEM.
-int event_path_noise(struct event_path *path, const struct config_noise *options);
+// What folds by these options; NULL where nothing is ever folded. 0 or -ENOMEM.
+int event_path_noise_new(struct event_path *path, const struct config_noise *options,
+                         struct noise **ret_noise);
+// Takes it from here on; what was folded before is summed up.
+void event_path_fold(struct event_path *path, struct noise **noise);
 
 // One record of the kernel, which may be anything; `context` is the event path.
 void event_path_record(const struct wire_header *record, size_t size, void *context);

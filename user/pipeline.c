@@ -133,6 +133,8 @@ static int start_descriptors(struct pipeline *pipeline)
     sigaddset(&signals, SIGCHLD);
     sigprocmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
+    // Where it is ignored, which a parent may have left us, nobody hears how the deliverer ends.
+    signal(SIGCHLD, SIG_DFL);
     struct itimerspec second = {.it_interval.tv_sec = 1, .it_value.tv_sec = 1};
 
     pipeline->epoll_fd = epoll_create1(EPOLL_CLOEXEC);

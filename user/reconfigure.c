@@ -1,12 +1,13 @@
 // Another configuration while the agent runs. It is taken as a whole or not at all: the file is read and
-// checked first, then the rules are loaded by it, then the outputs follow. Keys that are only looked at when
-// the agent starts are named.
+// checked, all that can fail is prepared, the rules are loaded by it, and what follows then cannot fail. Keys
+// that are only looked at when the agent starts are named.
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/series.h"
 #include "base/text.h"
 #include "pipeline_private.h"
+#include "sink/noise.h"
 
 #include <errno.h>
 #include <string.h>
@@ -135,30 +136,39 @@ static bool apply_rules(struct pipeline *pipeline, const struct config *config, 
 
 // The deliverer begins anew even where the outputs are the same: what lies in files (secrets, certificates)
 // may not be.
-static int apply_outputs(struct pipeline *pipeline, const struct delivery_options *delivery,
-                         const struct changes *changes)
+static bool outputs_follow(const struct pipeline *pipeline, const struct config *config,
+                           const struct changes *changes)
 {
-    bool had = pipeline->options->config->outputs_count, has = delivery->config->outputs_count;
+    bool had = pipeline->options->config->outputs_count, has = config->outputs_count;
     if (!had || !has)
-        return 0; // named among those that wait
-    if (!changes->spool)
-        return delivery_configure(pipeline->delivery, delivery);
-    log_warning("the outputs stay as they are until a restart, because spool.directory does");
-    return 0;
+        return false; // named among those that wait
+    if (changes->spool)
+        log_warning("the outputs stay as they are until a restart, because spool.directory does");
+    return !changes->spool;
 }
 
 static bool apply(struct pipeline *pipeline, const struct delivery_options *delivery,
                   const struct changes *changes, const char *why)
 {
     const struct config *config = delivery->config;
-    if (!apply_rules(pipeline, config, changes, why) || apply_outputs(pipeline, delivery, changes))
-        return false;
-    // What was folded so far would be summed up early, so it is left alone where nothing has changed.
-    int error = changes->noise ? event_path_noise(&pipeline->path, &config->noise) : 0;
-    if (error) {
+    bool outputs = outputs_follow(pipeline, config, changes);
+    struct noise *noise = NULL;
+    int error = event_path_noise_new(&pipeline->path, &config->noise, &noise);
+    if (error)
         log_error("cannot fold alerts by the new configuration: %s", strerror(-error));
+    if (!error && outputs)
+        error = delivery_prepare(pipeline->delivery, delivery);
+    bool loaded = !error && apply_rules(pipeline, config, changes, why);
+    if (!error && !loaded && outputs)
+        delivery_abandon(pipeline->delivery, delivery);
+    // What was folded so far would be summed up early, so it is left alone where nothing has changed.
+    if (loaded && changes->noise)
+        event_path_fold(&pipeline->path, &noise);
+    noise_free(&noise, 0);
+    if (!loaded)
         return false;
-    }
+    if (outputs)
+        delivery_adopt(pipeline->delivery, delivery);
     log_set_level(config->debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
     if (changes->waiting.length)
         log_warning("%s: these keys of the configuration wait for a restart: %s", why,

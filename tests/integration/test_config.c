@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -286,6 +287,9 @@ Test(config, hanging_up_changes_outputs)
     hang_up(agent, "ok");
     wait_for_words(agent, other, "delivered");
 
+    expect_said(agent, "agent: the deliverer has ended, so that the configuration can be followed");
+    cr_expect_not(strstr(agent_stderr(agent), "warning: the deliverer has ended"), "%s", agent_stderr(agent));
+
     // A file that is refused is not the deliverer's either.
     write_file(file, "outputs: [{type: file}]\n");
     hang_up(agent, "failed");
@@ -293,4 +297,50 @@ Test(config, hanging_up_changes_outputs)
     kill(agent_pid(agent), SIGUSR1);
     wait_for_words(agent, other, "delivered");
     cr_expect_not(strstr(agent_stderr(agent), "SESAME"), "%s", agent_stderr(agent));
+}
+
+// The rules would follow, the outputs cannot.
+Test(config, hanging_up_changes_all_or_nothing)
+{
+    const char *file = test_path("agent.yaml"), *first = one_rule("first"), *second = one_rule("second");
+    const char *spool = test_path("spool"), *mark = one_rule("mark");
+    const char *format = "rules: {files: [%s, %s]}\n"
+                         "spool: {directory: %s, size: 4MiB}\n"
+                         "outputs:\n"
+                         "  - {type: stdout, format: json}\n%s";
+    write_file(file, format_text(format, first, mark, spool, ""));
+    _cleanup_agent_ struct agent *agent = agent_start(NULL, "--config", file, NULL);
+    // From here on alerts have a file, and no output can get one.
+    open_once(test_path("mark"));
+    agent_wait_count(agent, "mark", 1);
+    cr_assert_eq(chmod(spool, 0500), 0);
+    const char *more = format_text("  - {name: more, type: file, path: %s}\n", test_path("more.json"));
+    write_file(file, format_text(format, second, mark, spool, more));
+    hang_up(agent, "failed");
+    expect_said(agent, "cannot change the outputs: Permission denied");
+
+    // What is in use now is what was, also when its files change.
+    const char *name = "inferscope_rule_reloads_total";
+    double before = agent_metric(agent, name, "result", "ok", NULL);
+    write_file(first, open_rule("still", test_path("first")));
+    time_t deadline = time(NULL) + DEADLINE_S;
+    while (agent_metric(agent, name, "result", "ok", NULL) == before && time(NULL) < deadline)
+        ;
+    open_once(test_path("second"));
+    open_once(test_path("first"));
+    open_once(test_path("mark"));
+    agent_wait_count(agent, "mark", 2);
+    cr_expect_eq(agent_count_alerts(agent, "still", NULL), 1, "%s", agent_stderr(agent));
+    cr_expect_eq(agent_count_alerts(agent, "second", NULL), 0);
+
+    // Where the rules cannot be loaded, no output begins.
+    cr_assert_eq(chmod(spool, 0700), 0);
+    write_file(file, format_text(format, "/nowhere", mark, spool, more));
+    hang_up(agent, "failed");
+    cr_expect_neq(access(test_path("spool/cursor.more"), F_OK), 0);
+    write_file(file, format_text(format, second, mark, spool, more));
+    hang_up(agent, "ok");
+    cr_expect_eq(access(test_path("spool/cursor.more"), F_OK), 0);
+    open_once(test_path("second"));
+    agent_wait_count(agent, "second", 1);
 }

@@ -1,6 +1,7 @@
 // Alerts arrive, whatever dies, fills up or is damaged on the way.
 #include "delivery.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
@@ -11,6 +12,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -85,6 +87,101 @@ Test(delivery, who_delivers_has_no_privileges_and_nothing_else_open)
     status = (free(status), read_whole_file(format_text("/proc/%d/status", pid)));
     cr_expect(strstr(status, "CapPrm:\t0000000000000000\n"), "%s", status);
     cr_expect(strstr(status, "CapEff:\t0000000000000000\n"), "%s", status);
+}
+
+// One of the deliverer's descriptors, as code that was smuggled into it could use it.
+static int take_descriptor(pid_t pid, int number)
+{
+    _cleanup_close_ int process = (int)syscall(SYS_pidfd_open, pid, 0);
+    int fd = (int)syscall(SYS_pidfd_getfd, process, number, 0);
+    cr_assert_geq(fd, 0, "%d: %s", number, strerror(errno));
+    return fd;
+}
+
+Test(delivery, who_delivers_cannot_hold_up_or_mislead_the_agent)
+{
+    const char *config = delivery_config(spool_path(), "  - {type: stdout, format: json}\n");
+    _cleanup_agent_ struct agent *agent = agent_start(delivery_rules(), "--config", config, NULL);
+    pid_t pid = delivery_process(agent);
+    wait_metric(agent, "inferscope_output_up", "output", "stdout", 1);
+    kill(pid, SIGSTOP);
+    _cleanup_close_ int page = take_descriptor(pid, 4), news = take_descriptor(pid, 5);
+    // There is no room for more news, and who has some is to wait.
+    uint64_t full = UINT64_MAX - 1;
+    fcntl(news, F_SETFL, fcntl(news, F_GETFL) & ~O_NONBLOCK);
+    ssize_t filled = write(news, &full, sizeof(full));
+    _cleanup_close_ int other = open(format_text("/proc/%d/fd/5", pid), O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    while (other >= 0 && filled != 0 && write(other, &full, sizeof(full)) > 0)
+        ;
+    // Names that would spoil the whole scrape.
+    struct stat status;
+    cr_assert_eq(fstat(page, &status), 0);
+    for (off_t at = 0; at < status.st_size; at++)
+        cr_assert_eq(pwrite(page, "\xff", 1, at), 1);
+    delivery_open(delivery_file(), 5);
+    wait_metric(agent, "inferscope_spool_records", "class", "p1", 5);
+    cr_expect_not(isnan(agent_metric(agent, "inferscope_output_up", "output", "stdout", NULL)));
+    kill(pid, SIGKILL);
+    agent_wait_count(agent, "opened", 5);
+    cr_expect_not(isnan(agent_metric(agent, "inferscope_output_up", "output", "stdout", NULL)));
+}
+
+Test(delivery, a_parent_that_ignores_its_children_does_not_hide_an_end)
+{
+    const char *config = delivery_config(spool_path(), "  - {type: stdout, format: json}\n");
+    signal(SIGCHLD, SIG_IGN);
+    _cleanup_agent_ struct agent *agent = agent_start(delivery_rules(), "--config", config, NULL);
+    signal(SIGCHLD, SIG_DFL);
+    kill(delivery_process(agent), SIGKILL);
+    wait_metric(agent, "inferscope_deliverer_restarts_total", NULL, NULL, 1);
+    delivery_open(delivery_file(), 1);
+    agent_wait_count(agent, "opened", 1);
+}
+
+static double output_metric(struct agent *agent, const char *name, const char *output)
+{
+    return agent_metric(agent, format_text("inferscope_output_%s", name), "output", output, NULL);
+}
+
+Test(delivery, every_alert_is_somewhere)
+{
+    enum { OPENED = 5, LOOKED = 7 };
+    static const char *const places[] = {"delivered_total", "rejected_total", "filtered_total",
+                                         "dropped_total", "waiting_records"};
+    static const char *const outputs[] = {"stdout", "some", "nobody"};
+    static const double wanted[ARRAY_SIZE(outputs)][ARRAY_SIZE(places)] = {
+        {OPENED + LOOKED}, {LOOKED, 0, OPENED}, {0, 0, 0, 0, OPENED + LOOKED}};
+    struct keeper keeper = {};
+    keeper_reserve(&keeper);
+    const char *config = delivery_config(
+        spool_path(), format_text("  - {type: stdout, format: json}\n"
+                                  "  - {name: some, type: file, path: %s, rules: [look*]}\n"
+                                  "  - {name: nobody, type: webhook, url: \"http://127.0.0.1:%u/\"}\n",
+                                  test_path("some.json"), keeper.port));
+    _cleanup_agent_ struct agent *agent = agent_start(delivery_rules(), "--config", config, NULL);
+    delivery_open(delivery_file(), OPENED);
+    delivery_open(delivery_unwatched(), LOOKED);
+    agent_wait_count(agent, "looked", LOOKED);
+    for (size_t i = 0; i < ARRAY_SIZE(outputs); i++)
+        for (size_t k = 0; k < ARRAY_SIZE(places); k++)
+            wait_metric(agent, format_text("inferscope_output_%s", places[k]), "output", outputs[i],
+                        wanted[i][k]);
+    // Also after another process has taken over, and when outputs have changed their places.
+    kill(delivery_process(agent), SIGKILL);
+    wait_metric(agent, "inferscope_deliverer_restarts_total", NULL, NULL, 1);
+    delivery_config(spool_path(),
+                    format_text("  - {name: nobody, type: webhook, url: \"http://127.0.0.1:%u/\"}\n"
+                                "  - {name: some, type: file, path: %s, rules: [look*]}\n"
+                                "  - {type: stdout, format: json}\n",
+                                keeper.port, test_path("some.json")));
+    kill(agent_pid(agent), SIGHUP);
+    wait_metric(agent, "inferscope_deliverer_restarts_total", NULL, NULL, 2);
+    for (size_t i = 0; i < ARRAY_SIZE(outputs); i++) {
+        double sum = 0;
+        for (size_t k = 0; k < ARRAY_SIZE(places); k++)
+            sum += output_metric(agent, places[k], outputs[i]);
+        cr_expect_eq(sum, OPENED + LOOKED, "%s: %f", outputs[i], sum);
+    }
 }
 
 Test(delivery, signals_for_files_do_not_end_the_agent)

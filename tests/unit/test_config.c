@@ -502,3 +502,28 @@ Test(config, the_example_says_what_is_so)
     cr_expect_str_eq(differs, "outputs! ");
     cr_expect_eq(uncommented->outputs_count, OUTPUT_TYPES);
 }
+
+static void count_doubt(const char *sentence, void *context)
+{
+    ++*(unsigned *)context;
+    cr_expect_str_eq(sentence, "the output \"otlp\" gets no traces, because inference.enabled is false");
+}
+
+Test(config, traces_without_requests_are_doubted)
+{
+    static const char outputs[] =
+        "outputs: [{type: otlp, url: 'http://127.0.0.1:4318', signals: [logs, traces]}]\n";
+    static const char enabled[] =
+        "inference: {enabled: true}\n"
+        "outputs: [{type: otlp, url: 'http://127.0.0.1:4318', signals: [traces]}]\n";
+    struct config *config = NULL;
+    unsigned doubts = 0;
+    cr_assert_eq(config_parse("x", outputs, strlen(outputs), stderr, &config), 0);
+    config_doubts(config, count_doubt, &doubts);
+    cr_expect_eq(doubts, 1);
+    config_free(&config);
+    cr_assert_eq(config_parse("x", enabled, strlen(enabled), stderr, &config), 0);
+    config_doubts(config, count_doubt, &doubts);
+    cr_expect_eq(doubts, 1);
+    config_free(&config);
+}

@@ -185,6 +185,18 @@ Test(sink_spool, has_one_writer)
     spool_close(&spool);
 }
 
+Test(sink_spool, has_one_reader_for_each_output)
+{
+    struct spool *spool = spool_start(1 << 20);
+    struct spool_reader *first = spool_read("a"), *other = spool_read("b"), *second = NULL;
+    cr_expect_eq(spool_reader_open(spool_dir, "a", &second), -EBUSY);
+    spool_reader_close(&first);
+    first = spool_read("a");
+    spool_reader_close(&first);
+    spool_reader_close(&other);
+    spool_close(&spool);
+}
+
 Test(sink_spool, makes_its_directory_and_keeps_others_out)
 {
     char path[128];

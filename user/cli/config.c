@@ -11,6 +11,11 @@ static const char usage[] = "Usage: agent config check FILE…\n"
                             "       agent config show [--config FILE] [OPTION…]\n"
                             "       agent config reference | example\n";
 
+static void print_doubt(const char *sentence, void *context)
+{
+    printf("%s: warning: %s\n", (const char *)context, sentence);
+}
+
 static int check(char **paths, int count)
 {
     int code = 0;
@@ -19,8 +24,10 @@ static int check(char **paths, int count)
         int error = config_load(paths[i], stdout, NULL, NULL, &config);
         if (error == -ENOMEM)
             fprintf(stderr, "agent: memory is short\n");
-        if (!error)
+        if (!error) {
+            config_doubts(config, print_doubt, paths[i]);
             printf("%s: ok\n", paths[i]);
+        }
         code = error ? 1 : code;
     }
     return code;

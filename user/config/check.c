@@ -115,6 +115,19 @@ static bool is_below(const char *path, const char *directory)
     return strncmp(path, directory, length) == 0 && path[length] == '/';
 }
 
+void config_doubts(const struct config *config, config_doubt_fn call, void *context)
+{
+    for (size_t i = 0; i < config->outputs_count && !config->inference; i++) {
+        const struct config_output *output = &config->outputs[i];
+        char sentence[256];
+        if (output->type != OUTPUT_OTLP || !(output->signals & SIGNAL_TRACES))
+            continue;
+        snprintf(sentence, sizeof(sentence),
+                 "the output \"%s\" gets no traces, because inference.enabled is false", output->name);
+        call(sentence, context);
+    }
+}
+
 void config_check_file(struct config_reading *reading, const struct config_scope *scope)
 {
     const struct config *config = &reading->owned->config;

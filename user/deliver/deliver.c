@@ -43,8 +43,8 @@ static void wake_all(struct deliver *deliver)
 static void on_news(uint32_t events, void *context)
 {
     struct deliver *deliver = context;
-    uint64_t count;
-    if (read(deliver->options->news_fd, &count, sizeof(count)) == sizeof(count))
+    char bytes[4096];
+    if (read(deliver->options->news_fd, bytes, sizeof(bytes)) > 0)
         wake_all(deliver);
 }
 
@@ -125,7 +125,7 @@ static int open_queues(struct deliver *deliver)
         int error = options.type ? queue_open(&options, &deliver->queues[i]) : -ENOSYS;
         if (error) {
             log_error("output %s: cannot read the spool in %s: %s", output->name, config->spool.directory,
-                      strerror(-error));
+                      error == -EBUSY ? "another process delivers to it" : strerror(-error));
             return error;
         }
     }

@@ -7,7 +7,7 @@
 struct deliver_options {
     const struct config *config;
     struct delivery_stats *stats; // an output has the place of its position in the configuration
-    int news_fd; // an eventfd that says when there is more; -1: the spool is looked at now and then
+    int news_fd; // a pipe's end that says when there is more; -1: the spool is looked at now and then
 };
 
 // Gives up all privileges, then delivers until SIGTERM or SIGINT; after the first one, what can be delivered

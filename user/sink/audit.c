@@ -312,6 +312,8 @@ void audit_reopen(struct audit *audit)
                   strerror(-error));
         return;
     }
+    if (audit->sync != SYNC_NEVER)
+        sync_file(audit);
     int old = audit->fd;
     struct audit_state state = audit->state;
     uint64_t size = audit->size;

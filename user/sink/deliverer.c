@@ -13,7 +13,6 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -67,25 +66,29 @@ static _Noreturn void become_deliverer(const int *fds, pid_t agent)
     _exit(127);
 }
 
-// Each output has the place of its position in the configuration; one that stays goes on counting.
-static void place_outputs(struct deliverer *deliverer)
+// Each output has the place of its position in the configuration; one that stays goes on counting. Names are
+// ours: the page says whatever the process before has written there.
+static void place_outputs(struct deliverer *deliverer, const struct deliverer_names *names)
 {
+    const struct deliverer_names *before = &deliverer->names;
     struct delivery_stats *stats = deliverer->stats, fresh = {};
     for (size_t i = 0; i < CONFIG_OUTPUTS_MAX; i++) {
         struct delivery_output *output = &fresh.outputs[i];
-        memcpy(output->name, deliverer->names[i], sizeof(output->name));
-        for (size_t k = 0; output->name[0] && k < CONFIG_OUTPUTS_MAX; k++)
-            if (strncmp(stats->outputs[k].name, output->name, sizeof(output->name)) == 0)
+        for (size_t k = 0; names->at[i][0] && k < CONFIG_OUTPUTS_MAX; k++)
+            if (strcmp(before->at[k], names->at[i]) == 0)
                 *output = stats->outputs[k];
+        memcpy(output->name, names->at[i], sizeof(output->name));
     }
     *stats = fresh;
+    deliverer->names = *names;
 }
 
-static void take_names(struct deliverer *deliverer, const struct config *config)
+static struct deliverer_names names_of(const struct config *config)
 {
-    memset(deliverer->names, 0, sizeof(deliverer->names));
+    struct deliverer_names names = {};
     for (size_t i = 0; i < config->outputs_count && i < CONFIG_OUTPUTS_MAX; i++)
-        snprintf(deliverer->names[i], sizeof(deliverer->names[i]), "%s", config->outputs[i].name);
+        snprintf(names.at[i], sizeof(names.at[i]), "%s", config->outputs[i].name);
+    return names;
 }
 
 static int spawn(struct deliverer *deliverer)
@@ -96,7 +99,8 @@ static int spawn(struct deliverer *deliverer)
         [DELIVERER_NEWS] = deliverer->news_fd,
     };
     pid_t agent = getpid();
-    place_outputs(deliverer);
+    const struct deliverer_names names = deliverer->next_names;
+    place_outputs(deliverer, &names);
     if (lseek(deliverer->config_fd, 0, SEEK_SET) < 0)
         return -errno;
     pid_t pid = fork();
@@ -142,20 +146,30 @@ static int make_stats(struct deliverer *deliverer)
     return 0;
 }
 
+// Its ends are open files of their own, which an eventfd's copies are not: with one, the process could have
+// our end wait for it.
+static int make_news(struct deliverer *deliverer)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK))
+        return -errno;
+    deliverer->news_fd = ends[0];
+    deliverer->tell_fd = ends[1];
+    return 0;
+}
+
 int deliverer_start(const struct deliverer_options *options, struct deliverer **ret_deliverer)
 {
     struct deliverer *deliverer = calloc(1, sizeof(*deliverer));
     if (!deliverer)
         return -ENOMEM;
-    deliverer->stats_fd = deliverer->news_fd = -1;
+    deliverer->stats_fd = deliverer->news_fd = deliverer->tell_fd = deliverer->next_config_fd = -1;
     deliverer->config_fd = make_config(options);
     int error = deliverer->config_fd < 0 ? deliverer->config_fd : make_stats(deliverer);
+    if (!error)
+        error = make_news(deliverer);
     if (!error) {
-        deliverer->news_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        error = deliverer->news_fd < 0 ? -errno : 0;
-    }
-    if (!error) {
-        take_names(deliverer, options->config);
+        deliverer->next_names = names_of(options->config);
         error = deliverer_export(deliverer);
     }
     if (!error)
@@ -171,9 +185,8 @@ int deliverer_start(const struct deliverer_options *options, struct deliverer **
 
 void deliverer_wake(struct deliverer *deliverer)
 {
-    uint64_t one = 1;
     // It can only fail where there is enough news already.
-    if (write(deliverer->news_fd, &one, sizeof(one)) < 0)
+    if (write(deliverer->tell_fd, "", 1) < 0)
         return;
 }
 
@@ -183,15 +196,16 @@ void deliverer_reopen(struct deliverer *deliverer)
         kill(deliverer->pid, SIGUSR1);
 }
 
-bool deliverer_reap(struct deliverer *deliverer, char *ret_how, size_t capacity)
+bool deliverer_reap(struct deliverer *deliverer, struct deliverer_end *ret_end)
 {
     int status;
     if (deliverer->pid <= 0 || waitpid(deliverer->pid, &status, WNOHANG) != deliverer->pid)
         return false;
     if (WIFSIGNALED(status))
-        snprintf(ret_how, capacity, "signal %d", WTERMSIG(status));
+        snprintf(ret_end->how, sizeof(ret_end->how), "signal %d", WTERMSIG(status));
     else
-        snprintf(ret_how, capacity, "exit code %d", WEXITSTATUS(status));
+        snprintf(ret_end->how, sizeof(ret_end->how), "exit code %d", WEXITSTATUS(status));
+    ret_end->asked = deliverer->ending && WIFEXITED(status) && WEXITSTATUS(status) == 0;
     uint64_t now = clock_ms(CLOCK_MONOTONIC);
     bool steady = deliverer->ending || now - deliverer->started_ms >= STEADY_MS;
     unsigned pause = deliverer->pause_ms ? deliverer->pause_ms * 2 : PAUSE_FIRST_MS;
@@ -220,20 +234,28 @@ bool deliverer_tick(struct deliverer *deliverer)
     return error == 0;
 }
 
-int deliverer_configure(struct deliverer *deliverer, const struct deliverer_options *options)
+int deliverer_prepare(struct deliverer *deliverer, const struct deliverer_options *options)
 {
     int fd = make_config(options);
     if (fd < 0)
         return fd;
-    close(deliverer->config_fd);
-    deliverer->config_fd = fd;
-    take_names(deliverer, options->config);
-    if (deliverer->pid > 0) {
-        kill(deliverer->pid, SIGTERM);
-        deliverer->ending = true;
-        deliverer->due_ms = clock_ms(CLOCK_MONOTONIC) + CHANGE_PATIENCE_MS;
-    }
+    cleanup_close(&deliverer->next_config_fd);
+    deliverer->next_config_fd = fd;
+    deliverer->prepared_names = names_of(options->config);
     return 0;
+}
+
+void deliverer_adopt(struct deliverer *deliverer)
+{
+    close(deliverer->config_fd);
+    deliverer->config_fd = TAKE_FD(deliverer->next_config_fd);
+    deliverer->next_names = deliverer->prepared_names;
+    // One that is ending already has its time, however often it is asked.
+    if (deliverer->pid <= 0 || deliverer->ending)
+        return;
+    kill(deliverer->pid, SIGTERM);
+    deliverer->ending = true;
+    deliverer->due_ms = clock_ms(CLOCK_MONOTONIC) + CHANGE_PATIENCE_MS;
 }
 
 static void wait_for_end(struct deliverer *deliverer, unsigned patience_ms)
@@ -268,6 +290,8 @@ void deliverer_stop(struct deliverer **deliverer, unsigned patience_ms)
     cleanup_close(&stopped->config_fd);
     cleanup_close(&stopped->stats_fd);
     cleanup_close(&stopped->news_fd);
+    cleanup_close(&stopped->tell_fd);
+    cleanup_close(&stopped->next_config_fd);
     free(stopped);
     *deliverer = NULL;
 }

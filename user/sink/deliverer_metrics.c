@@ -1,5 +1,5 @@
 // What the deliverer says of its outputs, for a scrape. It is another process: nothing that it writes is
-// trusted to be more than numbers and names.
+// trusted to be more than numbers; the outputs' names are the agent's own.
 #include "base/series.h"
 #include "deliverer_private.h"
 
@@ -43,9 +43,7 @@ static void collect_family(struct series_writer *writer, const struct output_fam
     writer->family(writer, &described->family);
     for (size_t i = 0; i < CONFIG_OUTPUTS_MAX; i++) {
         const struct delivery_output *output = &shown->stats->outputs[i];
-        char name[DELIVERY_NAME_SIZE];
-        memcpy(name, output->name, sizeof(name));
-        name[sizeof(name) - 1] = '\0';
+        const char *name = shown->names.at[i];
         if (!name[0])
             continue;
         const uint64_t *number = (const uint64_t *)((const char *)output + described->offset);

@@ -6,11 +6,20 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+// By the place of each output in the page; "": none.
+struct deliverer_names {
+    char at[CONFIG_OUTPUTS_MAX][DELIVERY_NAME_SIZE];
+};
+
 struct deliverer {
     pid_t pid; // 0: it does not run
-    int config_fd, stats_fd, news_fd;
-    struct delivery_stats *stats;                       // the deliverer writes, we read
-    char names[CONFIG_OUTPUTS_MAX][DELIVERY_NAME_SIZE]; // of the outputs; "": none
+    int config_fd, stats_fd;
+    int news_fd, tell_fd;              // the ends of a pipe: the deliverer's, and ours
+    struct delivery_stats *stats;      // the deliverer writes, we read
+    struct deliverer_names names;      // as the page has them
+    struct deliverer_names next_names; // that the next process gets
+    int next_config_fd;                // what was prepared; -1: nothing
+    struct deliverer_names prepared_names;
     uint64_t started_ms;
     uint64_t due_ms;   // when it is started again, or killed where it is `ending`
     unsigned pause_ms; // before it is started again

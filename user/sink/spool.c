@@ -43,6 +43,11 @@ static int open_directory(struct spool *spool)
     spool->directory_fd = open(spool->options.directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (spool->directory_fd < 0)
         return -errno;
+    struct stat status;
+    if (fstat(spool->directory_fd, &status) == 0 &&
+        ((status.st_uid != geteuid() && status.st_uid != 0) || status.st_mode & (S_IWGRP | S_IWOTH)))
+        log_warning("others may write to %s, and so change or delete alerts before they are delivered",
+                    spool->options.directory);
     spool->lock_fd = openat(spool->directory_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (spool->lock_fd < 0)
         return -errno;
@@ -140,10 +145,9 @@ struct segment *spool_newest(struct spool *spool, enum spool_class class)
 
 static int make_file(const struct spool *spool, const char *name, const struct spool_head *head)
 {
-    _cleanup_close_ int fd =
-        openat(spool->directory_fd, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    _cleanup_close_ int fd = spool_file_open(spool->directory_fd, name, O_RDWR | O_CREAT | O_TRUNC);
     if (fd < 0)
-        return -errno;
+        return fd;
     ssize_t count = write(fd, head, sizeof(*head));
     if (count != sizeof(*head))
         return count < 0 ? -errno : -ENOSPC;

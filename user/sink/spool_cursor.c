@@ -31,6 +31,14 @@ static uint32_t slot_crc(const struct slot *slot)
     return (uint32_t)crc32(0, (const Bytef *)slot, offsetof(struct slot, crc));
 }
 
+static bool is_possible(const struct slot *slot)
+{
+    bool possible = slot->generation < UINT64_MAX && slot->next_sequence <= SPOOL_NUMBER_MAX;
+    for (size_t i = 0; i < SPOOL_CLASSES; i++)
+        possible = possible && slot->ordinals[i] <= SPOOL_NUMBER_MAX;
+    return possible;
+}
+
 static int slot_write(int fd, uint64_t generation, const struct spool_cursor *cursor)
 {
     struct slot slot = {.generation = generation, .next_sequence = cursor->next_sequence};
@@ -50,7 +58,7 @@ static int cursor_read(int fd, uint64_t *ret_generation, struct spool_cursor *re
         struct slot slot;
         if (pread(fd, &slot, sizeof(slot), (off_t)i * SLOT_DISTANCE) != sizeof(slot) ||
             memcmp(slot.magic, CURSOR_MAGIC, sizeof(slot.magic)) != 0 || slot.crc != slot_crc(&slot) ||
-            (error == 0 && slot.generation < *ret_generation))
+            !is_possible(&slot) || (error == 0 && slot.generation < *ret_generation))
             continue;
         error = 0;
         *ret_generation = slot.generation;
@@ -68,9 +76,9 @@ int spool_cursor_open(int directory_fd, const char *name, int *ret_fd, uint64_t 
     int length = snprintf(file, sizeof(file), "%s%s", SPOOL_CURSOR_PREFIX, name);
     if (!*name || strchr(name, '/') || length >= (int)sizeof(file))
         return -EINVAL;
-    int fd = openat(directory_fd, file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = spool_file_open(directory_fd, file, O_RDWR | O_CREAT);
     if (fd < 0)
-        return -errno;
+        return fd;
     *ret_generation = 0;
     *ret_cursor = (struct spool_cursor){};
     *ret_fd = fd;
@@ -106,12 +114,10 @@ int spool_cursor_each(int directory_fd, spool_cursor_fn call, void *context)
             continue;
         struct spool_cursor cursor;
         uint64_t generation;
-        _cleanup_close_ int cursor_fd =
-            openat(directory_fd, file->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-        if (cursor_fd < 0 || cursor_read(cursor_fd, &generation, &cursor))
-            unread++;
-        else
-            call(file->d_name + prefix, &cursor, context);
+        _cleanup_close_ int cursor_fd = spool_file_open(directory_fd, file->d_name, O_RDONLY);
+        bool whole = cursor_fd >= 0 && cursor_read(cursor_fd, &generation, &cursor) == 0;
+        unread += !whole;
+        call(file->d_name + prefix, whole ? &cursor : NULL, context);
     }
     return unread;
 }

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <zlib.h>
 
 static const char *const class_names[SPOOL_CLASSES] = {"p1", "p2", "p3", "p4", "telemetry"};
@@ -54,9 +55,19 @@ static bool parse_segment_name(const char *name, enum spool_class *ret_class, ui
         errno = 0;
         *ret_first = strtoull(name + length + 1, &end, 10);
         *ret_class = class;
-        return errno == 0;
+        return errno == 0 && *ret_first <= SPOOL_FIRST_MAX;
     }
     return false;
+}
+
+int spool_file_open(int directory_fd, const char *name, int flags)
+{
+    struct stat status;
+    _cleanup_close_ int fd =
+        openat(directory_fd, name, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
+    if (fd < 0 || fstat(fd, &status))
+        return -errno;
+    return S_ISREG(status.st_mode) ? TAKE_FD(fd) : -EINVAL;
 }
 
 static int compare_entries(const void *left, const void *right)
@@ -134,6 +145,7 @@ bool spool_head_fits(const struct spool_head *head, enum spool_class class, uint
 {
     return memcmp(head->magic, SPOOL_HEAD_MAGIC, sizeof(head->magic)) == 0 &&
            head->version == SPOOL_VERSION && head->class == class && head->first_ordinal == first &&
+           head->next_sequence <= SPOOL_FIRST_MAX &&
            crc_fits(head->crc, head, offsetof(struct spool_head, crc));
 }
 
@@ -146,7 +158,8 @@ bool spool_head_is_foreign(const struct spool_head *head)
 bool spool_frame_fits(const struct spool_frame *frame)
 {
     return memcmp(frame->magic, SPOOL_FRAME_MAGIC, sizeof(frame->magic)) == 0 &&
-           frame->size <= SPOOL_DATA_MAX &&
+           frame->size <= SPOOL_DATA_MAX && frame->ordinal <= SPOOL_FIRST_MAX &&
+           frame->sequence <= SPOOL_FIRST_MAX &&
            crc_fits(frame->crc, &frame->size, sizeof(*frame) - offsetof(struct spool_frame, size));
 }
 
@@ -235,7 +248,7 @@ static int is_record(struct spool_walk *walk, uint64_t at, struct spool_frame *r
     const struct spool_record record = {.kind = frame.kind, .priority = frame.priority};
     if (!spool_frame_fits(&frame) || frame.kind < SPOOL_ALERT || frame.kind > SPOOL_METRICS ||
         frame.priority > PRIORITY_DEBUG || spool_class_of(&record) != walk->class ||
-        frame.ordinal < walk->ordinal || frame.ordinal == UINT64_MAX)
+        frame.ordinal < walk->ordinal)
         return 0;
     count = look(walk, at, sizeof(frame) + frame.size, &bytes);
     if (count < (ssize_t)(sizeof(frame) + frame.size))

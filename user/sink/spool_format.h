@@ -15,6 +15,12 @@
 
 enum { SPOOL_VERSION = 1, SPOOL_FILE_NAME_SIZE = 40 };
 
+// No numbers get so high by counting. What says so is damaged or forged, and believing it would leave no
+// numbers for what comes after it. A segment may begin a little behind the highest number that a cursor may
+// have.
+#define SPOOL_NUMBER_MAX (UINT64_C(1) << 62)
+#define SPOOL_FIRST_MAX (SPOOL_NUMBER_MAX + (UINT64_C(1) << 61))
+
 #define SPOOL_HEAD_MAGIC "\xff\xfbspool"
 // No UTF-8 text has these bytes, so nothing that an alert says can look like the beginning of a record.
 #define SPOOL_FRAME_MAGIC "\xff\xfb\xfer"
@@ -55,6 +61,10 @@ struct spool_entry {
     enum spool_class class;
     uint64_t first;
 };
+// Opens what is in the directory under that name, if it is a regular file: anything else there could have us
+// wait. `flags` as of open(). The descriptor, or a negative errno; -EINVAL: it is no regular file.
+int spool_file_open(int directory_fd, const char *name, int flags);
+
 // The segments of a directory by class and ordinal; owned by the caller. 0 or a negative errno.
 int spool_list(int directory_fd, struct spool_entry **ret_entries, size_t *ret_count);
 
@@ -107,7 +117,7 @@ int spool_cursor_open(int directory_fd, const char *name, int *ret_fd, uint64_t 
                       struct spool_cursor *ret_cursor);
 int spool_cursor_write(int fd, uint64_t *generation, const struct spool_cursor *cursor);
 
+// `cursor` is NULL where it is not whole.
 typedef void (*spool_cursor_fn)(const char *name, const struct spool_cursor *cursor, void *context);
-// Calls for each whole cursor of the directory. How many cursors there are that are not whole, or a negative
-// errno.
+// Calls for each cursor of the directory. How many cursors there are that are not whole, or a negative errno.
 int spool_cursor_each(int directory_fd, spool_cursor_fn call, void *context);

@@ -56,7 +56,7 @@ struct waiting {
 static void collect_waiting_of(const char *name, const struct spool_cursor *cursor, void *context)
 {
     struct waiting *waiting = context;
-    if (waiting->outputs++ >= CONFIG_OUTPUTS_MAX)
+    if (!cursor || waiting->outputs++ >= CONFIG_OUTPUTS_MAX)
         return;
     uint64_t records = 0;
     for (enum spool_class class = 0; class < SPOOL_CLASSES; class ++) {

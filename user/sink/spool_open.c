@@ -84,7 +84,7 @@ static int load_newest(struct spool *spool, enum spool_class class, int *fd)
         if (frame.time_ns > segment->newest_ns)
             segment->newest_ns = frame.time_ns;
         shelf->next_ordinal = frame.ordinal + 1;
-        if (frame.sequence >= spool->next_sequence && frame.sequence < UINT64_MAX)
+        if (frame.sequence >= spool->next_sequence)
             spool->next_sequence = frame.sequence + 1;
     }
     if (result < 0)
@@ -110,9 +110,9 @@ static int load_entry(struct spool *spool, const struct spool_entry *entry, bool
 {
     char name[SPOOL_FILE_NAME_SIZE];
     spool_segment_name(entry->class, entry->first, name);
-    _cleanup_close_ int fd = openat(spool->directory_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    _cleanup_close_ int fd = spool_file_open(spool->directory_fd, name, O_RDWR);
     if (fd < 0)
-        return -errno;
+        return fd;
     int error = load_segment(spool, entry, fd);
     return error || !newest ? error : load_newest(spool, entry->class, &fd);
 }
@@ -122,6 +122,8 @@ static int load_entry(struct spool *spool, const struct spool_entry *entry, bool
 static void go_beyond(const char *name, const struct spool_cursor *cursor, void *context)
 {
     struct spool *spool = context;
+    if (!cursor)
+        return;
     if (cursor->next_sequence > spool->next_sequence)
         spool->next_sequence = cursor->next_sequence;
     for (size_t i = 0; i < SPOOL_CLASSES; i++)

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -102,8 +103,7 @@ static int open_segment(const struct spool_reader *reader, const struct spool_en
 {
     char name[SPOOL_FILE_NAME_SIZE];
     spool_segment_name(entry->class, entry->first, name);
-    int fd = openat(reader->directory_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    return fd < 0 ? -errno : fd;
+    return spool_file_open(reader->directory_fd, name, O_RDONLY);
 }
 
 // --- Records ---
@@ -116,6 +116,12 @@ static void expect(struct spool_reader *reader, struct lane *lane, uint64_t ordi
     if (ordinal > lane->counted)
         lane->counted = ordinal;
     lane->expected = ordinal;
+}
+
+// Whether it is us who are short of something.
+static bool is_want(int error)
+{
+    return error == -ENOMEM || error == -EMFILE || error == -ENFILE || error == -EINTR;
 }
 
 // Opens the segment that the expected record is in. 1; 0: there is none yet; or a negative errno.
@@ -132,6 +138,13 @@ static int enter(struct spool_reader *reader, enum spool_class class)
             if (entry->first > lane->expected)
                 expect(reader, lane, entry->first);
             return 1;
+        }
+        // One that cannot be opened must not keep back those behind it.
+        const struct spool_entry *next =
+            fd != -ENOENT && !is_want(fd) ? entry_behind(reader, class, entry->first) : NULL;
+        if (next) {
+            expect(reader, lane, next->first);
+            continue;
         }
         int listed = fd != -ENOENT ? fd : entry ? list(reader) : list_again(reader);
         if (listed < 0 || (!entry && listed == 0))
@@ -329,6 +342,10 @@ int spool_reader_open(const char *directory, const char *name, struct spool_read
         spool_cursor_open(reader->directory_fd, name, &reader->cursor_fd, &reader->generation, &cursor);
     if (error && error != -ENODATA)
         return error;
+    // Two that read for one output would deliver everything twice, and one could take the other's cursor
+    // back.
+    if (flock(reader->cursor_fd, LOCK_EX | LOCK_NB))
+        return errno == EWOULDBLOCK ? -EBUSY : -errno;
     reader->committed = cursor.position;
     bool known = error == 0;
     error = spool_reader_rewind(reader);

@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { CURSOR_FILE_SIZE = 256 };
+
 // The places that all outputs have passed. Without outputs nothing is passed.
 struct passed {
     bool any;
@@ -21,10 +23,10 @@ struct passed {
 static void note_cursor(const char *name, const struct spool_cursor *cursor, void *context)
 {
     struct passed *passed = context;
-    for (size_t i = 0; i < SPOOL_CLASSES; i++)
+    for (size_t i = 0; cursor && i < SPOOL_CLASSES; i++)
         if (!passed->any || cursor->position.places[i].ordinal < passed->ordinals[i])
             passed->ordinals[i] = cursor->position.places[i].ordinal;
-    passed->any = true;
+    passed->any = passed->any || cursor;
 }
 
 static struct passed find_passed(const struct spool *spool)
@@ -42,7 +44,7 @@ static void remove_oldest(struct spool *spool, enum spool_class class)
     char name[SPOOL_FILE_NAME_SIZE];
     spool_segment_name(class, shelf->segments[0].first, name);
     // A reader that has it open would keep its room on the disk, perhaps for as long as a receiver is down.
-    _cleanup_close_ int fd = openat(spool->directory_fd, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+    _cleanup_close_ int fd = spool_file_open(spool->directory_fd, name, O_WRONLY);
     if (unlinkat(spool->directory_fd, name, 0) && errno != ENOENT)
         log_warning("cannot delete %s of the spool: %s", name, strerror(errno));
     else if (fd >= 0 && ftruncate(fd, 0))
@@ -152,6 +154,18 @@ void spool_expire(struct spool *spool)
 
 // --- Which outputs there are ---
 
+static bool cursor_file(const char *name, char ret_file[CURSOR_FILE_SIZE])
+{
+    return snprintf(ret_file, CURSOR_FILE_SIZE, "%s%s", SPOOL_CURSOR_PREFIX, name) < CURSOR_FILE_SIZE;
+}
+
+void spool_remove_reader(struct spool *spool, const char *name)
+{
+    char file[CURSOR_FILE_SIZE];
+    if (cursor_file(name, file) && unlinkat(spool->directory_fd, file, 0) && errno != ENOENT)
+        log_warning("cannot delete %s of the spool: %s", file, strerror(errno));
+}
+
 struct wanted {
     struct spool *spool;
     const char *const *names;
@@ -165,37 +179,66 @@ static void remove_unwanted(const char *name, const struct spool_cursor *cursor,
         if (strcmp(wanted->names[i], name) == 0)
             return;
     uint64_t waiting = 0;
-    for (size_t i = 0; i < SPOOL_CLASSES; i++)
+    for (size_t i = 0; cursor && i < SPOOL_CLASSES; i++)
         waiting += wanted->spool->shelves[i].next_ordinal - cursor->position.places[i].ordinal;
-    char file[sizeof(SPOOL_CURSOR_PREFIX) + 256];
-    snprintf(file, sizeof(file), "%s%s", SPOOL_CURSOR_PREFIX, name);
-    if (unlinkat(wanted->spool->directory_fd, file, 0) == 0 && waiting)
+    // One that is damaged would hold everything back for an output that never comes.
+    spool_remove_reader(wanted->spool, name);
+    if (waiting)
         log_warning("there is no output %s any more; %" PRIu64 " records that it had not delivered are not "
                     "held back for it",
                     name, waiting);
 }
 
-int spool_set_readers(struct spool *spool, const char *const *names, size_t count)
+void spool_keep_readers(struct spool *spool, const char *const *names, size_t count)
 {
     struct wanted wanted = {.spool = spool, .names = names, .count = count};
     int error = spool_cursor_each(spool->directory_fd, remove_unwanted, &wanted);
-    for (size_t i = 0; i < count && error >= 0; i++) {
-        struct spool_cursor cursor = {.next_sequence = spool->next_sequence};
-        char file[sizeof(SPOOL_CURSOR_PREFIX) + 256];
-        snprintf(file, sizeof(file), "%s%s", SPOOL_CURSOR_PREFIX, names[i]);
-        // One that is there and damaged is not new: its reader begins with the oldest record.
-        if (faccessat(spool->directory_fd, file, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-            continue;
-        uint64_t generation = 0;
-        int fd = -1;
-        for (size_t k = 0; k < SPOOL_CLASSES; k++)
-            cursor.position.places[k].ordinal = spool->shelves[k].next_ordinal;
-        struct spool_cursor none;
-        error = spool_cursor_open(spool->directory_fd, names[i], &fd, &generation, &none);
-        if (error == -ENODATA)
-            error = spool_cursor_write(fd, &generation, &cursor);
-        if (fd >= 0)
-            close(fd);
+    if (error < 0)
+        log_warning("cannot look for outputs that are no more: %s", strerror(-error));
+}
+
+// 1: it was made; 0: it is there, though perhaps damaged: then its reader begins with the oldest record; or a
+// negative errno and it is not there.
+static int add_reader(struct spool *spool, const char *name)
+{
+    struct spool_cursor cursor = {.next_sequence = spool->next_sequence}, none;
+    char file[CURSOR_FILE_SIZE];
+    _cleanup_close_ int fd = -1;
+    uint64_t generation = 0;
+    if (!cursor_file(name, file))
+        return -EINVAL;
+    if (faccessat(spool->directory_fd, file, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        return 0;
+    for (size_t i = 0; i < SPOOL_CLASSES; i++)
+        cursor.position.places[i].ordinal = spool->shelves[i].next_ordinal;
+    int error = spool_cursor_open(spool->directory_fd, name, &fd, &generation, &none);
+    if (error != -ENODATA)
+        return error;
+    error = spool_cursor_write(fd, &generation, &cursor);
+    if (error)
+        spool_remove_reader(spool, name);
+    return error ? error : 1;
+}
+
+int spool_add_readers(struct spool *spool, const char *const *names, size_t count, bool *ret_added)
+{
+    int error = 0;
+    size_t done = 0;
+    for (; done < count && error >= 0; done++) {
+        error = add_reader(spool, names[done]);
+        ret_added[done] = error == 1;
     }
+    while (error < 0 && done-- > 0)
+        if (ret_added[done])
+            spool_remove_reader(spool, names[done]);
     return error < 0 ? error : 0;
+}
+
+int spool_set_readers(struct spool *spool, const char *const *names, size_t count)
+{
+    bool added[CONFIG_OUTPUTS_MAX];
+    if (count > CONFIG_OUTPUTS_MAX)
+        return -E2BIG;
+    spool_keep_readers(spool, names, count);
+    return spool_add_readers(spool, names, count, added);
 }
