@@ -1,6 +1,7 @@
 // What a single value cannot tell: keys that need, exclude or bound each other.
 #include "reading.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -82,6 +83,18 @@ void config_check_output(struct config_reading *reading, const struct config_sco
         config_say(reading, place(scope, "rotate.size"), SHOW_NAME, "rotate.size is 0 or at least 4KiB");
 }
 
+// Whether rotating the file gives an old one that path.
+static bool rotates_to(const struct config_output *output, const char *path)
+{
+    size_t length = output->path ? strlen(output->path) : 0;
+    if (output->type != OUTPUT_FILE || !output->rotate_size || strncmp(output->path, path, length) != 0 ||
+        path[length] != '.' || path[length + 1] < '1' || path[length + 1] > '9')
+        return false;
+    char *end;
+    unsigned long number = strtoul(path + length + 1, &end, 10);
+    return *end == '\0' && number <= output->rotate_keep;
+}
+
 static void check_pair(struct config_reading *reading, const struct config_scope *first,
                        const struct config_scope *second)
 {
@@ -97,6 +110,12 @@ static void check_pair(struct config_reading *reading, const struct config_scope
     else if (a->type == b->type && a->path && b->path && strcmp(a->path, b->path) == 0)
         config_say(reading, place(second, "path"), SHOW_NAME, "the output in line %u has the same path",
                    line);
+    else if (b->path && rotates_to(a, b->path))
+        config_say(reading, place(second, "path"), SHOW_NAME,
+                   "the output in line %u keeps its old files under that name", line);
+    else if (a->path && rotates_to(b, a->path))
+        config_say(reading, place(second, "path"), SHOW_NAME,
+                   "its old files would have the path of the output in line %u", line);
 }
 
 void config_check_outputs(struct config_reading *reading, const struct config_scope *scopes)
@@ -132,6 +151,9 @@ void config_check_file(struct config_reading *reading, const struct config_scope
         const struct node *where = audit ? audit : config_given_at(scope, "spool.directory");
         if (audit && strcmp(output->path, config->audit.path) == 0)
             config_say(reading, audit, SHOW_NAME, "the output \"%s\" has the same path", output->name);
+        else if (audit && rotates_to(output, config->audit.path))
+            config_say(reading, audit, SHOW_NAME, "the output \"%s\" keeps its old files under that name",
+                       output->name);
         else if (is_below(output->path, config->spool.directory))
             config_say(reading, where, SHOW_NAME, "the output \"%s\" writes into the spool's directory",
                        output->name);
