@@ -66,7 +66,7 @@ Test(deliver_http, failures_are_outlived)
 {
     unsigned port = receivers_start();
     for (size_t i = 0; i < PATHS; i++)
-        receivers_mode(paths[i], "500 429:1 503 cut reset 401 404 redirect 408 ok");
+        receivers_mode(paths[i], "500 429:1 503 429:past 503:-5 503:0 cut reset 401 404 redirect 408 ok");
     const char **uuids = spool_fill(1, 20);
     pid_t pid = deliver_start(all_outputs(port));
     for (size_t i = 0; i < PATHS; i++)

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-enum { WHY_SIZE = 512, CONNECT_MS = 10000 };
+enum { WHY_SIZE = 512, CONNECT_MS = 10000, RETRY_AFTER_MAX_S = 1000000 };
 
 // A post under way, or room for one. The handle stays: it remembers its connection.
 struct exchange {
@@ -98,8 +98,8 @@ static void finish(struct exchange *exchange, CURLcode code)
     if (code == CURLE_WRITE_ERROR && exchange->body.truncated)
         code = CURLE_OK;
     explain(exchange, code, (unsigned)status);
-    if (retry_after < 0 || retry_after > 1000000)
-        retry_after = 1000000;
+    // A date that has passed, as by a clock that is behind ours, is now.
+    retry_after = retry_after < 0 ? 0 : retry_after > RETRY_AFTER_MAX_S ? RETRY_AFTER_MAX_S : retry_after;
 
     char why[WHY_SIZE];
     strcpy(why, exchange->why);
