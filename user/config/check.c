@@ -70,12 +70,32 @@ static void check_labels(struct config_reading *reading, const struct config_sco
                        (int)strcspn(labels->items[i], "="), labels->items[i]);
 }
 
+// Each signal has a path of its own.
+static void check_signals(struct config_reading *reading, const struct config_scope *scope)
+{
+    static const char *const paths[] = {
+        [SIGNAL_LOGS] = "/v1/logs", [SIGNAL_METRICS] = "/v1/metrics", [SIGNAL_TRACES] = "/v1/traces"};
+    const struct config_output *output = scope->output;
+    size_t length = strcspn(output->url, "?#");
+    while (length > 0 && output->url[length - 1] == '/')
+        length--;
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        size_t path = paths[i] ? strlen(paths[i]) : 0;
+        if (path && length > path && memcmp(output->url + length - path, paths[i], path) == 0 &&
+            output->signals != (unsigned)i)
+            config_say(reading, place(scope, "url"), SHOW_NAME,
+                       "the URL is that of one signal; it has to end before %s, which is added", paths[i]);
+    }
+}
+
 void config_check_output(struct config_reading *reading, const struct config_scope *scope)
 {
     const struct config_output *output = scope->output;
     check_tls(reading, scope);
     check_credentials(reading, scope);
     check_labels(reading, scope);
+    if (output->type == OUTPUT_OTLP)
+        check_signals(reading, scope);
     if (output->retry_initial > output->retry_max)
         config_say(reading, place(scope, config_given_at(scope, "retry.max") ? "retry.max" : "retry.initial"),
                    SHOW_NAME, "retry.initial is longer than retry.max");
