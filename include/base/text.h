@@ -37,11 +37,16 @@ __attribute__((format(printf, 2, 3))) void text_addf(struct text *text, const ch
 // forms, surrogates and values past U+10FFFF are not valid (RFC 3629).
 size_t text_utf8_length(const char *bytes, size_t left);
 
-// Adds a JSON string, quotes included. Control characters, C1 included, are escaped. Bytes that are not UTF-8
+// Whether the valid sequence of that length is a character that lies about the text around it: a control
+// character (C0, DEL, C1), the end of a line or paragraph (U+2028, U+2029), or one that sets the direction of
+// writing (U+061C, U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069).
+bool text_is_special(const char *bytes, size_t length, unsigned *ret_character);
+
+// Adds a JSON string, quotes included. Special characters are escaped. Bytes that are not UTF-8
 // become U+FFFD, so that the output is always valid JSON whatever a file name holds.
 void text_add_json(struct text *text, const char *string, size_t length);
 
-// Adds bytes for a terminal or a log line: control characters and bytes that are not UTF-8 as \xNN.
+// Adds bytes for a terminal or a log line: special characters and bytes that are not UTF-8 as \xNN.
 void text_add_printable(struct text *text, const char *string, size_t length);
 
 // Edits (insert, drop, replace) that turn one name into the other; SIZE_MAX where one is longer than 63

@@ -62,11 +62,29 @@ Test(deliver_http, each_receiver_gets_every_alert_in_its_shape)
     deliver_stop(pid);
 }
 
+Test(deliver_http, urls_may_hold_a_part_of_the_path)
+{
+    unsigned port = receivers_start();
+    const char **uuids = spool_fill(1, 3);
+    write_file(test_path("token"), "s3cret-token\n");
+    pid_t pid =
+        deliver_start(format_text("- {type: splunk, url: \"http://127.0.0.1:%u/services/collector\", token: "
+                                  "{file: %s}, " RETRY "}\n"
+                                  "- {type: elasticsearch, url: \"http://127.0.0.1:%u/_bulk/\", " RETRY "}\n"
+                                  "- {type: loki, url: \"http://127.0.0.1:%u/loki/api/v1/\", " RETRY "}\n"
+                                  "- {type: alertmanager, url: \"http://127.0.0.1:%u//\", " RETRY "}\n"
+                                  "- {type: otlp, url: \"http://127.0.0.1:%u/v1/logs\", " RETRY "}\n",
+                                  port, test_path("token"), port, port, port, port));
+    for (size_t i = SPLUNK; i < PATHS; i++)
+        receivers_wait_taken(paths[i], uuids, 3);
+    deliver_stop(pid);
+}
+
 Test(deliver_http, failures_are_outlived)
 {
     unsigned port = receivers_start();
     for (size_t i = 0; i < PATHS; i++)
-        receivers_mode(paths[i], "500 429:1 503 cut reset 401 404 redirect 408 ok");
+        receivers_mode(paths[i], "500 429:1 503 429:past 503:-5 503:0 cut reset 401 404 redirect 408 ok");
     const char **uuids = spool_fill(1, 20);
     pid_t pid = deliver_start(all_outputs(port));
     for (size_t i = 0; i < PATHS; i++)

@@ -313,6 +313,8 @@ class Handler(BaseHTTPRequestHandler):
     def fail(self, mode, body):
         """Whether the mode was to fail, which has been done then."""
         word, _, detail = mode.partition(":")
+        if detail == "past":  # a clock that is behind
+            detail = "Sat, 21 Nov 2015 08:00:00 GMT"
         if word.isdigit():
             self.answer(int(word), "no", [("Retry-After", detail)] if detail else ())
         elif word == "hang":

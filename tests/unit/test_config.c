@@ -302,6 +302,9 @@ Test(config, mistakes_in_outputs)
         {"- {type: stdout, rate: 0.5}", "outputs[0].rate is a whole rate"},
         {"- {type: otlp, url: 'http://x', signals: [log]}",
          "outputs[0].signals is a list of logs, metrics or traces, not \"log\""},
+        {"- {type: otlp, url: 'http://x/v1/logs/', signals: [logs, metrics]}",
+         "T:2:16: error: the URL is that of one signal; it has to end before /v1/logs, which is added"},
+        {"- {type: otlp, url: 'http://x/a/v1/traces'}", "the URL is that of one signal"},
         {"- {type: otlp, url: 'http://x', signals: []}", "outputs[0].signals is a list of"},
         {"- {type: otlp, url: 'http://x', signals: logs}", "outputs[0].signals is a list of"},
         {"- {type: webhook, url: 'http://x', headers: [a]}", "headers is a mapping"},
@@ -330,9 +333,15 @@ Test(config, mistakes_in_outputs)
         {"- {type: stdout, name: a}\n- {type: stdout, name: b}", "there is one standard output"},
         {"- {type: file, path: /a, name: a}\n- {type: file, path: /a, name: b}",
          "T:3:16: error: the output in line 2 has the same path"},
+        {"- {type: file, path: /a, rotate: {size: 1MiB}}\naudit: {path: /a.2}",
+         "keeps its old files under that name"},
         {"- {type: file, path: /a}\naudit: {path: /a}",
          "T:3:9: error: the output \"file\" has the same path"},
         {"- {type: file, path: /var/lib/inferscope/spool/x}", "writes into the spool's directory"},
+        {"- {type: file, path: /a, rotate: {size: 1MiB}}\n- {type: file, name: b, path: /a.5}",
+         "T:3:25: error: the output in line 2 keeps its old files under that name"},
+        {"- {type: file, path: /a.1}\n- {type: file, name: b, path: /a, rotate: {size: 1MiB, keep: 1}}",
+         "T:3:25: error: its old files would have the path of the output in line 2"},
         {"- a\n- a\n- a\n- a\n- a\n- a\n- a\n- a\n- a\n- a\n- a\n- a\n- a\n- a\n- a\n- a\n- a",
          "there are 17 outputs; at most 16"},
     };
@@ -477,6 +486,29 @@ Test(config, documents_are_current)
     _cleanup_free_ char *file = read_document("deploy/agent.yaml"), *example = written_by(config_example);
     cr_expect(strcmp(page, reference) == 0, "docs/CONFIG.md is old: make docs");
     cr_expect(strcmp(file, example) == 0, "deploy/agent.yaml is old: make docs");
+}
+
+// Every example of a configuration in the page, the alternatives of a list included.
+static void accept_examples(const char *path, unsigned at_least)
+{
+    static const char begin[] = "\n```yaml\n", end[] = "\n```";
+    _cleanup_free_ char *page = read_document(path);
+    unsigned examples = 0;
+    for (char *at = page; (at = strstr(at, begin)); examples++) {
+        at += strlen(begin);
+        char *stop = strstr(at, end);
+        cr_assert(stop, "an example of %s has no end", path);
+        *stop = '\0';
+        struct config *config _cleanup_(config_free) = accept(at);
+        at = stop + 1;
+    }
+    cr_expect_geq(examples, at_least, "%s has %u examples", path, examples);
+}
+
+Test(config, examples_of_the_documents_are_accepted)
+{
+    accept_examples("docs/DELIVERY.md", 3);
+    accept_examples("docs/CONFIG.md", 1);
 }
 
 static void note_change(const char *key, bool needs_restart, void *context)

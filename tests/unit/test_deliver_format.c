@@ -130,6 +130,27 @@ Test(deliver_format, what_is_too_long_leaves_the_text_alone)
     json_decref(item.json);
 }
 
+// U+202E turns what follows around, so that "exe.txt" is seen where "txt.exe" is; U+2028 ends a line for
+// some.
+Test(deliver_format, nothing_turns_the_writing_around)
+{
+    static const char *const turns[] = {"\xd8\x9c",     "\xe2\x80\x8e", "\xe2\x80\x8f", "\xe2\x80\xa8",
+                                        "\xe2\x80\xae", "\xe2\x81\xa6", "\xe2\x81\xa9"};
+    for (size_t i = 0; i < ARRAY_SIZE(turns); i++)
+        for (enum config_format format = 0; format < FORMATS; format++) {
+            char output[64];
+            snprintf(output, sizeof(output), "a%sb\xe2\x80\xa6\xd8\xa7", turns[i]);
+            _cleanup_text_ struct text text = written(format, item_with("r", output));
+            cr_expect(!strstr(text_string(&text), turns[i]), "%d: %s", (int)format, text_string(&text));
+            // Dots and letters of any script stay.
+            cr_expect(strstr(text_string(&text), "b\xe2\x80\xa6\xd8\xa7"), "%s", text_string(&text));
+        }
+    _cleanup_text_ struct text json = written(FORMAT_JSON, item_with("r", "a\xe2\x80\xae"));
+    cr_expect(strstr(text_string(&json), "\"a\\u202e\""), "%s", text_string(&json));
+    _cleanup_text_ struct text cef = written(FORMAT_CEF, item_with("r", "a\xe2\x80\xae"));
+    cr_expect(strstr(text_string(&cef), "msg=a\\\\xe2\\\\x80\\\\xae"), "%s", text_string(&cef));
+}
+
 // --- ECS ---
 
 Test(deliver_format, ecs_has_what_the_schema_asks_for)

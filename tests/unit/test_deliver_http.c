@@ -1,5 +1,6 @@
 // What the receivers over HTTP send, and what they make of real receivers' answers.
 #include "base/cleanup.h"
+#include "deliver/format_map.h"
 #include "deliver/http_receiver.h"
 #include "deliver/secret.h"
 
@@ -251,6 +252,51 @@ Test(deliver_http, otlp_puts_the_parts_of_several_records_into_one)
     expect_json(items[0].json, "{\"resourceSpans\":[{\"resource\":{\"attributes\":[]},\"scopeSpans\":[1]}]}");
 }
 
+static size_t occurrences(const char *text, const char *what)
+{
+    size_t count = 0;
+    for (const char *at = text; (at = strstr(at, what)); at++)
+        count++;
+    return count;
+}
+
+// The keys of a resource are unique: what the configuration says holds.
+Test(deliver_http, otlp_labels_stand_in_for_what_is_there)
+{
+    char *labels[] = {(char *)"service.name=shop-inferscope", (char *)"host.name=n1"};
+    output.labels = (struct config_strings){labels, 2};
+    const char *body = build(&otlp_kind, 1);
+    cr_expect_eq(occurrences(body, "\"service.name\""), 1, "%s", body);
+    cr_expect_eq(occurrences(body, "\"host.name\""), 1, "%s", body);
+    cr_expect(strstr(body, "{\"key\":\"service.name\",\"value\":{\"stringValue\":\"shop-inferscope\"}}"));
+    cr_expect(strstr(body, "{\"key\":\"host.name\",\"value\":{\"stringValue\":\"n1\"}}"));
+    // The kernel takes any bytes for a name.
+    output.labels.count = 0;
+    struct http_batch batch = batch_of(1);
+    batch.hostname = "\xff";
+    _cleanup_text_ struct text text = TEXT_INIT(65536);
+    cr_expect_eq(otlp_kind.build(&batch, &text), 0);
+    cr_expect_eq(occurrences(text_string(&text), "\"unknown\""), 2, "%s", text_string(&text));
+    // By this the series of several hosts are told from each other where metrics become Prometheus'.
+    cr_expect(strstr(body, "{\"key\":\"service.instance.id\",\"value\":{\"stringValue\":\"here\"}}"), "%s",
+              body);
+}
+
+Test(deliver_http, a_long_output_is_cut_for_alertmanager_not_left_out)
+{
+    _cleanup_text_ struct text text = TEXT_INIT(1 << 20);
+    for (size_t i = 0; i < 50000; i++)
+        text_add(&text, "\xc3\xa4");
+    json_object_set_new(items[0].json, "output", json_string(text_string(&text)));
+    json_t *json = build_json(&alertmanager_kind, 1);
+    const char *description =
+        json_string_value(format_get(json_array_get(json, 0), "annotations.description"));
+    cr_assert(description);
+    cr_expect_gt(strlen(description), 60000);
+    cr_expect_eq(strlen(description) % 2, 0, "half a character is left");
+    json_decref(json);
+}
+
 Test(deliver_http, an_alert_of_any_shape_does_no_harm)
 {
     static const char *const odd[] = {
@@ -391,6 +437,13 @@ Test(deliver_http, loki_refuses_what_is_too_old_and_an_old_one_metadata)
     EXPECT_ALL(VERDICT_RETRY);
     judge(&loki_kind, 3, 0, 400,
           "stream '{job=\"inferscope\"}' includes structured metadata, but this feature is disallowed.");
+    EXPECT_ALL(VERDICT_RETRY);
+    cr_expect_null(strstr(build(&loki_kind, 1), "{\"uuid\""));
+    // Before 2.9 it has no words for that: the third value of an entry is no string.
+    memory = 0;
+    judge(&loki_kind, 3, 0, 400,
+          "loghttp.PushRequest.Streams: []loghttp.LogProtoStream: unmarshalerDecoder: Value is string, but "
+          "can't find closing '\"' symbol, error found in #10 byte of ...");
     EXPECT_ALL(VERDICT_RETRY);
     cr_expect_null(strstr(build(&loki_kind, 1), "{\"uuid\""));
 }

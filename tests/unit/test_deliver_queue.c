@@ -433,6 +433,16 @@ Test(deliver_queue, a_record_that_is_no_json_is_counted_and_passed_over)
     cr_expect_eq(stats.rejected, 1);
 }
 
+// A model's name is whatever a client writes.
+Test(deliver_queue, a_nul_in_a_value_costs_no_alert)
+{
+    put(1, PRIORITY_WARNING, "a\\u0000b", "a tag");
+    start();
+    run_until(1);
+    cr_expect_eq(stats.delivered, 1);
+    cr_expect_eq(stats.rejected, 0);
+}
+
 // --- Opening and ending ---
 
 Test(deliver_queue, a_receiver_that_cannot_be_opened_is_tried_again_on_request)

@@ -2,6 +2,9 @@
 #include "deliver_fixture.h"
 #include "format_parse.h"
 
+#include <signal.h>
+#include <sys/wait.h>
+
 extern const struct receiver_type unix_receiver, syslog_receiver;
 
 // --- UNIX sockets ---
@@ -87,6 +90,43 @@ Test(deliver_stream, unix_that_takes_nothing_is_given_up)
     cr_assert_str_eq(rig.why, "it takes nothing more");
     peer_stop(&peer);
     rig_close(&rig);
+    unlink(socket_path);
+}
+
+// Says something without end, as fast as it can.
+static void babble(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    static char words[65536];
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+    int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+    if (bind(listener, (struct sockaddr *)&address, sizeof(address)) || listen(listener, 1))
+        _exit(1);
+    int fd = accept(listener, NULL, NULL);
+    for (pid_t parent = getppid(); getppid() == parent;)
+        if (send(fd, words, sizeof(words), MSG_NOSIGNAL) < 0)
+            break;
+    _exit(0);
+}
+
+Test(deliver_stream, one_that_talks_without_end_holds_up_nobody, .timeout = 60)
+{
+    unix_address();
+    pid_t child = fork();
+    if (child == 0)
+        babble(socket_path);
+    struct config_output output = {.name = "u", .path = socket_path, .timeout = 300};
+    struct rig rig;
+    rig_open(&rig, &unix_receiver, &output);
+    do
+        rig_send(&rig, 0, 2, 0);
+    while (strstr(rig.why, "No such file") || strstr(rig.why, "refused"));
+    // It reads nothing, and that is found out all the same.
+    rig_expect(&rig, VERDICT_RETRY);
+    cr_expect_str_eq(rig.why, "it takes nothing more");
+    rig_close(&rig);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
     unlink(socket_path);
 }
 

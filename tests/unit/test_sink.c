@@ -253,6 +253,19 @@ Test(sink, json_fields_have_their_types)
     json_decref(json);
 }
 
+// Most parsers of JSON refuse larger integers, or round them: an inode's number that a file system makes up
+// must not cost the alert.
+Test(sink, json_writes_what_is_no_integer_of_64_bits_as_a_string)
+{
+    load("%probe.count", "Notice");
+    probe.count = UINT64_MAX;
+    json_t *json = format_json();
+    const char *got =
+        json_string_value(json_object_get(json_object_get(json, "output_fields"), "probe.count"));
+    cr_expect(got && strcmp(got, "18446744073709551615") == 0, "%s", got ? got : "no string");
+    json_decref(json);
+}
+
 // A file may be named by any bytes but NUL and a slash; each pair of them must give a valid line.
 Test(sink, json_is_valid_whatever_a_file_is_called)
 {

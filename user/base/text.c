@@ -114,16 +114,29 @@ size_t text_utf8_length(const char *string, size_t left)
     return length;
 }
 
-// U+0080 to U+009F are control characters too: some terminals obey them. `sequence` is the character's
-// length.
-static bool is_control(const unsigned char *bytes, size_t sequence)
+bool text_is_special(const char *bytes, size_t length, unsigned *ret_character)
 {
-    return bytes[0] < 0x20 || bytes[0] == 0x7f || (sequence == 2 && bytes[0] == 0xc2 && bytes[1] < 0xa0);
+    static const struct {
+        unsigned first, last;
+    } ranges[] = {{0, 0x1f},        {0x7f, 0x9f},     {0x61c, 0x61c},
+                  {0x200e, 0x200f}, {0x2028, 0x202e}, {0x2066, 0x2069}};
+    unsigned character = (unsigned char)bytes[0];
+    if (length > 1)
+        character &= 0x7fu >> length;
+    for (size_t i = 1; i < length; i++)
+        character = character << 6 | ((unsigned char)bytes[i] & 0x3f);
+    for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++)
+        if (character >= ranges[i].first && character <= ranges[i].last) {
+            *ret_character = character;
+            return true;
+        }
+    return false;
 }
 
 void text_add_json(struct text *text, const char *string, size_t length)
 {
     const unsigned char *bytes = (const unsigned char *)string;
+    unsigned character;
     text_add_char(text, '"');
     for (size_t i = 0; i < length;) {
         // Most text needs no escape: it is copied in runs.
@@ -150,8 +163,8 @@ void text_add_json(struct text *text, const char *string, size_t length)
             text_add(text, "\\n");
         } else if (bytes[i] == '\t') {
             text_add(text, "\\t");
-        } else if (is_control(bytes + i, sequence)) {
-            text_addf(text, "\\u%04x", bytes[i + sequence - 1]);
+        } else if (text_is_special(string + i, sequence, &character)) {
+            text_addf(text, "\\u%04x", character);
         } else {
             text_add_bytes(text, string + i, sequence);
         }
@@ -162,11 +175,11 @@ void text_add_json(struct text *text, const char *string, size_t length)
 
 void text_add_printable(struct text *text, const char *string, size_t length)
 {
-    const unsigned char *bytes = (const unsigned char *)string;
+    unsigned character;
     for (size_t i = 0; i < length;) {
         size_t sequence = text_utf8_length(string + i, length - i);
-        if (sequence == 0 || is_control(bytes + i, sequence)) {
-            text_addf(text, "\\x%02x", bytes[i]);
+        if (sequence == 0 || text_is_special(string + i, sequence, &character)) {
+            text_addf(text, "\\x%02x", (unsigned char)string[i]);
             i++;
             continue;
         }

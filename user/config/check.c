@@ -1,6 +1,7 @@
 // What a single value cannot tell: keys that need, exclude or bound each other.
 #include "reading.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -69,17 +70,49 @@ static void check_labels(struct config_reading *reading, const struct config_sco
                        (int)strcspn(labels->items[i], "="), labels->items[i]);
 }
 
+// Each signal has a path of its own.
+static void check_signals(struct config_reading *reading, const struct config_scope *scope)
+{
+    static const char *const paths[] = {
+        [SIGNAL_LOGS] = "/v1/logs", [SIGNAL_METRICS] = "/v1/metrics", [SIGNAL_TRACES] = "/v1/traces"};
+    const struct config_output *output = scope->output;
+    size_t length = strcspn(output->url, "?#");
+    while (length > 0 && output->url[length - 1] == '/')
+        length--;
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        size_t path = paths[i] ? strlen(paths[i]) : 0;
+        if (path && length > path && memcmp(output->url + length - path, paths[i], path) == 0 &&
+            output->signals != (unsigned)i)
+            config_say(reading, place(scope, "url"), SHOW_NAME,
+                       "the URL is that of one signal; it has to end before %s, which is added", paths[i]);
+    }
+}
+
 void config_check_output(struct config_reading *reading, const struct config_scope *scope)
 {
     const struct config_output *output = scope->output;
     check_tls(reading, scope);
     check_credentials(reading, scope);
     check_labels(reading, scope);
+    if (output->type == OUTPUT_OTLP)
+        check_signals(reading, scope);
     if (output->retry_initial > output->retry_max)
         config_say(reading, place(scope, config_given_at(scope, "retry.max") ? "retry.max" : "retry.initial"),
                    SHOW_NAME, "retry.initial is longer than retry.max");
     if (output->rotate_size && output->rotate_size < 4096)
         config_say(reading, place(scope, "rotate.size"), SHOW_NAME, "rotate.size is 0 or at least 4KiB");
+}
+
+// Whether rotating the file gives an old one that path.
+static bool rotates_to(const struct config_output *output, const char *path)
+{
+    size_t length = output->path ? strlen(output->path) : 0;
+    if (output->type != OUTPUT_FILE || !output->rotate_size || strncmp(output->path, path, length) != 0 ||
+        path[length] != '.' || path[length + 1] < '1' || path[length + 1] > '9')
+        return false;
+    char *end;
+    unsigned long number = strtoul(path + length + 1, &end, 10);
+    return *end == '\0' && number <= output->rotate_keep;
 }
 
 static void check_pair(struct config_reading *reading, const struct config_scope *first,
@@ -97,6 +130,12 @@ static void check_pair(struct config_reading *reading, const struct config_scope
     else if (a->type == b->type && a->path && b->path && strcmp(a->path, b->path) == 0)
         config_say(reading, place(second, "path"), SHOW_NAME, "the output in line %u has the same path",
                    line);
+    else if (b->path && rotates_to(a, b->path))
+        config_say(reading, place(second, "path"), SHOW_NAME,
+                   "the output in line %u keeps its old files under that name", line);
+    else if (a->path && rotates_to(b, a->path))
+        config_say(reading, place(second, "path"), SHOW_NAME,
+                   "its old files would have the path of the output in line %u", line);
 }
 
 void config_check_outputs(struct config_reading *reading, const struct config_scope *scopes)
@@ -145,6 +184,9 @@ void config_check_file(struct config_reading *reading, const struct config_scope
         const struct node *where = audit ? audit : config_given_at(scope, "spool.directory");
         if (audit && strcmp(output->path, config->audit.path) == 0)
             config_say(reading, audit, SHOW_NAME, "the output \"%s\" has the same path", output->name);
+        else if (audit && rotates_to(output, config->audit.path))
+            config_say(reading, audit, SHOW_NAME, "the output \"%s\" keeps its old files under that name",
+                       output->name);
         else if (is_below(output->path, config->spool.directory))
             config_say(reading, where, SHOW_NAME, "the output \"%s\" writes into the spool's directory",
                        output->name);

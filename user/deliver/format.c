@@ -55,21 +55,22 @@ void format_trim(struct text *text)
     text->data[text->length] = '\0';
 }
 
-// Bytes of these values occur in JSON only within strings.
-static void add_escaped(const char *line, struct text *text)
+// Characters of this kind occur in JSON only within strings; those of ASCII are escaped already, but for DEL.
+static void add_escaped(const char *line, size_t length, struct text *text)
 {
-    const unsigned char *bytes = (const unsigned char *)line;
-    size_t begin = 0, i = 0;
-    for (; bytes[i]; i++) {
-        bool wide = bytes[i] == 0xc2 && bytes[i + 1] >= 0x80 && bytes[i + 1] < 0xa0;
-        if (bytes[i] != 0x7f && !wide)
+    size_t begin = 0, sequence;
+    for (size_t i = 0; i < length; i += sequence) {
+        unsigned character;
+        unsigned char byte = (unsigned char)line[i];
+        sequence = byte < 0x7f ? 1 : text_utf8_length(line + i, length - i);
+        sequence = sequence ? sequence : 1;
+        if (byte < 0x7f || !text_is_special(line + i, sequence, &character))
             continue;
         text_add_bytes(text, line + begin, i - begin);
-        i += wide;
-        text_addf(text, "\\u%04x", bytes[i]);
-        begin = i + 1;
+        text_addf(text, "\\u%04x", character);
+        begin = i + sequence;
     }
-    text_add_bytes(text, line + begin, i - begin);
+    text_add_bytes(text, line + begin, length - begin);
 }
 
 int format_add_json(const json_t *json, struct text *ret)
@@ -78,7 +79,7 @@ int format_add_json(const json_t *json, struct text *ret)
     if (!line)
         return -ENOMEM;
     size_t before = ret->length;
-    add_escaped(line, ret);
+    add_escaped(line, strlen(line), ret);
     return ret->truncated ? format_undo(ret, before) : 0;
 }
 

@@ -81,8 +81,13 @@ static void add_header(struct text *text, const char *string)
 static void add_value(struct text *text, const char *string, size_t max)
 {
     size_t length = cut(string, strlen(string), max);
-    for (size_t i = 0; i < length; i++) {
+    size_t sequence;
+    for (size_t i = 0; i < length; i += sequence) {
         char character = string[i];
+        unsigned code;
+        sequence = text_utf8_length(string + i, length - i);
+        bool special = sequence && text_is_special(string + i, sequence, &code);
+        sequence = sequence ? sequence : 1;
         if (character == '\n') {
             text_add(text, "\\n");
         } else if (character == '\r') {
@@ -90,12 +95,11 @@ static void add_value(struct text *text, const char *string, size_t max)
         } else if (character == '\\' || character == '=') {
             text_add_char(text, '\\');
             text_add_char(text, character);
-        } else if ((unsigned char)character < 0x20 || character == 0x7f) {
-            text_addf(text, "\\\\x%02x", (unsigned char)character);
-        } else if ((unsigned char)character == 0xc2 && (unsigned char)string[i + 1] < 0xa0) {
-            text_addf(text, "\\\\xc2\\\\x%02x", (unsigned char)string[++i]);
+        } else if (special) {
+            for (size_t k = 0; k < sequence; k++)
+                text_addf(text, "\\\\x%02x", (unsigned char)string[i + k]);
         } else {
-            text_add_char(text, character);
+            text_add_bytes(text, string + i, sequence);
         }
     }
 }

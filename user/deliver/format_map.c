@@ -20,11 +20,8 @@ const json_t *format_fields(const struct item *item)
     return json_is_object(fields) ? fields : NULL;
 }
 
-const char *format_hostname(const struct item *item, const char *hostname)
+const char *format_name_of_host(const char *hostname)
 {
-    const char *own = format_string(item->json, "hostname");
-    if (*own)
-        return own;
     // The kernel takes any bytes for a name; JSON does not.
     size_t left = strlen(hostname);
     for (const char *at = hostname; left > 0;) {
@@ -35,6 +32,12 @@ const char *format_hostname(const struct item *item, const char *hostname)
         left -= length;
     }
     return hostname;
+}
+
+const char *format_hostname(const struct item *item, const char *hostname)
+{
+    const char *own = format_string(item->json, "hostname");
+    return *own ? own : format_name_of_host(hostname);
 }
 
 uint64_t format_time_ns(const struct item *item)

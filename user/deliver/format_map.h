@@ -14,7 +14,10 @@ enum { NS_PER_SECOND = 1000000000, NS_PER_MS = 1000000, FORMAT_TIME_SIZE = 40 };
 const char *format_string(const json_t *object, const char *name);
 // The output fields; NULL: there are none.
 const json_t *format_fields(const struct item *item);
+// That of the alert; else ours, as format_name_of_host() has it.
 const char *format_hostname(const struct item *item, const char *hostname);
+// "unknown" where it is no UTF-8.
+const char *format_name_of_host(const char *hostname);
 // When it happened: the field evt.time, or else when it was written down.
 uint64_t format_time_ns(const struct item *item);
 // 2026-11-21T08:00:00.123456Z with 0 to 9 digits after the point.

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-enum { WHY_SIZE = 512, CONNECT_MS = 10000 };
+enum { WHY_SIZE = 512, CONNECT_MS = 10000, RETRY_AFTER_MAX_S = 1000000 };
 
 // A post under way, or room for one. The handle stays: it remembers its connection.
 struct exchange {
@@ -92,8 +92,8 @@ static void finish(struct exchange *exchange, CURLcode code)
     if (code == CURLE_WRITE_ERROR && exchange->body.truncated)
         code = CURLE_OK;
     explain(exchange, code, (unsigned)status);
-    if (retry_after < 0 || retry_after > 1000000)
-        retry_after = 1000000;
+    // A date that has passed, as by a clock that is behind ours, is now.
+    retry_after = retry_after < 0 ? 0 : retry_after > RETRY_AFTER_MAX_S ? RETRY_AFTER_MAX_S : retry_after;
 
     char why[WHY_SIZE];
     strcpy(why, exchange->why);
@@ -206,10 +206,21 @@ static int make_headers(struct http *http, const struct http_post *post, struct 
     return error;
 }
 
-static bool ends_in(const char *text, const char *end)
+// How much of the interface's path the own one ends in already: all of it, or a beginning of at least two
+// names. One alone may as well be where a proxy has put the receiver.
+static size_t path_overlap(const char *own, size_t own_length, const char *path)
 {
-    size_t length = strlen(text), end_length = strlen(end);
-    return length >= end_length && strcmp(text + length - end_length, end) == 0;
+    size_t names = 0;
+    for (size_t begin = own_length; begin-- > 0;) {
+        size_t length = own_length - begin;
+        if (own[begin] != '/')
+            continue;
+        names++;
+        if (strncmp(own + begin, path, length) == 0 &&
+            (path[length] == '\0' || (path[length] == '/' && names >= 2)))
+            return length;
+    }
+    return 0;
 }
 
 // The URL of the configuration with the path and the query of the interface.
@@ -219,12 +230,13 @@ static CURLU *make_url(struct http *http, const struct http_post *post)
     CURLU *url = curl_url_dup(http->url);
     char *own = NULL;
     bool good = url && curl_url_get(url, CURLUPART_PATH, &own, 0) == CURLUE_OK;
-    if (good && path && !ends_in(own, path)) {
+    if (good && path && path[0]) {
         _cleanup_free_ char *whole = NULL;
         size_t length = strlen(own);
         while (length && own[length - 1] == '/')
             length--;
-        good = asprintf(&whole, "%.*s%s", (int)length, own, path) >= 0 &&
+        const char *rest = path + path_overlap(own, length, path);
+        good = asprintf(&whole, "%.*s%s", (int)length, own, rest) >= 0 &&
                curl_url_set(url, CURLUPART_PATH, whole, 0) == CURLUE_OK;
     }
     if (good && http->options.query)

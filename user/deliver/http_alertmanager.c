@@ -53,10 +53,12 @@ static int set_annotations(const struct http_batch *batch, const struct item *it
     text_addf(&summary, "%s on %s", format_string(item->json, "rule"),
               format_hostname(item, batch->hostname));
     format_trim(&summary);
+    // Of a longer one the beginning is better than nothing.
     _cleanup_text_ struct text output = TEXT_INIT(65536);
-    int error = format_alert(FORMAT_TEXT, item, batch->hostname, &output);
-    error = error == -EMSGSIZE ? 0 : error;
-    error = error ? error : http_label(annotations, "summary", text_string(&summary));
+    const json_t *whole = json_object_get(item->json, "output");
+    text_add_printable(&output, format_string(item->json, "output"), json_string_length(whole));
+    format_trim(&output);
+    int error = http_label(annotations, "summary", text_string(&summary));
     error = error ? error : http_label(annotations, "description", text_string(&output));
     return error ? error : http_label(annotations, "uuid", item->record.uuid);
 }

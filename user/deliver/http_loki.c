@@ -86,11 +86,20 @@ static int build(const struct http_batch *batch, struct text *body)
     return error;
 }
 
+// Since 2.9 it says so; before, the third value of an entry was to it a string without an end.
+static bool is_about_metadata(const struct http_answer *answer)
+{
+    static const char *const words[] = {"structured metadata", "Value is string, but can't find closing"};
+    for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+        if (memmem(answer->body, answer->length, words[i], strlen(words[i])))
+            return true;
+    return false;
+}
+
 static void judge(const struct http_batch *batch, const struct http_answer *answer,
                   struct http_judgement *judgement)
 {
-    if (answer->status != 400 || *batch->memory & WITHOUT_METADATA ||
-        !memmem(answer->body, answer->length, "structured metadata", strlen("structured metadata")))
+    if (answer->status != 400 || *batch->memory & WITHOUT_METADATA || !is_about_metadata(answer))
         return;
     *batch->memory |= WITHOUT_METADATA;
     http_judge_all(batch, judgement, VERDICT_RETRY);

@@ -81,16 +81,33 @@ static int add_tags(json_t *attributes, const json_t *tags)
                          json_pack("{s:{s:o}}", "arrayValue", "values", values));
 }
 
+// The keys of a resource are unique, so what has the key already gives way.
+static int set_string(json_t *attributes, const char *key, size_t key_length, const char *string)
+{
+    json_t *value = json_pack("{s:s}", "stringValue", string);
+    for (size_t i = 0; i < json_array_size(attributes); i++) {
+        json_t *attribute = json_array_get(attributes, i);
+        const char *own = format_string(attribute, "key");
+        if (strlen(own) == key_length && memcmp(own, key, key_length) == 0)
+            return json_object_set_new(attribute, "value", value) ? -ENOMEM : 0;
+    }
+    return add_attribute(attributes, key, key_length, value);
+}
+
 // What all records of this agent come from.
 static int add_origin(const struct http_batch *batch, json_t *attributes)
 {
     const struct config_strings *labels = &batch->output->labels;
-    int error = add_string(attributes, "host.name", batch->hostname);
+    const char *host = format_name_of_host(batch->hostname);
+    int error = add_string(attributes, "host.name", host);
+    // Where metrics become Prometheus', this is all that tells the agents of several hosts from each other. A
+    // span's service is not the agent.
+    if (!error && batch->group != SPOOL_SPAN)
+        error = add_string(attributes, "service.instance.id", host);
     for (size_t i = 0; !error && i < labels->count; i++) {
         const char *label = labels->items[i], *equals = strchr(label, '=');
         if (equals)
-            error = add_attribute(attributes, label, (size_t)(equals - label),
-                                  json_pack("{s:s}", "stringValue", equals + 1));
+            error = set_string(attributes, label, (size_t)(equals - label), equals + 1);
     }
     return error;
 }

@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-enum { WHY_SIZE = CURL_ERROR_SIZE + 64 };
+enum { WHY_SIZE = CURL_ERROR_SIZE + 64, DRAIN_TIMES = 16 };
 
 struct link {
     struct link_options options;
@@ -85,10 +85,20 @@ static int init_curl(struct link *link)
     return good ? set_url(link, easy) : -ENOMEM;
 }
 
+static void on_refused(void *context)
+{
+    struct link *link = context;
+    tell(link, link->why);
+}
+
 static void connect_curl(struct link *link)
 {
     link->why[0] = '\0';
     link->added = curl_multi_add_handle(link->multi.handle, link->easy) == CURLM_OK;
+    if (link->added)
+        return;
+    snprintf(link->why, sizeof(link->why), "memory is short");
+    loop_timer_set(link->options.loop, &link->timer, 0, on_refused, link);
 }
 
 // --- UNIX sockets ---
@@ -190,7 +200,7 @@ int link_send(struct link *link, const char *bytes, size_t length, size_t *ret_s
 int link_drain(struct link *link)
 {
     char bytes[4096];
-    for (;;) {
+    for (unsigned times = 0; times < DRAIN_TIMES; times++) {
         size_t received = 0;
         if (link->easy) {
             CURLcode code = curl_easy_recv(link->easy, bytes, sizeof(bytes), &received);
@@ -205,6 +215,7 @@ int link_drain(struct link *link)
         if (received == 0)
             return -EPIPE;
     }
+    return -EBUSY;
 }
 
 size_t link_unacknowledged(const struct link *link)

@@ -36,7 +36,8 @@ void link_disconnect(struct link *link);
 int link_fd(const struct link *link);
 // 0; -EAGAIN: when the descriptor is ready again; -EPIPE: the connection is broken.
 int link_send(struct link *link, const char *bytes, size_t length, size_t *ret_sent);
-// Throws away what the receiver says. -EAGAIN: the connection stands; -EPIPE: it is closed or broken.
+// Throws away what the receiver says. -EAGAIN: the connection stands; -EPIPE: it is closed or broken; -EBUSY:
+// there is more of it than one call reads, so that nobody talks the others to death.
 int link_drain(struct link *link);
 // Bytes that the other side's kernel has not acknowledged; of a UNIX socket, that nobody has read.
 size_t link_unacknowledged(const struct link *link);

@@ -131,7 +131,7 @@ static int copy_item(const struct spool_record *record, struct item *ret_item)
         return -ENOMEM;
     memcpy(data, record->data, record->size);
     data[record->size] = '\0';
-    json_t *json = json_loadb(data, record->size, 0, NULL);
+    json_t *json = json_loadb(data, record->size, JSON_ALLOW_NUL, NULL);
     if (!json_is_object(json)) {
         json_decref(json);
         free(data);

@@ -66,9 +66,10 @@ static void ask(void *context)
         stream->progress_ms = loop_now_ms();
     stream->unacknowledged = bytes;
     // What was acknowledged before the other side closed may lie unread there.
-    if (link_drain(stream->link) != -EAGAIN) {
+    int drained = link_drain(stream->link);
+    if (drained == -EPIPE) {
         fail(stream, "it closed the connection before it had everything");
-    } else if (bytes == 0) {
+    } else if (bytes == 0 && drained == -EAGAIN) {
         stream->stage = IDLE;
         lines_settle(&stream->lines, stream->lines.bytes.length, NULL);
     } else if (is_stalled(stream)) {
@@ -93,7 +94,7 @@ static void on_stall(void *context)
 static void on_ready(uint32_t events, void *context)
 {
     struct stream *stream = context;
-    if (events & (EPOLLIN | EPOLLERR | EPOLLHUP) && link_drain(stream->link) != -EAGAIN)
+    if (events & (EPOLLIN | EPOLLERR | EPOLLHUP) && link_drain(stream->link) == -EPIPE)
         fail(stream, "it closed the connection");
     else if (stream->stage == WRITING)
         go_on(stream);

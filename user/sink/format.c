@@ -92,7 +92,8 @@ static void add_field(const char *key, const struct value *value, void *context)
     case FIELD_UINT:
     case FIELD_DURATION:
     case FIELD_TIME:
-        text_addf(text, "%" PRIu64, value->u);
+        // Most parsers refuse larger integers, and the whole alert with them.
+        text_addf(text, value->u > INT64_MAX ? "\"%" PRIu64 "\"" : "%" PRIu64, value->u);
         return;
     case FIELD_BOOL:
         text_add(text, value->b ? "true" : "false");
