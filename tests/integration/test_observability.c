@@ -3,6 +3,8 @@
 #include "api_pair.h"
 #include "prometheus.h"
 #include "promql.h"
+#include "servers.h"
+#include "tls.h"
 
 #include <dirent.h>
 #include <limits.h>
@@ -339,6 +341,28 @@ static void serve(struct agent *agent)
     close_pair(&pair);
 }
 
+// One call of a model API over TLS.
+static void call(struct agent *agent)
+{
+    char path[PATH_MAX];
+    cr_assert(realpath("/proc/self/exe", path));
+    *strrchr(path, '/') = '\0';
+    tls_make_certificate(test_path("cert.pem"), test_path("key.pem"));
+    const char *arguments[] = {format_text("%s/tls-server", path), test_path("cert.pem"),
+                               test_path("key.pem"), NULL};
+    _cleanup_server_ struct server *server = server_start_program("tls-server", arguments);
+    const char *bodies[] = {CHAT_BODY, NULL};
+    struct load load = {.port = server_port(server),
+                        .tls = true,
+                        .route = "/v1/chat/completions",
+                        .bodies = bodies,
+                        .requests = 1,
+                        .at_once = 1};
+    answers_free(load_run(&load), 1);
+    const char *port = format_text("%u", server_port(server));
+    cr_assert_eq(wait_metric(agent, "gen_ai_client_operation_duration_seconds_count", port, 1), 1);
+}
+
 static const char *rule_files(void)
 {
     char directory[PATH_MAX];
@@ -364,12 +388,14 @@ Test(observability, names_only_what_the_agent_exports)
     _cleanup_agent_ struct agent *agent = agent_start(RULES_BUILT_IN, "--config", write_config(), NULL);
     _cleanup_prometheus_ struct prometheus prometheus = {};
     prometheus_start(&prometheus, agent, rule_files());
-    if (agent_metric(agent, "inferscope_source_up", "source", "api", NULL) != 1) {
+    if (agent_metric(agent, "inferscope_source_up", "source", "api", NULL) != 1 ||
+        agent_metric(agent, "inferscope_source_up", "source", "tls", NULL) != 1) {
         prometheus_stop(&prometheus);
         agent_stop(TAKE_PTR(agent));
         cr_skip_test("this kernel cannot follow requests");
     }
     serve(agent);
+    call(agent);
     json_t *rules = prometheus_get(&prometheus, "/api/v1/rules"), *groups = json_object_get(rules, "groups");
     known.metrics = json_object();
     known.labels = json_object();
