@@ -11,8 +11,8 @@ struct prometheus {
 };
 
 bool is_installed(const char *program);
-// Scrapes that agent, as job inferscope, each second; `more` is added to its configuration. Skips the test
-// where Prometheus is not installed. Returns when it answers.
+// Scrapes that agent, as job inferscope, each second; `more` is added to its configuration. Returns when it
+// answers. The test looks whether Prometheus is installed before it starts the agent.
 void prometheus_start(struct prometheus *prometheus, const struct agent *agent, const char *more);
 // SIGTERM; asserts exit code 0.
 void prometheus_stop(struct prometheus *prometheus);

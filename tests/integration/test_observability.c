@@ -385,6 +385,8 @@ Test(observability, names_only_what_the_agent_exports)
 {
     if (access("deploy/prometheus/rules", R_OK) || access("docs/runbooks", R_OK))
         cr_skip_test("deploy/ and docs/ are not here");
+    if (!is_installed("prometheus"))
+        cr_skip_test("prometheus is not installed");
     _cleanup_agent_ struct agent *agent = agent_start(RULES_BUILT_IN, "--config", write_config(), NULL);
     _cleanup_prometheus_ struct prometheus prometheus = {};
     prometheus_start(&prometheus, agent, rule_files());

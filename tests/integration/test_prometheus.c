@@ -33,6 +33,8 @@ static const char *query(const struct prometheus *prometheus, const char *expres
 
 Test(prometheus, scrapes_the_agent)
 {
+    if (!is_installed("prometheus"))
+        cr_skip_test("prometheus is not installed");
     _cleanup_agent_ struct agent *agent = agent_start(rule, "--syscall-latency", "read,write", NULL);
     _cleanup_prometheus_ struct prometheus prometheus = {};
     prometheus_start(&prometheus, agent, "");
