@@ -21,6 +21,11 @@ static void collect_records(struct series_writer *writer)
                                                .type = SERIES_GAUGE,
                                                .unit = "bytes",
                                                .help = "Size of the spool on the disk"};
+    static const struct series_family limit = {
+        .name = "inferscope_spool_limit_bytes",
+        .type = SERIES_GAUGE,
+        .unit = "bytes",
+        .help = "Size that the spool may have: spool.size of the configuration"};
     static const struct series_family records = {
         .name = "inferscope_spool_records",
         .type = SERIES_GAUGE,
@@ -34,6 +39,8 @@ static void collect_records(struct series_writer *writer)
     uint64_t oldest_ns = UINT64_MAX;
     writer->family(writer, &bytes);
     writer->number(writer, NULL, 0, (double)shown->bytes);
+    writer->family(writer, &limit);
+    writer->number(writer, NULL, 0, (double)shown->options.size);
     writer->family(writer, &records);
     for (enum spool_class class = 0; class < SPOOL_CLASSES; class ++) {
         const struct shelf *shelf = &shown->shelves[class];
