@@ -164,7 +164,7 @@ $(OUT)/generated/syscall_numbers_compat.inc:
 	$(Q)echo '#if defined(__x86_64__)\n#include <asm/unistd_32.h>\n#endif' | $(CC) -dM -E - | \
 		sed -n 's/^#define __NR_\([a-z0-9_]*\) \([0-9]*\)$$/{"\1", \2},/p' | sort > $@.tmp && mv $@.tmp $@
 
-$(OBJ)/user/source/calls.o: $(OUT)/generated/syscall_numbers.inc $(OUT)/generated/syscall_numbers_compat.inc
+$(OBJ)/user/source/calls.o $(OBJ)/tests/integration/test_service.o: $(OUT)/generated/syscall_numbers.inc $(OUT)/generated/syscall_numbers_compat.inc
 
 $(OBJ)/generated/%.o: $(OUT)/generated/%.c
 	$(Q)mkdir -p $(@D)
