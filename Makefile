@@ -112,12 +112,16 @@ install: all ## Install the stripped agent under $(DESTDIR)$(PREFIX)
 	$(Q)install -D -m 0644 user/rule/default.yaml $(DESTDIR)$(PREFIX)/share/inferscope/rules/default.yaml
 	$(Q)install -D -m 0644 deploy/agent.yaml $(DESTDIR)$(PREFIX)/share/inferscope/agent.yaml.example
 
+.PHONY: deb
+deb: all packages-deb ## Make a Debian package in build/deb/ (DEBFULLNAME, DEBEMAIL: whose it is)
+	$(Q)deploy/make-deb $(OBJ)/agent $(VERSION) $(OUT)/deb
+
 .PHONY: clean
 clean: ## Remove build/
 	$(Q)rm -rf $(OUT)
 
-.PHONY: packages-build packages-test packages-fuzz packages-vm
-packages-build packages-test packages-fuzz packages-vm: packages-%: $(OUT)/.packages-%
+.PHONY: packages-build packages-deb packages-test packages-fuzz packages-vm
+packages-build packages-deb packages-test packages-fuzz packages-vm: packages-%: $(OUT)/.packages-%
 $(OUT)/.packages-%: deploy/packages.txt deploy/install-packages
 	$(Q)mkdir -p $(@D)
 	$(Q)deploy/install-packages $*
