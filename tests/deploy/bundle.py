@@ -28,10 +28,14 @@ def volume_source(volume):
     return own
 
 
+def kernel_at_least(*wanted):
+    return tuple(int(number) for number in os.uname().release.split("-")[0].split(".")[:2]) >= wanted
+
+
 def bind(source, mount):
-    options = ["rbind", "rslave" if mount.get("mountPropagation") else "rprivate"]
+    recursive = mount.get("recursiveReadOnly") == "IfPossible" and kernel_at_least(5, 12)
     return {"destination": mount["mountPath"], "type": "bind", "source": source,
-            "options": options + (["ro"] if mount.get("readOnly") else [])}
+            "options": ["rbind", "rprivate"] + (["rro" if recursive else "ro"] if mount.get("readOnly") else [])}
 
 
 # As containerd has it before volumes.

@@ -129,6 +129,23 @@ static void add_rule(void)
                            rules, getpid()));
 }
 
+// Of files, only the spool's folder; /proc and /dev are the container's own.
+static void expect_nothing_writable(pid_t pid)
+{
+    _cleanup_free_ char *mounts = read_whole_file(format_text("/proc/%d/mountinfo", pid));
+    cr_assert(mounts);
+    size_t count = 0;
+    char *rest = mounts, place[4096], options[512];
+    for (char *line; (line = strsep(&rest, "\n")) && *line; count++) {
+        cr_assert_eq(sscanf(line, "%*s %*s %*s %*s %4095s %511s", place, options), 2, "%s", line);
+        bool covered = rest && strstr(rest, format_text(" %s ", place));
+        bool own = strcmp(place, "/var/lib/inferscope") == 0 || strcmp(place, "/dev") == 0 ||
+                   strcmp(place, "/proc") == 0;
+        cr_expect(covered || own || strncmp(options, "ro", 2) == 0, "%s is writable", place);
+    }
+    cr_expect_gt(count, 8);
+}
+
 static void expect_works_as(const char *variant)
 {
     id = format_text("inferscope-image-%d", getpid());
@@ -145,6 +162,8 @@ static void expect_works_as(const char *variant)
     // Seen at the root of the node's control groups, in none of the pod's.
     wait_written("alerts", "\"rule\":\"connected from outside\"");
     wait_written("alerts", format_text("\"proc.name\":\"pod-%d\"", getpid()));
+    if (kernel_at_least(5, 12))
+        expect_nothing_writable(pod_pid());
     enter_network(pod_pid());
     _cleanup_free_ char *ready = http_get(9560, "/readyz"), *alive = http_get(9560, "/healthz");
     _cleanup_free_ char *metrics = http_get(9560, "/metrics");
