@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -27,6 +28,8 @@ static void image_setup(void)
 
 static void image_teardown(void)
 {
+    if (image)
+        umount2(format_text("%s/proc", image), MNT_DETACH);
     if (runc_state)
         run_program("runc", "--root", runc_state, "delete", "--force", id, NULL);
     test_teardown();
@@ -38,6 +41,10 @@ Test(image, holds_what_the_agent_needs)
 {
     _cleanup_free_ char *version = NULL, *rules = NULL, *config = NULL;
     const char *own = format_text("%s/agent.yaml", image);
+    // For sanitizers; seen by this test only.
+    cr_assert_eq(unshare(CLONE_NEWNS), 0);
+    cr_assert_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+    cr_assert_eq(mount("proc", format_text("%s/proc", image), "proc", MS_RDONLY, NULL), 0);
     cr_expect_eq(run_captured(&version, "chroot", image, "/usr/sbin/inferscope-agent", "--version", NULL), 0);
     cr_expect_eq(strncmp(version, "inferscope ", 11), 0, "%s", version);
     cr_expect_eq(run_captured(&rules, "chroot", image, "/usr/sbin/inferscope-agent", "check",
