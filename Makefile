@@ -112,12 +112,16 @@ install: all ## Install the stripped agent, agent.yaml, rules, dashboards and ru
 	$(Q)for file in deploy/prometheus/rules/*.yaml deploy/alertmanager/*.yaml deploy/grafana/*.json docs/runbooks/*.md; do \
 		install -D -m 0644 $$file $(DESTDIR)$(PREFIX)/share/inferscope/$${file#deploy/} || exit 1; done
 
+.PHONY: deb
+deb: all packages-deb ## Make a Debian package in build/deb/ (DEBFULLNAME, DEBEMAIL: whose it is)
+	$(Q)deploy/make-deb $(OBJ)/agent $(VERSION) $(OUT)/deb
+
 .PHONY: clean
 clean: ## Remove build/
 	$(Q)rm -rf $(OUT)
 
-.PHONY: packages-build packages-test packages-fuzz packages-vm
-packages-build packages-test packages-fuzz packages-vm: packages-%: $(OUT)/.packages-%
+.PHONY: packages-build packages-deb packages-test packages-fuzz packages-vm
+packages-build packages-deb packages-test packages-fuzz packages-vm: packages-%: $(OUT)/.packages-%
 $(OUT)/.packages-%: deploy/packages.txt deploy/install-packages
 	$(Q)mkdir -p $(@D)
 	$(Q)deploy/install-packages $*
@@ -164,7 +168,7 @@ $(OUT)/generated/syscall_numbers_compat.inc:
 	$(Q)echo '#if defined(__x86_64__)\n#include <asm/unistd_32.h>\n#endif' | $(CC) -dM -E - | \
 		sed -n 's/^#define __NR_\([a-z0-9_]*\) \([0-9]*\)$$/{"\1", \2},/p' | sort > $@.tmp && mv $@.tmp $@
 
-$(OBJ)/user/source/calls.o: $(OUT)/generated/syscall_numbers.inc $(OUT)/generated/syscall_numbers_compat.inc
+$(OBJ)/user/source/calls.o $(OBJ)/tests/integration/test_service.o: $(OUT)/generated/syscall_numbers.inc $(OUT)/generated/syscall_numbers_compat.inc
 
 $(OBJ)/generated/%.o: $(OUT)/generated/%.c
 	$(Q)mkdir -p $(@D)
