@@ -22,14 +22,13 @@ bool wake_always; // a rule wants these events
 // As in api.bpf.c.
 __u64 route_starts[65536 / 64];
 __u64 too_many; // connections that `followed` had no room for
-__u64 no_slot;  // calls that no slot was free for
 
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(map_flags, BPF_F_NO_PREALLOC);
     __uint(max_entries, 4096);
-    __type(key, __u64);   // struct sock *
-    __type(value, __u64); // the client's port: a socket's memory can be used again
+    __type(key, __u64); // struct sock *
+    __type(value, struct wire_api_followed);
 } followed SEC(".maps");
 
 // Where inference was asked for, as user space has found.
@@ -219,23 +218,32 @@ INLINE void piece_addresses(struct wire_api_piece *piece, struct sock *sk)
     server[0] = BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr);
 }
 
+// No byte of a prompt stays behind.
+INLINE void slot_wipe(struct wire_api_slot *slot)
+{
+    bpf_probe_read_kernel(slot->data, HEAD, slot->ahead);
+    bpf_probe_read_kernel(&slot->data[HEAD], TAIL, slot->ahead);
+}
+
 __u32 unwoken; // pieces since the reader was last woken; only about right
 
-INLINE void piece_send(struct sock *sk, enum wire_api_piece_kind kind, const struct bytes *bytes)
+INLINE void piece_send(struct sock *sk, enum wire_api_piece_kind kind, const struct bytes *bytes,
+                       struct wire_api_followed *followed_as, bool fresh)
 {
-    struct wire_api_piece piece = {.sock = (__u64)sk, .slot = WIRE_API_PIECE_NO_SLOT, .kind = kind};
+    struct wire_api_piece piece = {
+        .sock = (__u64)sk, .slot = WIRE_API_PIECE_NO_SLOT, .kind = kind, .fresh = fresh};
+    struct wire_api_slot *slot = NULL;
     header_fill(&piece.header, (void *)bpf_get_current_task(), WIRE_API_PIECE, sizeof(piece));
     piece_addresses(&piece, sk);
+    piece.lost = followed_as->lost;
     if (bytes) {
         __u32 number;
         piece.count = bytes->count;
         if (bpf_map_pop_elem(&free_slots, &number) == 0) {
-            struct wire_api_slot *slot = bpf_map_lookup_elem(&slots, &number);
+            slot = bpf_map_lookup_elem(&slots, &number);
             piece.slot = number;
             if (slot)
                 slot_fill(slot, bytes, &piece);
-        } else {
-            __sync_fetch_and_add(&no_slot, 1);
         }
     }
     bool wake = wake_always || unwoken >= UNWOKEN_MAX;
@@ -243,27 +251,30 @@ INLINE void piece_send(struct sock *sk, enum wire_api_piece_kind kind, const str
     if (bpf_ringbuf_output(&ring, &piece, sizeof(piece), ring_flags(wake)) == 0)
         return;
     lost_add(WIRE_LOST_RING_FULL);
-    // What was written there is overwritten by the next piece, and no longer read.
+    __sync_fetch_and_add(&followed_as->lost, 1);
+    if (slot)
+        slot_wipe(slot);
     if (piece.slot != WIRE_API_PIECE_NO_SLOT)
         bpf_map_push_elem(&free_slots, &piece.slot, 0);
 }
 
-INLINE bool is_followed(struct sock *sk)
+INLINE struct wire_api_followed *followed_find(struct sock *sk)
 {
     __u64 key = (__u64)sk;
-    __u64 *port = bpf_map_lookup_elem(&followed, &key);
-    return port && *port == BPF_CORE_READ(sk, __sk_common.skc_dport);
+    struct wire_api_followed *found = bpf_map_lookup_elem(&followed, &key);
+    return found && found->client_port == BPF_CORE_READ(sk, __sk_common.skc_dport) ? found : NULL;
 }
 
-INLINE bool follow(struct sock *sk, const struct bytes *bytes)
+INLINE struct wire_api_followed *follow(struct sock *sk, const struct bytes *bytes)
 {
-    __u64 key = (__u64)sk, port = BPF_CORE_READ(sk, __sk_common.skc_dport);
+    __u64 key = (__u64)sk;
+    struct wire_api_followed begun = {.client_port = BPF_CORE_READ(sk, __sk_common.skc_dport)};
     if (!may_begin(sk, bytes))
-        return false;
-    if (bpf_map_update_elem(&followed, &key, &port, BPF_ANY) == 0)
-        return true;
+        return NULL;
+    if (bpf_map_update_elem(&followed, &key, &begun, BPF_ANY) == 0)
+        return bpf_map_lookup_elem(&followed, &key);
     __sync_fetch_and_add(&too_many, 1);
-    return false;
+    return NULL;
 }
 
 // --- Where bytes pass: TCP's functions, as they were before 5.19 ---
@@ -279,8 +290,11 @@ int BPF_PROG(pieces_receive_fexit, struct sock *sk, void *message, __u64 size, i
     if (state != TCP_ESTABLISHED && state != TCP_CLOSE_WAIT)
         return 0;
     bool found = bytes_find(result, &bytes);
-    if (is_followed(sk) || (found && follow(sk, &bytes)))
-        piece_send(sk, WIRE_API_PIECE_RECEIVED, &bytes);
+    struct wire_api_followed *before = followed_find(sk), *now = before;
+    if (!before && found)
+        now = follow(sk, &bytes);
+    if (now)
+        piece_send(sk, WIRE_API_PIECE_RECEIVED, &bytes, now, !before);
     return 0;
 }
 
@@ -288,10 +302,11 @@ SEC("fexit/tcp_sendmsg")
 int BPF_PROG(pieces_send_fexit, struct sock *sk, void *message, __u64 size, int result)
 {
     struct bytes bytes = {};
-    if (result <= 0 || !is_followed(sk))
+    struct wire_api_followed *now = result > 0 ? followed_find(sk) : NULL;
+    if (!now)
         return 0;
     bytes_find(result, &bytes);
-    piece_send(sk, WIRE_API_PIECE_SENT, &bytes);
+    piece_send(sk, WIRE_API_PIECE_SENT, &bytes, now, false);
     return 0;
 }
 
@@ -302,7 +317,8 @@ int BPF_PROG(pieces_state_btf, struct sock *sk, int old_state, int state)
 {
     if (state != TCP_CLOSE_WAIT && state != TCP_FIN_WAIT1 && state != TCP_LAST_ACK && state != TCP_CLOSE)
         return 0;
-    if (!is_followed(sk))
+    struct wire_api_followed *now = followed_find(sk);
+    if (!now)
         return 0;
     // A reset, or no answer for too long, leaves an error at the socket.
     enum wire_api_piece_kind kind = WIRE_API_PIECE_CLOSED_SERVER;
@@ -310,7 +326,7 @@ int BPF_PROG(pieces_state_btf, struct sock *sk, int old_state, int state)
         kind = WIRE_API_PIECE_CLIENT_DONE;
     else if (BPF_CORE_READ(sk, sk_err))
         kind = WIRE_API_PIECE_CLOSED;
-    piece_send(sk, kind, NULL);
+    piece_send(sk, kind, NULL, now, false);
     return 0;
 }
 
@@ -318,7 +334,11 @@ SEC("tp_btf/tcp_destroy_sock")
 int BPF_PROG(pieces_destroy_btf, struct sock *sk)
 {
     __u64 key = (__u64)sk;
+    struct wire_api_followed *now = bpf_map_lookup_elem(&followed, &key);
+    if (!now)
+        return 0;
+    struct wire_api_followed last = *now;
     if (bpf_map_delete_elem(&followed, &key) == 0)
-        piece_send(sk, WIRE_API_PIECE_GONE, NULL);
+        piece_send(sk, WIRE_API_PIECE_GONE, NULL, &last, false);
     return 0;
 }

@@ -204,8 +204,19 @@ struct bpf_program *api_tls_hook(size_t number)
     return program && bpf_program__fd(program) >= 0 ? program : NULL;
 }
 
+// Before 5.17 no program can loop over a message.
+static bool can_loop(void)
+{
+    static int can = -1;
+    if (can < 0)
+        can = libbpf_probe_bpf_helper(BPF_PROG_TYPE_TRACEPOINT, BPF_FUNC_loop, NULL);
+    return can != 0;
+}
+
 const char *api_tls_reason(void)
 {
+    if (!can_loop())
+        return "reading out of OpenSSL needs Linux 5.17, where programs can loop over a message";
     return skeleton ? tls_reason : "it is not up";
 }
 
@@ -219,15 +230,6 @@ bool api_events_wanted(const struct demand *demand)
     return demand->wanted[event_type_index(&api_types[WIRE_API_INFER])] ||
            demand->wanted[event_type_index(&api_types[WIRE_API_HTTP])] ||
            demand->wanted[event_type_index(&api_types[WIRE_API_CALL])];
-}
-
-// Before 5.17 no program can loop over a message.
-static bool can_loop(void)
-{
-    static int can = -1;
-    if (can < 0)
-        can = libbpf_probe_bpf_helper(BPF_PROG_TYPE_TRACEPOINT, BPF_FUNC_loop, NULL);
-    return can != 0;
 }
 
 static int start(const struct source_env *env, struct source_report *ret_report)
