@@ -37,6 +37,7 @@ static bool record_valid(const struct wire_header *wire)
 
 // What was counted before the source was stopped.
 static uint64_t unfollowed[WIRE_API_UNFOLLOWED];
+static uint64_t tls_calls_missed;
 
 static void stop(void)
 {
@@ -44,6 +45,7 @@ static void stop(void)
     hook_detach_all(&attached);
     for (size_t i = 0; skeleton && i < WIRE_API_UNFOLLOWED; i++)
         unfollowed[i] += skeleton->bss->unfollowed[i];
+    tls_calls_missed += skeleton ? skeleton->bss->tls_calls_missed : 0;
     api_bpf__destroy(skeleton);
     skeleton = NULL;
 }
@@ -222,7 +224,7 @@ const char *api_tls_reason(void)
 
 uint64_t api_tls_calls_missed(void)
 {
-    return skeleton ? skeleton->bss->tls_calls_missed : 0;
+    return tls_calls_missed + (skeleton ? skeleton->bss->tls_calls_missed : 0);
 }
 
 bool api_events_wanted(const struct demand *demand)
