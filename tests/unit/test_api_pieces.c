@@ -244,6 +244,21 @@ Test(api_pieces, pieces_behind_an_unfollowed_one)
     expect_model(0, "whole");
 }
 
+// What is no inference is nobody's business, however it comes.
+Test(api_pieces, other_requests_are_not_counted)
+{
+    static const char other[] = "POST /v1/orders HTTP/1.1";
+    receive(message(other, "{}"));
+    cr_expect_not(followed);
+    followed = true; // as above
+    send(answer());
+    receive(message(other, "{}"));
+    followed = false;
+    for (size_t i = 0; i < WIRE_API_UNFOLLOWED; i++)
+        cr_expect_eq(unfollowed(i), 0);
+    cr_expect_eq(finished_count, 0);
+}
+
 // Where pieces found no room in the ring, those behind them tell.
 Test(api_pieces, pieces_that_never_came)
 {

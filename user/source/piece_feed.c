@@ -221,6 +221,18 @@ static bool begins(const struct wire_api_piece *piece, const struct wire_api_slo
     return slot && piece->head >= 5 && memcmp(slot->data, "POST ", 5) == 0;
 }
 
+// Whether this may be the beginning of a request to an inference route.
+static bool may_ask(const struct wire_api_piece *piece, const struct wire_api_slot *slot)
+{
+    _cleanup_free_ struct piece_connection *connection =
+        begins(piece, slot) ? calloc(1, sizeof(*connection)) : NULL;
+    if (!connection)
+        return !slot;
+    exchange_begin(&connection->exchange, EXCHANGE_SERVER, body_values);
+    feed_bytes(connection, EXCHANGE_REQUESTS, piece->header.time_ns, slot->data, piece->head);
+    return !connection->needless;
+}
+
 // Only a piece with which the kernel has begun to follow makes a connection: those behind one that is
 // unfollowed here can be on their way still, but not what comes after them.
 static struct piece_connection *connection_of(const struct wire_api_piece *piece,
@@ -234,8 +246,8 @@ static struct piece_connection *connection_of(const struct wire_api_piece *piece
     }
     if (!connection && piece->fresh)
         return add(piece);
-    if (!connection && piece->kind == WIRE_API_PIECE_RECEIVED && (!slot || begins(piece, slot)))
-        unfollowed[WIRE_API_UNREAD]++;
+    if (!connection && piece->kind == WIRE_API_PIECE_RECEIVED)
+        unfollowed[WIRE_API_UNREAD] += may_ask(piece, slot);
     if (connection && connection->lost != piece->lost) {
         connection->lost = piece->lost;
         if (!connection->exchange.lost)
