@@ -227,37 +227,6 @@ INLINE void slot_wipe(struct wire_api_slot *slot)
 
 __u32 unwoken; // pieces since the reader was last woken; only about right
 
-INLINE void piece_send(struct sock *sk, enum wire_api_piece_kind kind, const struct bytes *bytes,
-                       struct wire_api_followed *followed_as, bool fresh)
-{
-    struct wire_api_piece piece = {
-        .sock = (__u64)sk, .slot = WIRE_API_PIECE_NO_SLOT, .kind = kind, .fresh = fresh};
-    struct wire_api_slot *slot = NULL;
-    header_fill(&piece.header, (void *)bpf_get_current_task(), WIRE_API_PIECE, sizeof(piece));
-    piece_addresses(&piece, sk);
-    piece.lost = followed_as->lost;
-    if (bytes) {
-        __u32 number;
-        piece.count = bytes->count;
-        if (bpf_map_pop_elem(&free_slots, &number) == 0) {
-            slot = bpf_map_lookup_elem(&slots, &number);
-            piece.slot = number;
-            if (slot)
-                slot_fill(slot, bytes, &piece);
-        }
-    }
-    bool wake = wake_always || unwoken >= UNWOKEN_MAX;
-    unwoken = wake ? 0 : unwoken + 1;
-    if (bpf_ringbuf_output(&ring, &piece, sizeof(piece), ring_flags(wake)) == 0)
-        return;
-    lost_add(WIRE_LOST_RING_FULL);
-    __sync_fetch_and_add(&followed_as->lost, 1);
-    if (slot)
-        slot_wipe(slot);
-    if (piece.slot != WIRE_API_PIECE_NO_SLOT)
-        bpf_map_push_elem(&free_slots, &piece.slot, 0);
-}
-
 INLINE struct wire_api_followed *followed_find(struct sock *sk)
 {
     __u64 key = (__u64)sk;
@@ -265,16 +234,60 @@ INLINE struct wire_api_followed *followed_find(struct sock *sk)
     return found && found->client_port == BPF_CORE_READ(sk, __sk_common.skc_dport) ? found : NULL;
 }
 
-INLINE struct wire_api_followed *follow(struct sock *sk, const struct bytes *bytes)
+// What was written there is nobody's, and the next pieces say that one is missing.
+INLINE void piece_lost(struct sock *sk, const struct wire_api_piece *piece)
+{
+    __u32 number = piece->slot;
+    struct wire_api_followed *now = followed_find(sk);
+    lost_add(WIRE_LOST_RING_FULL);
+    if (now) {
+        now->fresh |= piece->fresh;
+        __sync_fetch_and_add(&now->lost, 1);
+    }
+    if (number == WIRE_API_PIECE_NO_SLOT)
+        return;
+    struct wire_api_slot *slot = bpf_map_lookup_elem(&slots, &number);
+    if (slot)
+        slot_wipe(slot);
+    bpf_map_push_elem(&free_slots, &number, 0);
+}
+
+// `from` is what was known of the connection just now. No pointer to it is kept: a verifier would follow each
+// way through the loop over iovecs once more for it.
+INLINE void piece_send(struct sock *sk, enum wire_api_piece_kind kind, const struct bytes *bytes,
+                       const struct wire_api_followed *from)
+{
+    struct wire_api_piece piece = {.sock = (__u64)sk, .slot = WIRE_API_PIECE_NO_SLOT, .kind = kind};
+    header_fill(&piece.header, (void *)bpf_get_current_task(), WIRE_API_PIECE, sizeof(piece));
+    piece_addresses(&piece, sk);
+    piece.fresh = kind == WIRE_API_PIECE_RECEIVED && from->fresh;
+    piece.lost = from->lost;
+    if (bytes) {
+        __u32 number;
+        piece.count = bytes->count;
+        if (bpf_map_pop_elem(&free_slots, &number) == 0) {
+            struct wire_api_slot *slot = bpf_map_lookup_elem(&slots, &number);
+            piece.slot = number;
+            if (slot)
+                slot_fill(slot, bytes, &piece);
+        }
+    }
+    bool wake = wake_always || unwoken >= UNWOKEN_MAX;
+    unwoken = wake ? 0 : unwoken + 1;
+    if (bpf_ringbuf_output(&ring, &piece, sizeof(piece), ring_flags(wake)))
+        piece_lost(sk, &piece);
+}
+
+INLINE bool follow(struct sock *sk, const struct bytes *bytes)
 {
     __u64 key = (__u64)sk;
-    struct wire_api_followed begun = {.client_port = BPF_CORE_READ(sk, __sk_common.skc_dport)};
+    struct wire_api_followed begun = {.client_port = BPF_CORE_READ(sk, __sk_common.skc_dport), .fresh = 1};
     if (!may_begin(sk, bytes))
-        return NULL;
+        return false;
     if (bpf_map_update_elem(&followed, &key, &begun, BPF_ANY) == 0)
-        return bpf_map_lookup_elem(&followed, &key);
+        return true;
     __sync_fetch_and_add(&too_many, 1);
-    return NULL;
+    return false;
 }
 
 // --- Where bytes pass: TCP's functions, as they were before 5.19 ---
@@ -290,11 +303,14 @@ int BPF_PROG(pieces_receive_fexit, struct sock *sk, void *message, __u64 size, i
     if (state != TCP_ESTABLISHED && state != TCP_CLOSE_WAIT)
         return 0;
     bool found = bytes_find(result, &bytes);
-    struct wire_api_followed *before = followed_find(sk), *now = before;
-    if (!before && found)
-        now = follow(sk, &bytes);
-    if (now)
-        piece_send(sk, WIRE_API_PIECE_RECEIVED, &bytes, now, !before);
+    if (!followed_find(sk) && !(found && follow(sk, &bytes)))
+        return 0;
+    struct wire_api_followed *now = followed_find(sk);
+    if (!now)
+        return 0;
+    struct wire_api_followed from = *now;
+    now->fresh = 0;
+    piece_send(sk, WIRE_API_PIECE_RECEIVED, &bytes, &from);
     return 0;
 }
 
@@ -305,8 +321,9 @@ int BPF_PROG(pieces_send_fexit, struct sock *sk, void *message, __u64 size, int 
     struct wire_api_followed *now = result > 0 ? followed_find(sk) : NULL;
     if (!now)
         return 0;
+    struct wire_api_followed from = *now;
     bytes_find(result, &bytes);
-    piece_send(sk, WIRE_API_PIECE_SENT, &bytes, now, false);
+    piece_send(sk, WIRE_API_PIECE_SENT, &bytes, &from);
     return 0;
 }
 
@@ -326,7 +343,7 @@ int BPF_PROG(pieces_state_btf, struct sock *sk, int old_state, int state)
         kind = WIRE_API_PIECE_CLIENT_DONE;
     else if (BPF_CORE_READ(sk, sk_err))
         kind = WIRE_API_PIECE_CLOSED;
-    piece_send(sk, kind, NULL, now, false);
+    piece_send(sk, kind, NULL, now);
     return 0;
 }
 
@@ -339,6 +356,6 @@ int BPF_PROG(pieces_destroy_btf, struct sock *sk)
         return 0;
     struct wire_api_followed last = *now;
     if (bpf_map_delete_elem(&followed, &key) == 0)
-        piece_send(sk, WIRE_API_PIECE_GONE, NULL, &last, false);
+        piece_send(sk, WIRE_API_PIECE_GONE, NULL, &last);
     return 0;
 }

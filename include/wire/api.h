@@ -146,7 +146,8 @@ WIRE_SIZE(struct wire_api_piece, 168);
 // What the kernel knows of a connection that is followed.
 struct wire_api_followed {
     __u16 client_port; // network order; a socket's memory can be used again
-    __u8 reserved[2];
+    __u8 fresh;        // no piece was handed over yet
+    __u8 reserved;
     __u32 lost; // as in struct wire_api_piece
 };
 WIRE_SIZE(struct wire_api_followed, 8);

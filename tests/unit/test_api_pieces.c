@@ -273,6 +273,19 @@ Test(api_pieces, pieces_that_never_came)
     expect_model(0, "next");
 }
 
+Test(api_pieces, a_beginning_that_never_came)
+{
+    followed = true; // the kernel does, and will say so again
+    piece.lost = 1;
+    send(answer());
+    followed = false;
+    receive(request("{\"model\":\"next\"}"));
+    send(answer());
+    cr_assert_eq(finished_count, 1);
+    expect_model(0, "next");
+    cr_expect_eq(unfollowed(WIRE_API_UNREAD), 1);
+}
+
 Test(api_pieces, an_end_that_never_came)
 {
     receive(request("{\"model\":\"m\"}"));

@@ -244,8 +244,10 @@ static struct piece_connection *connection_of(const struct wire_api_piece *piece
         drop(connection);
         connection = NULL;
     }
-    if (!connection && piece->fresh)
+    if (!connection && piece->fresh) {
+        unfollowed[WIRE_API_UNREAD] += piece->lost > 0; // the first, which was to begin it
         return add(piece);
+    }
     if (!connection && piece->kind == WIRE_API_PIECE_RECEIVED)
         unfollowed[WIRE_API_UNREAD] += may_ask(piece, slot);
     if (connection && connection->lost != piece->lost) {
