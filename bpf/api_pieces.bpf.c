@@ -14,7 +14,7 @@
 
 #define HEAD WIRE_API_PIECE_HEAD
 #define TAIL WIRE_API_PIECE_TAIL
-#define IOVECS_MAX 64 // of a call that are looked at
+#define IOVECS_MAX 16 // of a call that are looked at; what the verifier does grows with the square
 #define UNWOKEN_MAX 16
 
 bool wake_always; // a rule wants these events

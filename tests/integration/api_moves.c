@@ -8,8 +8,8 @@ enum { PIECES_MAX = 600 };
 // Of 1 to 7 bytes, so that they end anywhere; the last takes what is left.
 static size_t in_pieces(struct iovec pieces[PIECES_MAX], char *data, size_t length)
 {
-    // Before that the first 64 are looked at.
-    size_t count = 0, max = kernel_at_least(5, 17) ? PIECES_MAX : 64;
+    // Before that the first 16 are looked at.
+    size_t count = 0, max = kernel_at_least(5, 17) ? PIECES_MAX : 16;
     for (size_t at = 0; at < length && count < max; count++) {
         size_t size = count + 1 == max ? length - at : 1 + count % 7;
         size = size < length - at ? size : length - at;
