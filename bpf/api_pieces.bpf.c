@@ -14,7 +14,7 @@
 
 #define HEAD WIRE_API_PIECE_HEAD
 #define TAIL WIRE_API_PIECE_TAIL
-#define IOVECS_MAX 64 // of a call that are looked at
+#define IOVECS_MAX 16 // of a call that are looked at; what the verifier does grows with the square
 #define UNWOKEN_MAX 16
 
 bool wake_always; // a rule wants these events
@@ -22,14 +22,13 @@ bool wake_always; // a rule wants these events
 // As in api.bpf.c.
 __u64 route_starts[65536 / 64];
 __u64 too_many; // connections that `followed` had no room for
-__u64 no_slot;  // calls that no slot was free for
 
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(map_flags, BPF_F_NO_PREALLOC);
     __uint(max_entries, 4096);
-    __type(key, __u64);   // struct sock *
-    __type(value, __u64); // the client's port: a socket's memory can be used again
+    __type(key, __u64); // struct sock *
+    __type(value, struct wire_api_followed);
 } followed SEC(".maps");
 
 // Where inference was asked for, as user space has found.
@@ -219,13 +218,50 @@ INLINE void piece_addresses(struct wire_api_piece *piece, struct sock *sk)
     server[0] = BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr);
 }
 
+// No byte of a prompt stays behind.
+INLINE void slot_wipe(struct wire_api_slot *slot)
+{
+    bpf_probe_read_kernel(slot->data, HEAD, slot->ahead);
+    bpf_probe_read_kernel(&slot->data[HEAD], TAIL, slot->ahead);
+}
+
 __u32 unwoken; // pieces since the reader was last woken; only about right
 
-INLINE void piece_send(struct sock *sk, enum wire_api_piece_kind kind, const struct bytes *bytes)
+INLINE struct wire_api_followed *followed_find(struct sock *sk)
+{
+    __u64 key = (__u64)sk;
+    struct wire_api_followed *found = bpf_map_lookup_elem(&followed, &key);
+    return found && found->client_port == BPF_CORE_READ(sk, __sk_common.skc_dport) ? found : NULL;
+}
+
+// What was written there is nobody's, and the next pieces say that one is missing.
+INLINE void piece_lost(struct sock *sk, const struct wire_api_piece *piece)
+{
+    __u32 number = piece->slot;
+    struct wire_api_followed *now = followed_find(sk);
+    lost_add(WIRE_LOST_RING_FULL);
+    if (now) {
+        now->fresh |= piece->fresh;
+        __sync_fetch_and_add(&now->lost, 1);
+    }
+    if (number == WIRE_API_PIECE_NO_SLOT)
+        return;
+    struct wire_api_slot *slot = bpf_map_lookup_elem(&slots, &number);
+    if (slot)
+        slot_wipe(slot);
+    bpf_map_push_elem(&free_slots, &number, 0);
+}
+
+// `from` is what was known of the connection just now. No pointer to it is kept: a verifier would follow each
+// way through the loop over iovecs once more for it.
+INLINE void piece_send(struct sock *sk, enum wire_api_piece_kind kind, const struct bytes *bytes,
+                       const struct wire_api_followed *from)
 {
     struct wire_api_piece piece = {.sock = (__u64)sk, .slot = WIRE_API_PIECE_NO_SLOT, .kind = kind};
     header_fill(&piece.header, (void *)bpf_get_current_task(), WIRE_API_PIECE, sizeof(piece));
     piece_addresses(&piece, sk);
+    piece.fresh = kind == WIRE_API_PIECE_RECEIVED && from->fresh;
+    piece.lost = from->lost;
     if (bytes) {
         __u32 number;
         piece.count = bytes->count;
@@ -234,33 +270,21 @@ INLINE void piece_send(struct sock *sk, enum wire_api_piece_kind kind, const str
             piece.slot = number;
             if (slot)
                 slot_fill(slot, bytes, &piece);
-        } else {
-            __sync_fetch_and_add(&no_slot, 1);
         }
     }
     bool wake = wake_always || unwoken >= UNWOKEN_MAX;
     unwoken = wake ? 0 : unwoken + 1;
-    if (bpf_ringbuf_output(&ring, &piece, sizeof(piece), ring_flags(wake)) == 0)
-        return;
-    lost_add(WIRE_LOST_RING_FULL);
-    // What was written there is overwritten by the next piece, and no longer read.
-    if (piece.slot != WIRE_API_PIECE_NO_SLOT)
-        bpf_map_push_elem(&free_slots, &piece.slot, 0);
-}
-
-INLINE bool is_followed(struct sock *sk)
-{
-    __u64 key = (__u64)sk;
-    __u64 *port = bpf_map_lookup_elem(&followed, &key);
-    return port && *port == BPF_CORE_READ(sk, __sk_common.skc_dport);
+    if (bpf_ringbuf_output(&ring, &piece, sizeof(piece), ring_flags(wake)))
+        piece_lost(sk, &piece);
 }
 
 INLINE bool follow(struct sock *sk, const struct bytes *bytes)
 {
-    __u64 key = (__u64)sk, port = BPF_CORE_READ(sk, __sk_common.skc_dport);
+    __u64 key = (__u64)sk;
+    struct wire_api_followed begun = {.client_port = BPF_CORE_READ(sk, __sk_common.skc_dport), .fresh = 1};
     if (!may_begin(sk, bytes))
         return false;
-    if (bpf_map_update_elem(&followed, &key, &port, BPF_ANY) == 0)
+    if (bpf_map_update_elem(&followed, &key, &begun, BPF_ANY) == 0)
         return true;
     __sync_fetch_and_add(&too_many, 1);
     return false;
@@ -279,8 +303,14 @@ int BPF_PROG(pieces_receive_fexit, struct sock *sk, void *message, __u64 size, i
     if (state != TCP_ESTABLISHED && state != TCP_CLOSE_WAIT)
         return 0;
     bool found = bytes_find(result, &bytes);
-    if (is_followed(sk) || (found && follow(sk, &bytes)))
-        piece_send(sk, WIRE_API_PIECE_RECEIVED, &bytes);
+    if (!followed_find(sk) && !(found && follow(sk, &bytes)))
+        return 0;
+    struct wire_api_followed *now = followed_find(sk);
+    if (!now)
+        return 0;
+    struct wire_api_followed from = *now;
+    now->fresh = 0;
+    piece_send(sk, WIRE_API_PIECE_RECEIVED, &bytes, &from);
     return 0;
 }
 
@@ -288,10 +318,12 @@ SEC("fexit/tcp_sendmsg")
 int BPF_PROG(pieces_send_fexit, struct sock *sk, void *message, __u64 size, int result)
 {
     struct bytes bytes = {};
-    if (result <= 0 || !is_followed(sk))
+    struct wire_api_followed *now = result > 0 ? followed_find(sk) : NULL;
+    if (!now)
         return 0;
+    struct wire_api_followed from = *now;
     bytes_find(result, &bytes);
-    piece_send(sk, WIRE_API_PIECE_SENT, &bytes);
+    piece_send(sk, WIRE_API_PIECE_SENT, &bytes, &from);
     return 0;
 }
 
@@ -302,7 +334,8 @@ int BPF_PROG(pieces_state_btf, struct sock *sk, int old_state, int state)
 {
     if (state != TCP_CLOSE_WAIT && state != TCP_FIN_WAIT1 && state != TCP_LAST_ACK && state != TCP_CLOSE)
         return 0;
-    if (!is_followed(sk))
+    struct wire_api_followed *now = followed_find(sk);
+    if (!now)
         return 0;
     // A reset, or no answer for too long, leaves an error at the socket.
     enum wire_api_piece_kind kind = WIRE_API_PIECE_CLOSED_SERVER;
@@ -310,7 +343,7 @@ int BPF_PROG(pieces_state_btf, struct sock *sk, int old_state, int state)
         kind = WIRE_API_PIECE_CLIENT_DONE;
     else if (BPF_CORE_READ(sk, sk_err))
         kind = WIRE_API_PIECE_CLOSED;
-    piece_send(sk, kind, NULL);
+    piece_send(sk, kind, NULL, now);
     return 0;
 }
 
@@ -318,7 +351,11 @@ SEC("tp_btf/tcp_destroy_sock")
 int BPF_PROG(pieces_destroy_btf, struct sock *sk)
 {
     __u64 key = (__u64)sk;
+    struct wire_api_followed *now = bpf_map_lookup_elem(&followed, &key);
+    if (!now)
+        return 0;
+    struct wire_api_followed last = *now;
     if (bpf_map_delete_elem(&followed, &key) == 0)
-        piece_send(sk, WIRE_API_PIECE_GONE, NULL);
+        piece_send(sk, WIRE_API_PIECE_GONE, NULL, &last);
     return 0;
 }

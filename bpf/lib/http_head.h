@@ -193,11 +193,14 @@ INLINE void http_header_begin(struct http_message *message)
         message->header = HTTP_HEADER_TYPE;
     else if (word_is(word, "content-encoding"))
         message->header = HTTP_HEADER_PACKED;
-    else if (word_is(word, "traceparent") && !message->answer)
+    else if (word_is(word, "traceparent") && !message->answer) {
         message->header = HTTP_HEADER_TRACE;
-    else if (word_is(word, "server") && message->answer)
+        __builtin_memset(message->traceparent, 0, sizeof(message->traceparent));
+    } else if (word_is(word, "server") && message->answer) {
+        // Of several the last, and nothing of those before behind it.
         message->header = HTTP_HEADER_SERVER;
-    else if (word_is(word, "host") && message->host_state == HOST_NONE) {
+        __builtin_memset(message->server, 0, sizeof(message->server));
+    } else if (word_is(word, "host") && message->host_state == HOST_NONE) {
         message->header = HTTP_HEADER_HOST;
         http_host_clear(message);
     } else if (word_is(word, "x-amzn-bedrock-input-token-count") && message->values)

@@ -134,12 +134,23 @@ struct wire_api_piece {
     __u8 family; // that and the next: as in struct wire_api
     __u16 client_port;
     __u16 server_port;
-    __u8 reserved[6];
-    __u64 net; // the network namespace, by which servers are told apart
+    __u8 fresh; // the connection is followed from here on
+    __u8 reserved;
+    __u32 lost; // pieces of the connection that found no room in the ring
+    __u64 net;  // the network namespace, by which servers are told apart
     __u8 client_addr[16];
     __u8 server_addr[16];
 };
 WIRE_SIZE(struct wire_api_piece, 168);
+
+// What the kernel knows of a connection that is followed.
+struct wire_api_followed {
+    __u16 client_port; // network order; a socket's memory can be used again
+    __u8 fresh;        // no piece was handed over yet
+    __u8 reserved;
+    __u32 lost; // as in struct wire_api_piece
+};
+WIRE_SIZE(struct wire_api_followed, 8);
 
 struct wire_api_slot {
     __u8 data[WIRE_API_PIECE_HEAD + WIRE_API_PIECE_TAIL];

@@ -3,10 +3,13 @@
 #include <string.h>
 #include <sys/uio.h>
 
-static size_t in_pieces(struct iovec *pieces, size_t max, char *data, size_t length)
+enum { PIECES_MAX = 600 };
+
+// Of 1 to 7 bytes, so that they end anywhere; the last takes what is left.
+static size_t in_pieces(struct iovec pieces[PIECES_MAX], char *data, size_t length)
 {
-    // Of 1 to 7 bytes, so that they end anywhere.
-    size_t count = 0;
+    // Before that the first 16 are looked at.
+    size_t count = 0, max = kernel_at_least(5, 17) ? PIECES_MAX : 16;
     for (size_t at = 0; at < length && count < max; count++) {
         size_t size = count + 1 == max ? length - at : 1 + count % 7;
         size = size < length - at ? size : length - at;
@@ -18,29 +21,27 @@ static size_t in_pieces(struct iovec *pieces, size_t max, char *data, size_t len
 
 static ssize_t by_writev(int fd, char *data, size_t length)
 {
-    struct iovec pieces[600];
-    return writev(fd, pieces, (int)in_pieces(pieces, ARRAY_SIZE(pieces), data, length));
+    struct iovec pieces[PIECES_MAX];
+    return writev(fd, pieces, (int)in_pieces(pieces, data, length));
 }
 
 static ssize_t by_readv(int fd, char *data, size_t length)
 {
-    struct iovec pieces[600];
-    return readv(fd, pieces, (int)in_pieces(pieces, ARRAY_SIZE(pieces), data, length));
+    struct iovec pieces[PIECES_MAX];
+    return readv(fd, pieces, (int)in_pieces(pieces, data, length));
 }
 
 static ssize_t by_sendmsg(int fd, char *data, size_t length)
 {
-    struct iovec pieces[600];
-    struct msghdr message = {.msg_iov = pieces,
-                             .msg_iovlen = in_pieces(pieces, ARRAY_SIZE(pieces), data, length)};
+    struct iovec pieces[PIECES_MAX];
+    struct msghdr message = {.msg_iov = pieces, .msg_iovlen = in_pieces(pieces, data, length)};
     return sendmsg(fd, &message, MSG_NOSIGNAL);
 }
 
 static ssize_t by_recvmsg(int fd, char *data, size_t length)
 {
-    struct iovec pieces[600];
-    struct msghdr message = {.msg_iov = pieces,
-                             .msg_iovlen = in_pieces(pieces, ARRAY_SIZE(pieces), data, length)};
+    struct iovec pieces[PIECES_MAX];
+    struct msghdr message = {.msg_iov = pieces, .msg_iovlen = in_pieces(pieces, data, length)};
     return recvmsg(fd, &message, 0);
 }
 

@@ -121,6 +121,27 @@ static void *serve_part(void *context)
     return NULL;
 }
 
+// The number of those that were seen to their end. Before 5.17 there are so many pieces of memory to hand
+// messages over in, so a slow machine may not see all, but counts the rest. (Others may have some of these.)
+static double wait_for_all(const char *port)
+{
+    if (kernel_at_least(5, 17)) {
+        cr_expect_eq(wait_metric(agent, "inferscope_inference_requests_total", port, REQUESTS), REQUESTS);
+        return REQUESTS;
+    }
+    double seen = 0, unread = 0;
+    for (uint64_t until = now_ns() + DEADLINE_S * UINT64_C(1000000000);
+         now_ns() < until && !(seen + unread >= REQUESTS);) {
+        unread = agent_metric(agent, "inferscope_inference_connections_unfollowed_total", "reason", "unread",
+                              NULL);
+        seen = agent_metric(agent, "inferscope_inference_requests_total", "server_port", port, NULL);
+    }
+    cr_log_info("%.0f of %d requests were seen to their end", seen, REQUESTS);
+    cr_expect_gt(seen, 0);
+    cr_expect_geq(seen + unread, REQUESTS);
+    return seen;
+}
+
 Test(api_agent, none_of_ten_thousand_is_lost)
 {
     static struct part parts[THREADS];
@@ -146,13 +167,13 @@ Test(api_agent, none_of_ten_thousand_is_lost)
         cr_assert_eq(parts[i].failed, 0);
     }
     const char *port = parts[0].pairs[0].sport;
-    cr_expect_eq(wait_metric(agent, "inferscope_inference_requests_total", port, REQUESTS), REQUESTS);
+    double seen = wait_for_all(port);
     cr_expect_eq(agent_metric(agent, "gen_ai_server_token_usage_sum", "server_port", port,
                               "gen_ai_token_type", "input", NULL),
-                 2 * REQUESTS);
+                 2 * seen);
     cr_expect_eq(agent_metric(agent, "gen_ai_server_request_duration_seconds_count", "gen_ai_request_model",
                               "many", "server_port", port, NULL),
-                 REQUESTS);
+                 seen);
     cr_expect_eq(agent_metric(agent, "inferscope_inference_requests_in_flight", "server_port", port, NULL),
                  0);
     cr_expect_eq(agent_metric(agent, "inferscope_records_lost_total", "source", "api", NULL), 0);

@@ -171,3 +171,33 @@ Test(metric_client, a_program_cannot_fill_the_table)
                        "gen_ai_response_model=\"other\"} 700\n"));
     cr_expect(page_has("\ninferscope_inference_calls_folded_total 700\n"));
 }
+
+static void count_at(unsigned seconds, const char *model)
+{
+    call.api.header.time_ns = seconds * UINT64_C(1000000000);
+    set_models(model, "answered");
+    count();
+}
+
+Test(metric_client, series_that_nobody_touches_give_their_place)
+{
+    char model[32];
+    for (int i = 0; i < 300; i++) {
+        snprintf(model, sizeof(model), "model-%d", i);
+        count_at(i < 2 ? 1000 : 1400, model);
+    }
+    count_at(1500, "too-early");
+    cr_expect_not(page_has("too-early"));
+    cr_expect(page_has("\ninferscope_inference_calls_folded_total 1\n"));
+    cr_expect(page_has("\ninferscope_inference_calls_evicted_total 0\n"));
+    // The oldest two are idle for ten minutes by now, and the one that takes the rest stays.
+    count_at(1601, "in-time");
+    count_at(1601, "in-time-2");
+    cr_expect(page_has("\ninferscope_inference_calls_evicted_total 2\n"));
+    cr_expect(page_has("\"in-time\"") && page_has("\"in-time-2\"") && page_has("\"model-2\""));
+    cr_expect_not(page_has("\"model-0\"") || page_has("\"model-1\""));
+    count_at(1602, "too-late");
+    cr_expect_not(page_has("too-late"));
+    cr_expect(page_has("\ngen_ai_client_operation_duration_seconds_count{gen_ai_request_model=\"other\","
+                       "gen_ai_response_model=\"other\"} 2\n"));
+}

@@ -19,8 +19,6 @@ static const double per_token_bounds[] = {.0005, .001, .0025, .005, .01, .025, .
                                           .15,   .2,   .3,    .4,   .5,  .75,  1,   2.5};
 
 enum { SERIES_MAX = 200, OUTCOMES_MAX = 16, LABELS_MAX = 10, SOURCES_COUNT = 2 };
-// What was counted last has been scraped by then.
-static const uint64_t idle_after_ns = UINT64_C(600) * 1000000000;
 
 // Zero-filled.
 struct key {
@@ -168,7 +166,7 @@ static bool series_evict(uint64_t now_ns)
     for (struct model_series *series = table; series; series = series->hh.next)
         if (series->key.served_by.port[0] && (!oldest || series->seen_ns < oldest->seen_ns))
             oldest = series;
-    if (!oldest || oldest->seen_ns + idle_after_ns > now_ns)
+    if (!oldest || oldest->seen_ns + GEN_AI_IDLE_NS > now_ns)
         return false;
     series_free(oldest);
     evicted.value++;

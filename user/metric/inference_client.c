@@ -28,6 +28,7 @@ enum unknown { UNKNOWN_COMPRESSED, UNKNOWN_UNREAD, UNKNOWN_NOT_TOLD, UNKNOWN_COU
 struct call_series {
     struct key key;
     UT_hash_handle hh;
+    uint64_t seen_ns; // the latest call's end
     struct histogram duration;
     struct histogram first;
     struct histogram input;
@@ -40,6 +41,10 @@ static struct call_series *table;
 static struct counter folded = {
     .name = "inferscope_inference_calls_folded_total",
     .help = "Calls of model APIs counted under the model \"other\" because there were too many series",
+};
+static struct counter evicted = {
+    .name = "inferscope_inference_calls_evicted_total",
+    .help = "Series of calls of model APIs that gave their place to others after ten minutes without a call",
 };
 static struct counter dropped = {
     .name = "inferscope_inference_calls_uncounted_total",
@@ -86,13 +91,33 @@ static struct call_series *series_add(const struct key *key)
     return series;
 }
 
-static struct call_series *series_of(struct key *key)
+static void series_free(struct call_series *series)
+{
+    HASH_DEL(table, series);
+    free(series);
+}
+
+// Makes room for one more where none was added to for long. The one that takes the rest has no operation.
+static bool series_evict(uint64_t now_ns)
+{
+    struct call_series *oldest = NULL;
+    for (struct call_series *series = table; series; series = series->hh.next)
+        if (series->key.operation[0] && (!oldest || series->seen_ns < oldest->seen_ns))
+            oldest = series;
+    if (!oldest || oldest->seen_ns + GEN_AI_IDLE_NS > now_ns)
+        return false;
+    series_free(oldest);
+    evicted.value++;
+    return true;
+}
+
+static struct call_series *series_of(struct key *key, uint64_t now_ns)
 {
     struct call_series *series;
     HASH_FIND(hh, table, key, sizeof(*key), series);
     if (series)
         return series;
-    if (HASH_COUNT(table) < SERIES_MAX)
+    if (HASH_COUNT(table) < SERIES_MAX || series_evict(now_ns))
         return series_add(key);
     // A program chooses what it calls a model or a host.
     folded.value++;
@@ -144,11 +169,12 @@ void inference_client_event(const struct event *event, const struct wire_api *re
         strange.value++;
         return;
     }
-    struct call_series *series = series_of(&key);
+    struct call_series *series = series_of(&key, record->header.time_ns);
     if (!series) {
         dropped.value++;
         return;
     }
+    series->seen_ns = record->header.time_ns;
     histogram_add(&series->duration, gen_ai_duration_bounds, GEN_AI_DURATION_BOUNDS,
                   seconds(record->exchange.start_ns, record->exchange.end_ns));
     // One that stands for many has calls of both kinds.
@@ -249,6 +275,7 @@ void inference_client_collect(struct series_writer *writer)
 void inference_client_start(void)
 {
     counter_register(&folded);
+    counter_register(&evicted);
     counter_register(&dropped);
     counter_register(&strange);
 }
@@ -256,8 +283,6 @@ void inference_client_start(void)
 void inference_client_stop(void)
 {
     struct call_series *series, *next;
-    HASH_ITER (hh, table, series, next) {
-        HASH_DEL(table, series);
-        free(series);
-    }
+    HASH_ITER (hh, table, series, next)
+        series_free(series);
 }

@@ -37,6 +37,7 @@ static bool record_valid(const struct wire_header *wire)
 
 // What was counted before the source was stopped.
 static uint64_t unfollowed[WIRE_API_UNFOLLOWED];
+static uint64_t tls_calls_missed;
 
 static void stop(void)
 {
@@ -44,6 +45,7 @@ static void stop(void)
     hook_detach_all(&attached);
     for (size_t i = 0; skeleton && i < WIRE_API_UNFOLLOWED; i++)
         unfollowed[i] += skeleton->bss->unfollowed[i];
+    tls_calls_missed += skeleton ? skeleton->bss->tls_calls_missed : 0;
     api_bpf__destroy(skeleton);
     skeleton = NULL;
 }
@@ -204,23 +206,6 @@ struct bpf_program *api_tls_hook(size_t number)
     return program && bpf_program__fd(program) >= 0 ? program : NULL;
 }
 
-const char *api_tls_reason(void)
-{
-    return skeleton ? tls_reason : "it is not up";
-}
-
-uint64_t api_tls_calls_missed(void)
-{
-    return skeleton ? skeleton->bss->tls_calls_missed : 0;
-}
-
-bool api_events_wanted(const struct demand *demand)
-{
-    return demand->wanted[event_type_index(&api_types[WIRE_API_INFER])] ||
-           demand->wanted[event_type_index(&api_types[WIRE_API_HTTP])] ||
-           demand->wanted[event_type_index(&api_types[WIRE_API_CALL])];
-}
-
 // Before 5.17 no program can loop over a message.
 static bool can_loop(void)
 {
@@ -228,6 +213,25 @@ static bool can_loop(void)
     if (can < 0)
         can = libbpf_probe_bpf_helper(BPF_PROG_TYPE_TRACEPOINT, BPF_FUNC_loop, NULL);
     return can != 0;
+}
+
+const char *api_tls_reason(void)
+{
+    if (!can_loop())
+        return "reading out of OpenSSL needs Linux 5.17, where programs can loop over a message";
+    return skeleton ? tls_reason : "it is not up";
+}
+
+uint64_t api_tls_calls_missed(void)
+{
+    return tls_calls_missed + (skeleton ? skeleton->bss->tls_calls_missed : 0);
+}
+
+bool api_events_wanted(const struct demand *demand)
+{
+    return demand->wanted[event_type_index(&api_types[WIRE_API_INFER])] ||
+           demand->wanted[event_type_index(&api_types[WIRE_API_HTTP])] ||
+           demand->wanted[event_type_index(&api_types[WIRE_API_CALL])];
 }
 
 static int start(const struct source_env *env, struct source_report *ret_report)
