@@ -57,8 +57,10 @@ Test(api, a_stream_and_its_times)
 
 Test(api, every_call_and_pieces_of_any_size)
 {
+    // Before Linux 5.17 there is room for 128 pieces until the agent has looked at them.
+    size_t smallest = kernel_at_least(5, 17) ? 1 : 25;
     for (size_t i = 0; i < MOVES; i++) {
-        for (size_t piece = 1; piece < 2048; piece *= 5) {
+        for (size_t piece = smallest; piece < 2048; piece *= 5) {
             struct pair pair = open_pair();
             serve_stream(&pair, i, piece);
             expect_stream(agent, &pair);
@@ -194,6 +196,9 @@ Test(api, other_routes_and_other_servers)
     answer(&other, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
     ask(&pair, request_to("/v1/completions", "", "{\"model\":\"m\"}"));
     answer(&pair, json_answer(200, "{}"));
+    // There it is user space that finds that the server has granted something.
+    if (!kernel_at_least(5, 17))
+        agent_wait_alert(agent, "infer", "fd.cport", pair.cport, NULL);
     struct pair second = api_connect(listener);
     ask(&second, "GET /v1/models HTTP/1.1\r\n\r\n");
     answer(&second, json_answer(200, "{}"));
@@ -245,6 +250,8 @@ Test(api, what_stands_before_the_first_request)
 // A connection of another protocol is not looked at any more. A later one's socket can lie in its memory.
 Test(api, a_connection_of_another_protocol)
 {
+    if (!kernel_at_least(5, 17))
+        cr_skip_test("before Linux 5.17 a request counts wherever it begins");
     for (size_t i = 0; i < 50; i++) {
         struct pair other = open_pair();
         ask(&other, "\x16\x03\x01\x02\x01\x01\x01\x01\xfc");
