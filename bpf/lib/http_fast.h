@@ -150,7 +150,7 @@ INLINE __u32 http_type_line(struct http_message *message, const __u8 *at)
 }
 
 // Behind "Server: ".
-INLINE __u32 http_server_line(struct http_message *message, const __u8 *at)
+INLINE __u32 http_server_line(struct http_message *message, const __u8 *at, __u32 left)
 {
     __u64 parts[3] = {eight_at(at + 8), eight_at(at + 16), eight_at(at + 24)};
     __u32 length = 0;
@@ -166,7 +166,8 @@ INLINE __u32 http_server_line(struct http_message *message, const __u8 *at)
     if (!marks)
         return 0;
     length += marks_first(marks);
-    if (at[9 + length] != '\n' || (__u8)parts[0] <= ' ')
+    // A line can end before that, by LF alone.
+    if (http_line(at, left) != 10 + length || (__u8)parts[0] <= ' ')
         return 0;
     __u64 mask = (1ull << ((length & 7) * 8)) - 1;
     parts[0] &= length < 8 ? mask : ~0ull;
@@ -215,7 +216,7 @@ INLINE __u32 http_header_line(struct http_message *message, const __u8 *at, __u3
         return 28;
     case 's':
         if (is_next(at, "server: ") && message->answer)
-            return http_server_line(message, at);
+            return http_server_line(message, at, left);
         if (is_next(at, "server"))
             return 0;
         break;

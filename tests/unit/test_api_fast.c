@@ -107,6 +107,7 @@ Test(api_fast, heads)
         "Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 2\r\n",
         "Content-Encoding: gzip\r\nContent-Length: 2\r\n",
         "Server: llama.cpp\r\nContent-Length: 2\r\n",
+        "Server: a\n: b\r\nContent-Length: 2\r\n",
         "server: A\r\nContent-Length: 2\r\n",
         "SERVER: nginx/1.22.1 [Z@`_]\r\nContent-Length: 2\r\n",
         "Server: twenty-three-bytes-long\r\nContent-Length: 2\r\n",
