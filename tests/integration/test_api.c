@@ -261,7 +261,8 @@ Test(api, a_connection_of_another_protocol)
         struct pair pair = open_pair();
         stream_once(&pair);
         expect_stream(agent, &pair);
-        cr_expect_eq(agent_count_alerts(agent, "infer", "fd.cport", other.cport, NULL), 0);
+        cr_expect_eq(
+            agent_count_alerts(agent, "infer", "fd.cport", other.cport, "fd.sport", other.sport, NULL), 0);
         close_pair(&pair);
     }
 }
