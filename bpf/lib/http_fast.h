@@ -132,21 +132,14 @@ INLINE __u32 http_length_line(struct http_message *message, const __u8 *at)
     return 18 + digits;
 }
 
-// Behind "Content-Type: ": what a body may be that is looked at.
-INLINE __u32 http_type_line(struct http_message *message, const __u8 *at)
+// Behind "Content-Type: ": what a body may be that is looked at. What it is, is known where the line ends.
+INLINE __u32 http_type_line(struct http_message *message, const __u8 *at, __u32 left)
 {
     bool json = is_next(at + 14, "applicat") && is_next(at + 22, "ion/json");
-    if (!json && !is_next(at + 14, "text/eve"))
-        return 0;
-    if (message->format == HTTP_OPAQUE)
+    __u32 length = json || is_next(at + 14, "text/eve") ? http_line(at, left) : 0;
+    if (length && message->format == HTTP_OPAQUE)
         message->format = json ? HTTP_JSON : HTTP_EVENTS;
-    message->state = HTTP_IGNORED;
-    if (!json)
-        return 22;
-    if (at[30] != '\r' || at[31] != '\n')
-        return 30;
-    message->state = HTTP_NAME;
-    return 32;
+    return length;
 }
 
 // Behind "Server: ".
@@ -204,7 +197,7 @@ INLINE __u32 http_header_line(struct http_message *message, const __u8 *at, __u3
             break;
         if (is_next(at + 8, "length: "))
             return http_length_line(message, at);
-        return is_next(at + 8, "type: ") ? http_type_line(message, at) : 0;
+        return is_next(at + 8, "type: ") ? http_type_line(message, at, left) : 0;
     case 't':
         if (is_next(at, "tracepar"))
             return 0;
