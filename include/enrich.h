@@ -29,6 +29,11 @@ int enrich_scan(struct enrich *enrich);
 // processes' is asked for again when a rule reads it.
 void enrich_forget_ids(struct enrich *enrich);
 
+// Whose a cgroup is, also shortly after its last process has gone: 0 and a container, NULL for the node
+// itself, borrowed until the next call; -ENOENT where nobody knows. `pid` has been a process of it.
+int enrich_cgroup(struct enrich *enrich, uint64_t cgroup_id, pid_t pid,
+                  const struct container **ret_container);
+
 // Applies what the event says (fork, exec, exit) and fills process and container of the event.
 void enrich_event(struct enrich *enrich, struct event *event);
 // Call it when the event was handled: forgets a process that has exited.

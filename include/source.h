@@ -5,6 +5,7 @@
 #include "base/series.h"
 #include "demand.h"
 #include "event.h"
+#include "measure.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,6 +21,7 @@ struct source_env {
     const char *host_root;       // where the node's root is mounted; "" for /
     char *const *syscalls;       // names for the source `syscall`, NULL-terminated; may be NULL
     bool inference;              // follow requests to inference servers, whatever the demand
+    bool runtimes;               // probe inference libraries and CUDA
     bool no_body_values;         // take no names of models and no numbers out of their bodies
     bool everything;             // attach all hooks, whatever the demand (`agent doctor`)
 };
@@ -77,6 +79,8 @@ struct source {
     void (*stop)(void); // harmless when not started
     // Describes what the source keeps in maps; NULL where it keeps nothing.
     void (*collect)(struct series_writer *writer);
+    // What it measures by container; NULL: nothing.
+    const struct measures *measures;
     // Called about once a second; NULL where there is nothing to do.
     void (*tick)(void);
     // Instead of start() where a recording is replayed: prepares what the fields need beside the record,

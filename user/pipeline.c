@@ -10,6 +10,7 @@
 #include "decode.h"
 #include "enrich.h"
 #include "inference.h"
+#include "measured.h"
 #include "metric.h"
 #include "record.h"
 #include "ring.h"
@@ -98,6 +99,7 @@ void pipeline_start_sources(struct pipeline *pipeline, const struct demand *dema
         .demand = demand,
         .syscalls = pipeline->options->syscalls,
         .inference = pipeline->options->inference,
+        .runtimes = pipeline->options->inference,
         .no_body_values = pipeline->options->no_body_values,
         .host_root = pipeline->options->host_root,
     };
@@ -158,6 +160,11 @@ static void read_clock(struct pipeline *pipeline)
         record_writer_tick(pipeline->writer, &tick);
 }
 
+static int whose_cgroup(uint64_t cgroup_id, pid_t pid, const struct container **ret_container, void *context)
+{
+    return enrich_cgroup(((struct pipeline *)context)->path.enrich, cgroup_id, pid, ret_container);
+}
+
 // A replay does the same things in the same order (replay.c): what they ask the node is in the recording.
 static int start_stages(struct pipeline *pipeline)
 {
@@ -183,6 +190,8 @@ static int start_stages(struct pipeline *pipeline)
         error = account_start(&view);
     if (!error)
         error = inference_start();
+    if (!error)
+        error = measured_start(whose_cgroup, pipeline);
     if (!error)
         error = reconfigure_start(pipeline);
     return error ? error : reload_start(pipeline);
@@ -268,6 +277,7 @@ static void stop(struct pipeline *pipeline)
     source_stop_all();
     account_stop();
     inference_stop();
+    measured_stop();
     reload_stop(pipeline);
     reconfigure_stop(pipeline);
     metric_server_free(&pipeline->server);
@@ -320,6 +330,7 @@ static void on_tick(struct pipeline *pipeline)
     if (pipeline->writer)
         record_losses(pipeline);
     event_path_tick(&pipeline->path);
+    measured_tick();
     delivery_tick(pipeline->delivery);
     reload_on_change(pipeline, true);
 }

@@ -1,4 +1,5 @@
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/outside.h"
 #include "base/series.h"
 #include "enrich_private.h"
@@ -83,7 +84,8 @@ int enrich_new(const struct enrich_options *options, struct enrich **ret_enrich)
         return -ENOMEM;
     enrich->containers = containers_new(enrich->host_root, options->containers_max ? options->containers_max
                                                                                    : CONTAINERS_DEFAULT);
-    if (!enrich->containers)
+    enrich->cgroups = cgroups_new();
+    if (!enrich->containers || !enrich->cgroups)
         return -ENOMEM;
     enrich_learn_init();
     enrich_exec_init();
@@ -117,7 +119,8 @@ void enrich_free(struct enrich **enrich)
     release_current(gone);
     process_table_free(&gone->table);
     if (gone->containers)
-        containers_free(gone->containers);
+        cgroups_free(gone->cgroups);
+    containers_free(gone->containers);
     users_free(&gone->users);
     blob_unref(gone->fallback.cmdline);
     blob_unref(gone->fallback.env);
@@ -290,6 +293,21 @@ void enrich_event(struct enrich *enrich, struct event *event)
         entry->process.exited = true;
     event->process = &entry->process;
     event->container = entry->process.container;
+    cgroups_note(enrich->cgroups, header->cgroup_id, event->container);
+}
+
+int enrich_cgroup(struct enrich *enrich, uint64_t cgroup_id, pid_t pid,
+                  const struct container **ret_container)
+{
+    if (cgroups_find(enrich->cgroups, cgroup_id, ret_container) == 0)
+        return 0;
+    // Of a process that ran before the agent, and has done nothing since that would be an event.
+    const struct process_entry *entry = enrich_find_or_learn(enrich, pid, 0, clock_ns(CLOCK_BOOTTIME));
+    if (!entry || entry->process.exited || (entry->cgroup_id && entry->cgroup_id != cgroup_id))
+        return -ENOENT;
+    cgroups_note(enrich->cgroups, cgroup_id, entry->process.container);
+    *ret_container = entry->process.container;
+    return 0;
 }
 
 void enrich_event_done(struct enrich *enrich, struct event *event)

@@ -1,6 +1,7 @@
 // The stage's own state, which its fields read too.
 #pragma once
 
+#include "cgroups.h"
 #include "containers.h"
 #include "enrich.h"
 #include "proc_scan.h"
@@ -11,6 +12,7 @@
 struct enrich {
     struct process_table table;
     struct containers *containers;
+    struct cgroups *cgroups;
     struct users users;
     char *host_root;
     const char *proc_root; // "/proc"; tests have their own

@@ -58,7 +58,7 @@ struct seen {
 static const struct probe_kind *kinds[PROBES_KINDS_MAX];
 static struct probed *files[PROBES_FILES_MAX];
 static struct seen *seen_files;
-static time_t users_looked_at, scanned;
+static time_t ticked, users_looked_at, scanned;
 static bool scan_again; // something was left out
 static uint64_t bytes_read;
 
@@ -201,7 +201,8 @@ static bool probe_kind_in(struct probed *probed, const struct probe_kind *kind, 
     size_t count = kind->symbols_count < ELF_NAMES_MAX ? kind->symbols_count : ELF_NAMES_MAX;
     for (size_t i = 0; i < count; i++)
         names[i] = kind->symbols[i].name;
-    int found = elf_symbols_find(fd, names, count, offsets, &bytes_read);
+    int found = kind->find ? kind->find(fd, offsets, &bytes_read)
+                           : elf_symbols_find(fd, names, count, offsets, &bytes_read);
     if (found < 0) {
         left_unreadable.value++;
         return false;
@@ -414,6 +415,9 @@ static void look_at_users(void)
 
 void probes_tick(void)
 {
+    if (ticked == now())
+        return;
+    ticked = now();
     bytes_read = 0;
     probes_look();
     if (scan_again && now() - scanned >= RESCAN_EVERY_S)

@@ -6,6 +6,7 @@
 #include <bpf/libbpf.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct probe_symbol {
     const char *name;
@@ -19,16 +20,22 @@ struct probe_kind {
     const char *const
         *libraries;   // fnmatch() patterns of file names, NULL-terminated; the first: always has it
     bool executables; // programs may carry a copy, too
+    // C++ exceptions may pass through its functions. A return probe would end the process then, as the
+    // unwinder knows no such return address, so their return instructions are probed instead.
+    bool throws;
     // A file without the first of them is left alone.
     const struct probe_symbol *symbols;
     size_t symbols_count;
     // NULL where there is no such program.
     struct bpf_program *(*program)(const char *name);
+    // Another way to find the functions than by symbol tables, with the same result as elf_symbols_find().
+    // NULL: by them.
+    int (*find)(int fd, uint64_t *ret_offsets, uint64_t *in_out_read);
 };
 
 enum {
-    PROBES_KINDS_MAX = 4,
-    PROBES_FILES_MAX = 64, // probed at a time; each takes a descriptor a probe
+    PROBES_KINDS_MAX = 48,
+    PROBES_FILES_MAX = 128, // probed at a time; each takes a descriptor a probe
 };
 
 // Looks at all processes, now and from now on. 0 or a negative errno; adding it again is harmless.
@@ -38,7 +45,8 @@ void probes_remove(const struct probe_kind *kind);
 
 // Looks at what processes have mapped since the last time.
 void probes_look(void);
-// About once a second: the same, and takes probes away that nobody has run into for a while.
+// About once a second, by each of its users: the same, and takes probes away that nobody has run into for a
+// while.
 void probes_tick(void);
 
 // Files that have probes of a kind.

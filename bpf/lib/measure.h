@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// Adding up what a source measures, by cgroup (include/wire/measure.h).
+#pragma once
+
+#include "bpf/lib/task.h"
+#include "wire/measure.h"
+
+#define MEASURE_CGROUPS 2048 // entries: cgroups, times what is measured in each
+
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __uint(max_entries, MEASURE_CGROUPS);
+    __type(key, struct wire_measure_key);
+    __type(value, struct wire_measure);
+} measures SEC(".maps");
+
+// Never written: what a new entry starts from.
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct wire_measure);
+} measure_blank SEC(".maps");
+
+// The smallest n for which value <= 2^n; the last bucket's for all above.
+INLINE __u32 measure_bucket(__u64 value)
+{
+    __u32 n = 0;
+    if (value < 2)
+        return 0;
+    value--;
+    if (value >> 31)
+        return WIRE_MEASURE_BUCKETS - 1;
+    if (value >> 16) {
+        n += 16;
+        value >>= 16;
+    }
+    if (value >> 8) {
+        n += 8;
+        value >>= 8;
+    }
+    if (value >> 4) {
+        n += 4;
+        value >>= 4;
+    }
+    if (value >> 2) {
+        n += 2;
+        value >>= 2;
+    }
+    n += (value >> 1) + 1;
+    return n < WIRE_MEASURE_BUCKETS - 1 ? n : WIRE_MEASURE_BUCKETS - 1;
+}
+
+INLINE struct wire_measure *measure_entry(const struct wire_measure_key *key)
+{
+    struct wire_measure *entry = bpf_map_lookup_elem(&measures, key);
+    if (entry)
+        return entry;
+    __u32 zero = 0;
+    struct wire_measure *blank = bpf_map_lookup_elem(&measure_blank, &zero);
+    if (!blank)
+        return NULL;
+    // Another CPU can have been faster, which is as well.
+    bpf_map_update_elem(&measures, key, blank, BPF_NOEXIST);
+    entry = bpf_map_lookup_elem(&measures, key);
+    if (entry)
+        entry->pid = bpf_get_current_pid_tgid() >> 32;
+    else
+        lost_add(WIRE_LOST_STATE_FULL);
+    return entry;
+}
+
+INLINE struct wire_measure_key measure_key(__u64 cgroup_id, __u16 measure, __u16 detail)
+{
+    return (struct wire_measure_key){.cgroup_id = cgroup_id, .measure = measure, .detail = detail};
+}
+
+// The current task's.
+INLINE __u64 measure_cgroup(void)
+{
+    struct task_struct *task = (void *)bpf_get_current_task();
+    return BPF_CORE_READ(task_cgroup(task), id);
+}
+
+// One that went well. Where a time or an amount means nothing, no family shows it.
+INLINE void measure_add(const struct wire_measure_key *key, __u64 time_ns, __u64 amount)
+{
+    struct wire_measure *entry = measure_entry(key);
+    if (!entry)
+        return;
+    __u32 time_bucket = measure_bucket((time_ns + 999) / 1000) & (WIRE_MEASURE_BUCKETS - 1);
+    __u32 amount_bucket = measure_bucket(amount) & (WIRE_MEASURE_BUCKETS - 1);
+    __sync_fetch_and_add(&entry->count, 1);
+    __sync_fetch_and_add(&entry->time_ns, time_ns);
+    __sync_fetch_and_add(&entry->amount, amount);
+    __sync_fetch_and_add(&entry->times[time_bucket], 1);
+    __sync_fetch_and_add(&entry->amounts[amount_bucket], 1);
+    entry->last_ns = bpf_ktime_get_boot_ns();
+}
+
+INLINE void measure_add_failed(const struct wire_measure_key *key)
+{
+    struct wire_measure *entry = measure_entry(key);
+    if (!entry)
+        return;
+    __sync_fetch_and_add(&entry->count, 1);
+    __sync_fetch_and_add(&entry->failed, 1);
+    entry->last_ns = bpf_ktime_get_boot_ns();
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// Calls of functions in user space, from the probe at their beginning to the one at their return. A thread
+// can be in one of each kind; of a kind's calls inside of each other the outer one counts.
+#pragma once
+
+#include "bpf/lib/task.h"
+
+#define UNDER_WAY_WORDS 4
+
+struct under_way_key {
+    __u32 thread;
+    __u32 kind;
+};
+
+struct under_way {
+    __u64 stack; // the pointer at the beginning: with it, which call it is
+    __u64 start_ns;
+    __u64 words[UNDER_WAY_WORDS]; // what the source wants to know again at the return
+};
+
+// Those of threads that died inside of a call go by themselves.
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, 16384);
+    __type(key, struct under_way_key);
+    __type(value, struct under_way);
+} calls_under_way SEC(".maps");
+
+// False where the call is one inside of another.
+INLINE bool under_way_enter(struct pt_regs *regs, __u32 kind, const __u64 *words)
+{
+    struct under_way_key key = {.thread = bpf_get_current_pid_tgid(), .kind = kind};
+    struct under_way call = {.stack = PT_REGS_SP(regs)};
+    const struct under_way *outer = bpf_map_lookup_elem(&calls_under_way, &key);
+    // One with a lower stack has ended, whatever way: by an exception, for example.
+    if (outer && call.stack < outer->stack)
+        return false;
+    if (words)
+        __builtin_memcpy(call.words, words, sizeof(call.words));
+    call.start_ns = bpf_ktime_get_ns();
+    bpf_map_update_elem(&calls_under_way, &key, &call, BPF_ANY);
+    return true;
+}
+
+// What was noted at the beginning, and how long the call took. False where this is the return of a call
+// inside of another, or of one that began before the probes were there. At the return instruction the stack
+// is as it was at the beginning; a return probe finds the address to return to popped (x86).
+INLINE bool under_way_leave(struct pt_regs *regs, __u32 kind, struct under_way *ret_call, __u64 *ret_took_ns)
+{
+    struct under_way_key key = {.thread = bpf_get_current_pid_tgid(), .kind = kind};
+    const struct under_way *call = bpf_map_lookup_elem(&calls_under_way, &key);
+    if (!call || (PT_REGS_SP(regs) != call->stack && PT_REGS_SP(regs) != call->stack + 8))
+        return false;
+    *ret_call = *call;
+    *ret_took_ns = bpf_ktime_get_ns() - call->start_ns;
+    bpf_map_delete_elem(&calls_under_way, &key);
+    return true;
+}
