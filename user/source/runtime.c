@@ -1,0 +1,90 @@
+#include "runtime.h"
+
+#include "base/cleanup.h"
+#include "uprobe.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool is_uprobe(const struct bpf_program *program)
+{
+    const char *section = bpf_program__section_name(program);
+    return strncmp(section, "uprobe", 6) == 0 || strncmp(section, "uretprobe", 9) == 0;
+}
+
+// Its own hooks, and all programs for probes, so that they are loaded.
+static int load(struct runtime *runtime, const struct source_env *env, struct source_report *ret_report)
+{
+    struct bpf_object *object = *runtime->skeleton->obj;
+    struct bpf_program *program;
+    size_t count = runtime->hooks_count;
+    bpf_object__for_each_program(program, object) count += is_uprobe(program);
+    _cleanup_free_ struct hook *hooks = calloc(count, sizeof(*hooks));
+    if (!hooks)
+        return hook_load_failed(-ENOMEM, ret_report);
+    if (runtime->hooks_count)
+        memcpy(hooks, runtime->hooks, runtime->hooks_count * sizeof(*hooks));
+    count = runtime->hooks_count;
+    bpf_object__for_each_program(program, object)
+    {
+        if (!is_uprobe(program))
+            continue;
+        uprobe_prepare(program);
+        hooks[count++] = (struct hook){.name = "probe", .program = bpf_program__name(program)};
+    }
+    return hook_load(runtime->skeleton, env, hooks, count, ret_report);
+}
+
+// The last lines of the report: what is probed, and in how many files.
+static void report_kinds(const struct runtime *runtime, struct source_report *ret_report)
+{
+    for (size_t i = 0; runtime->kinds[i] && ret_report->hooks_count < SOURCE_HOOKS_MAX; i++) {
+        const struct probe_kind *kind = runtime->kinds[i];
+        struct hook_report *report = &ret_report->hooks[ret_report->hooks_count++];
+        *report = (struct hook_report){.state = HOOK_UP};
+        snprintf(report->name, sizeof(report->name), "%s in %zu files", kind->name, probes_files(kind));
+        snprintf(report->attach_point, sizeof(report->attach_point), "uprobe/%s%s", kind->symbols[0].name,
+                 kind->symbols_count > 1 ? " and others" : "");
+    }
+}
+
+int runtime_start(struct runtime *runtime, const struct source_env *env, struct source_report *ret_report)
+{
+    int error = runtime->up ? 0 : load(runtime, env, ret_report);
+    if (!error && runtime->hooks_count)
+        error = hook_update(*runtime->skeleton->obj, runtime->hooks, runtime->hooks_count, &runtime->attached,
+                            ret_report);
+    runtime->up = !error;
+    for (size_t i = 0; !error && runtime->kinds[i]; i++) {
+        error = probes_add(runtime->kinds[i]);
+        if (error)
+            snprintf(ret_report->reason, sizeof(ret_report->reason),
+                     "cannot probe what processes have mapped: %s", strerror(-error));
+    }
+    if (error)
+        runtime_stop(runtime);
+    else
+        report_kinds(runtime, ret_report);
+    return error;
+}
+
+void runtime_stop(struct runtime *runtime)
+{
+    for (size_t i = 0; runtime->kinds[i]; i++)
+        probes_remove(runtime->kinds[i]);
+    hook_detach_all(&runtime->attached);
+    runtime->up = false;
+}
+
+struct bpf_program *runtime_program(const struct runtime *runtime, const char *name)
+{
+    return runtime->up ? bpf_object__find_program_by_name(*runtime->skeleton->obj, name) : NULL;
+}
+
+int runtime_measures_fd(const struct runtime *runtime)
+{
+    struct bpf_map *map =
+        runtime->up ? bpf_object__find_map_by_name(*runtime->skeleton->obj, "measures") : NULL;
+    return map ? bpf_map__fd(map) : -1;
+}
