@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Source `dns`: answers to DNS queries as they come in over UDP, so that addresses have names. Truncated
-// answers, failures and answers without records are left out here.
+// Source `dns`: answers to DNS queries as they come in over UDP and TCP, so that addresses have names.
+// Truncated answers, which are asked for again by TCP, failures and answers without records are left out
+// here.
 #include "wire/dns.h"
 #include "bpf/lib/common.h"
 
+#define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
 #define DNS_PORT 53
 #define IPV4_HEADER_MIN 20
 #define IPV6_HEADER 40
 #define UDP_HEADER 8
+#define TCP_HEADER_MIN 20
 #define DNS_HEADER 12
 
 struct dns_record {
@@ -18,16 +21,44 @@ struct dns_record {
 
 SCRATCH(scratch, struct dns_record)
 
-// Where the UDP header begins; 0: the packet is none, or a fragment.
-INLINE __u32 udp_offset(struct __sk_buff *skb)
+// Where the header of UDP or TCP begins, and which it is; 0: the packet has none, or is a fragment.
+INLINE __u32 transport_offset(struct __sk_buff *skb, __u8 *ret_protocol)
 {
     __u8 ip[IPV4_HEADER_MIN];
     if (bpf_skb_load_bytes(skb, 0, ip, sizeof(ip)))
         return 0;
-    if (ip[0] >> 4 == 6)
-        return ip[6] == IPPROTO_UDP ? IPV6_HEADER : 0;
+    if (ip[0] >> 4 == 6) {
+        *ret_protocol = ip[6];
+        return IPV6_HEADER;
+    }
     bool fragment = (ip[6] & 0x3f) | ip[7];
-    return ip[0] >> 4 == 4 && ip[9] == IPPROTO_UDP && !fragment ? (ip[0] & 0xf) * 4 : 0;
+    *ret_protocol = ip[9];
+    return ip[0] >> 4 == 4 && !fragment ? (ip[0] & 0xf) * 4 : 0;
+}
+
+// Where a DNS message begins, and how long it is; 0: there is none. Over TCP its length comes first, and it
+// is read where the whole of it, or its beginning, is in one packet.
+INLINE __u32 message_offset(struct __sk_buff *skb, __u32 *ret_size)
+{
+    __u8 protocol = 0, head[TCP_HEADER_MIN], length[2];
+    __u32 offset = transport_offset(skb, &protocol), whole = skb->len;
+    if (offset == 0 || (protocol != IPPROTO_UDP && protocol != IPPROTO_TCP) ||
+        bpf_skb_load_bytes(skb, offset, head, UDP_HEADER) || (head[0] << 8 | head[1]) != DNS_PORT)
+        return 0;
+    if (protocol == IPPROTO_UDP) {
+        offset += UDP_HEADER;
+        *ret_size = whole > offset ? whole - offset : 0;
+        return offset;
+    }
+    if (bpf_skb_load_bytes(skb, offset, head, TCP_HEADER_MIN))
+        return 0;
+    offset += (head[12] >> 4) * 4;
+    // Without an answer in it, as with bare acknowledgements.
+    if (whole < offset + sizeof(length) + DNS_HEADER ||
+        bpf_skb_load_bytes(skb, offset, length, sizeof(length)))
+        return 0;
+    *ret_size = length[0] << 8 | length[1];
+    return offset + sizeof(length);
 }
 
 // A good answer with at least one record in it.
@@ -39,25 +70,21 @@ INLINE bool is_answer(const __u8 *dns)
 
 INLINE void answer_received(struct __sk_buff *skb)
 {
-    struct {
-        __u8 udp[UDP_HEADER];
-        __u8 dns[DNS_HEADER];
-    } head;
-    __u32 offset = udp_offset(skb);
-    if (offset == 0 || bpf_skb_load_bytes(skb, offset, &head, sizeof(head)) ||
-        (head.udp[0] << 8 | head.udp[1]) != DNS_PORT || !is_answer(head.dns))
+    __u8 dns[DNS_HEADER];
+    __u32 whole = 0, offset = message_offset(skb, &whole);
+    if (offset == 0 || bpf_skb_load_bytes(skb, offset, dns, sizeof(dns)) || !is_answer(dns))
         return;
-
-    offset += UDP_HEADER;
     __u32 size = skb->len;
-    if (size <= offset)
+    if (size <= offset || whole == 0)
         return;
     size -= offset;
+    if (size > whole)
+        size = whole;
     struct scratch_slot *slot = scratch_take();
     if (!slot)
         return;
     struct wire_dns *event = &slot->record.event;
-    event->whole_size = size > 0xffff ? 0xffff : size;
+    event->whole_size = whole > 0xffff ? 0xffff : whole;
     event->reserved = 0;
     if (size > WIRE_DNS_MESSAGE_MAX)
         size = WIRE_DNS_MESSAGE_MAX;

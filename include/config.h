@@ -138,6 +138,7 @@ struct config {
     char *listen; // NULL: no metrics server
     struct config_strings syscall_latency;
     bool inference;
+    bool egress;
     struct config_strings inference_routes;
     bool body_values;
     uint64_t ring_size;

@@ -13,6 +13,13 @@ struct demand_path {
     bool prefix;
 };
 
+// A number with which some rule compares a sum of bytes.
+struct demand_threshold {
+    const struct field *field;
+    uint64_t value;
+};
+
+enum { DEMAND_THRESHOLDS_MAX = 64 };
 enum { DEMAND_PATHS_MAX = 4096, DEMAND_READS_MAX = 1024, DEMAND_CLUES_MAX = 1024 };
 
 // What tells early that a rule could match an event: who did it, or which address it was about. An event of a
@@ -49,6 +56,10 @@ struct demand {
     bool any_clue[EVENT_TYPES_MAX];
     struct demand_clue clues[DEMAND_CLUES_MAX];
     size_t clues_count;
+    // Of the type egress.
+    struct demand_threshold thresholds[DEMAND_THRESHOLDS_MAX];
+    size_t thresholds_count;
+    bool thresholds_all; // more than fit, or compared with something else than a number
 };
 
 // Adds a path once; a prefix only where not any path is asked for. Sets any_path where the list is full or
@@ -68,6 +79,8 @@ void demand_add_read(struct demand *demand, const struct field *field);
 bool demand_reads(const struct demand *demand, const struct field *field);
 // Adds a clue; sets any_clue of the type where there is no room.
 void demand_add_clue(struct demand *demand, const struct demand_clue *clue);
+// Adds a threshold once.
+void demand_add_threshold(struct demand *demand, const struct field *field, uint64_t value);
 // Adds all that `other` asks for.
 void demand_add(struct demand *demand, const struct demand *other);
 // Asks for every type of event on any path, and for all that the types' own fields read, payload excepted.

@@ -22,6 +22,7 @@ struct source_env {
     char *const *syscalls;       // names for the source `syscall`, NULL-terminated; may be NULL
     bool inference;              // follow requests to inference servers, whatever the demand
     bool runtimes;               // probe inference libraries and CUDA
+    bool egress;                 // count what leaves the node, whatever the demand
     bool no_body_values;         // take no names of models and no numbers out of their bodies
     bool everything;             // attach all hooks, whatever the demand (`agent doctor`)
 };
@@ -83,6 +84,8 @@ struct source {
     const struct measures *measures;
     // Called about once a second; NULL where there is nothing to do.
     void (*tick)(void);
+    // About once a second: makes events of what it keeps in maps. NULL: it makes none.
+    void (*make)(source_emit_fn emit, void *context);
     // Instead of start() where a recording is replayed: prepares what the fields need beside the record,
     // without the kernel; only then is tick() called, too. NULL where they need nothing else. What they learn
     // of the node must go through base/outside.h.

@@ -100,6 +100,7 @@ void pipeline_start_sources(struct pipeline *pipeline, const struct demand *dema
         .syscalls = pipeline->options->syscalls,
         .inference = pipeline->options->inference,
         .runtimes = pipeline->options->inference,
+        .egress = pipeline->options->egress,
         .no_body_values = pipeline->options->no_body_values,
         .host_root = pipeline->options->host_root,
     };
@@ -318,6 +319,20 @@ static void record_losses(struct pipeline *pipeline)
             record_writer_lost(pipeline->writer, source, reason, ring_lost(pipeline->ring, source, reason));
 }
 
+// Behind what is in the ring by now: the names that events will have are there, and the programs.
+static void make_events(struct pipeline *pipeline)
+{
+    bool drained = false;
+    for (size_t i = 0; i < source_count(); i++) {
+        if (!source_at(i)->make || !pipeline->reports[i].up)
+            continue;
+        if (!drained)
+            ring_drain(pipeline->ring, PIPELINE_BATCH);
+        drained = true;
+        source_at(i)->make(on_event, pipeline);
+    }
+}
+
 static void on_tick(struct pipeline *pipeline)
 {
     uint64_t expirations;
@@ -327,6 +342,7 @@ static void on_tick(struct pipeline *pipeline)
     for (size_t i = 0; i < source_count(); i++)
         if (source_at(i)->tick && pipeline->reports[i].up)
             source_at(i)->tick();
+    make_events(pipeline);
     if (pipeline->writer)
         record_losses(pipeline);
     event_path_tick(&pipeline->path);

@@ -19,6 +19,7 @@ struct pipeline_options {
     const struct rule_plan *loaded_from; // the same, also where they are never loaded again; NULL: no rules
     enum rule_matching matching;
     char *const *syscalls; // names, NULL-terminated; may be NULL
+    bool egress;           // count what leaves the node, also where no rule asks for it
     bool inference;        // follow requests to inference servers, also where no rule asks for them
     bool no_body_values;   // take nothing out of their bodies
     const char *listen;    // NULL: no metrics server

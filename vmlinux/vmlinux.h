@@ -38,11 +38,13 @@ enum bpf_map_type {
     BPF_MAP_TYPE_PERCPU_ARRAY = 6,
     BPF_MAP_TYPE_LRU_HASH = 9,
     BPF_MAP_TYPE_QUEUE = 22,
+    BPF_MAP_TYPE_SK_STORAGE = 24,
     BPF_MAP_TYPE_RINGBUF = 27,
 };
 
 enum { BPF_ANY = 0, BPF_NOEXIST = 1, BPF_EXIST = 2 };
-enum { BPF_F_NO_PREALLOC = 1, BPF_F_MMAPABLE = 1024 };
+enum { BPF_F_NO_PREALLOC = 1, BPF_F_CLONE = 512, BPF_F_MMAPABLE = 1024 };
+enum { BPF_SK_STORAGE_GET_F_CREATE = 1 };
 enum { BPF_RB_NO_WAKEUP = 1, BPF_RB_FORCE_WAKEUP = 2 };
 enum { BPF_RB_AVAIL_DATA = 0, BPF_RB_RING_SIZE = 1 };
 
@@ -57,9 +59,21 @@ struct bpf_sock_addr {
     __u32 protocol;
 };
 
-// The context of cgroup_skb programs, as far as we read it.
+struct bpf_sock;
+
+// The context of cgroup_skb programs, up to what we read of it (include/uapi/linux/bpf.h).
 struct __sk_buff {
-    __u32 len;
+    __u32 len, pkt_type, mark, queue_mapping, protocol;
+    __u32 vlan_present, vlan_tci, vlan_proto;
+    __u32 priority, ingress_ifindex, ifindex, tc_index, cb[5], hash, tc_classid;
+    __u32 data, data_end, napi_id, family;
+    __u32 remote_ip4, local_ip4, remote_ip6[4], local_ip6[4], remote_port, local_port;
+    __u32 data_meta;
+    __u64 flow_keys;
+    __u64 tstamp;
+    __u32 wire_len;
+    __u32 gso_segs;
+    struct bpf_sock *sk;
 };
 
 struct bpf_pidns_info {
@@ -447,6 +461,13 @@ struct unix_sock {
 struct socket {
     struct file *file;
     struct sock *sk;
+};
+
+// The context of the iterator over the open files of all tasks.
+struct bpf_iter__task_file {
+    struct task_struct *task;
+    u32 fd;
+    struct file *file;
 };
 
 #pragma clang attribute pop

@@ -93,10 +93,15 @@
     X(call_provider, "infer.provider", STRING, NONE, false) \
     X(call_host, "infer.host", STRING, NONE, false)         \
     X(call_model, "infer.model", STRING, NONE, false)
+
+#define EGRESS_FIELDS(X)                                    \
+    X(egress_bytes, "net.egress.bytes", UINT, NONE, false)  \
+    X(egress_hour, "net.egress.bytes.hour", UINT, NONE, false)
 // clang-format on
 
 #define ALL_FIELDS(X) \
-    CONTEXT_FIELDS(X) FILE_FIELDS(X) CONNECT_FIELDS(X) CHANGE_FIELDS(X) CONTROL_FIELDS(X) CALL_FIELDS(X)
+    CONTEXT_FIELDS(X) \
+    FILE_FIELDS(X) CONNECT_FIELDS(X) CHANGE_FIELDS(X) CONTROL_FIELDS(X) CALL_FIELDS(X) EGRESS_FIELDS(X)
 
 #define FIELD_ID(id, name, type, arg, many) ID_##id,
 enum { ALL_FIELDS(FIELD_ID) FIELD_IDS };
@@ -179,6 +184,7 @@ static const struct field fixture_connect[] = {CONNECT_FIELDS(FIELD_ENTRY)};
 static const struct field fixture_change[] = {CHANGE_FIELDS(FIELD_ENTRY)};
 static const struct field fixture_control[] = {CONTROL_FIELDS(FIELD_ENTRY)};
 static const struct field fixture_call[] = {CALL_FIELDS(FIELD_ENTRY)};
+static const struct field fixture_egress[] = {EGRESS_FIELDS(FIELD_ENTRY)};
 
 #define FILE_TYPE(type_name)                                                                \
     {                                                                                       \
@@ -207,6 +213,7 @@ static const struct event_type fixture_control_types[] = {TYPE_WITH("ptrace", fi
 static const struct event_type fixture_dup_types[] = {TYPE_WITH("dup", fixture_connect),
                                                       TYPE_WITH("dup2", fixture_connect),
                                                       TYPE_WITH("dup3", fixture_connect)};
+static const struct event_type fixture_egress_types[] = {TYPE_WITH("egress", fixture_egress)};
 static const struct event_type fixture_api_types[] = {TYPE_WITH("infer_call", fixture_call)};
 
 // Use it as the .init of a test: each test is a process of its own.
@@ -219,6 +226,7 @@ static inline void fixture_register(void)
     cr_assert_eq(event_type_register("inode", fixture_inode_types, ARRAY_SIZE(fixture_inode_types)), 0);
     cr_assert_eq(event_type_register("control", fixture_control_types, ARRAY_SIZE(fixture_control_types)), 0);
     cr_assert_eq(event_type_register("dup", fixture_dup_types, ARRAY_SIZE(fixture_dup_types)), 0);
+    cr_assert_eq(event_type_register("egress", fixture_egress_types, ARRAY_SIZE(fixture_egress_types)), 0);
     cr_assert_eq(event_type_register("api", fixture_api_types, ARRAY_SIZE(fixture_api_types)), 0);
 }
 

@@ -293,3 +293,28 @@ Test(rule_demand, fields_that_are_read, .init = fixture_register)
     cr_expect_not(demand_reads(&demand, &other));
     demand_free(&demand);
 }
+
+static void expect_thresholds(const char *condition, size_t count, uint64_t first, bool all)
+{
+    _cleanup_free_ char *yaml = NULL;
+    cr_assert_geq(asprintf(&yaml, RULE_WITH("%s"), condition), 0);
+    _cleanup_loaded_ struct loaded loaded = fixture_load(yaml);
+    fixture_expect_loaded(&loaded);
+    struct demand demand = {0};
+    rule_set_demand(loaded.set, &demand);
+    cr_expect_eq(demand.thresholds_count, count, "%zu thresholds in: %s", demand.thresholds_count, condition);
+    cr_expect(count == 0 || demand.thresholds[0].value == first, "%s", condition);
+    cr_expect_eq(demand.thresholds_all, all, "%s", condition);
+    demand_free(&demand);
+}
+
+Test(rule_demand, sums_that_are_told, .init = fixture_register)
+{
+    expect_thresholds("evt.type = egress and net.egress.bytes > 1000", 1, 1000, false);
+    expect_thresholds("evt.type = egress and (net.egress.bytes > 7 or not net.egress.bytes.hour <= 5)", 2, 7,
+                      false);
+    expect_thresholds("evt.type = egress and net.egress.bytes > 9 and not net.egress.bytes > 9", 1, 9, false);
+    expect_thresholds("evt.type = egress and net.egress.bytes = 7", 0, 0, true);
+    expect_thresholds("evt.type = egress and net.egress.bytes exists", 0, 0, false);
+    expect_thresholds("evt.type = connect", 0, 0, false);
+}

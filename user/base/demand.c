@@ -107,6 +107,18 @@ void demand_add_clue(struct demand *demand, const struct demand_clue *clue)
         demand->any_clue[clue->type] = true;
 }
 
+void demand_add_threshold(struct demand *demand, const struct field *field, uint64_t value)
+{
+    for (size_t i = 0; i < demand->thresholds_count; i++)
+        if (demand->thresholds[i].field == field && demand->thresholds[i].value == value)
+            return;
+    if (demand->thresholds_count < DEMAND_THRESHOLDS_MAX)
+        demand->thresholds[demand->thresholds_count++] =
+            (struct demand_threshold){.field = field, .value = value};
+    else
+        demand->thresholds_all = true;
+}
+
 void demand_add(struct demand *demand, const struct demand *other)
 {
     for (size_t i = 0; i < EVENT_TYPES_MAX; i++) {
@@ -127,6 +139,9 @@ void demand_add(struct demand *demand, const struct demand *other)
     demand->reads_all = demand->reads_all || other->reads_all;
     for (size_t i = 0; i < other->clues_count; i++)
         demand_add_clue(demand, &other->clues[i]);
+    for (size_t i = 0; i < other->thresholds_count; i++)
+        demand_add_threshold(demand, other->thresholds[i].field, other->thresholds[i].value);
+    demand->thresholds_all = demand->thresholds_all || other->thresholds_all;
 }
 
 static void add_read(const char *group, const struct event_type *type, const struct field *field,

@@ -86,6 +86,10 @@ static const struct config_key keys[] = {
      .help = "take names of models and numbers of tokens out of requests and answers",
      OPTIONS({"no-body-values", .value = "false", .help = "take no names of models and no numbers of tokens out of requests and answers"})},
 
+    {"egress.enabled", .type = TYPE_BOOL, OF_FILE(egress), .standard = "false", .words = no_yes, .restart = true,
+     .help = "metrics of what leaves the node: bytes and connections, by container and destination",
+     OPTIONS({"egress", .value = "true"})},
+
     {"spool.directory", .type = TYPE_PATH, OF_FILE(spool.directory), .standard = "/var/lib/inferscope/spool",
      .restart = true,
      .help = "where alerts wait until they are delivered, where there are outputs"},

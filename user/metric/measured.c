@@ -1,8 +1,9 @@
 #include "measured.h"
 
 #include "base/clock.h"
+#include "egress_bytes.h"
 #include "measure.h"
-#include "served_by.h"
+#include "owners.h"
 #include "source.h"
 
 #include <bpf/bpf.h>
@@ -14,8 +15,6 @@
 
 enum {
     SERIES_MAX = 4096,
-    OWNERS_MAX = 8192,
-    TRIES_MAX = 5, // ticks; then a cgroup is the node's
     FOLD_EVERY_TICKS = 60,
 };
 static const uint64_t idle_ns = UINT64_C(600) * 1000000000;
@@ -36,18 +35,8 @@ struct measured_series {
     struct wire_measure shown;  // all together, during a scrape
 };
 
-struct owner {
-    uint64_t cgroup_id;
-    UT_hash_handle hh;
-    unsigned tries;
-    bool known;
-    struct served_by who;
-};
-
 static struct measured_series *table;
-static struct owner *owners;
-static measured_whose_fn ask_whose;
-static void *ask_context;
+static bool started;
 static unsigned ticks;
 
 static struct counter evicted = {
@@ -59,50 +48,6 @@ static struct counter dropped = {
     .name = "inferscope_measures_uncounted_total",
     .help = "Times that what a cgroup measured was not shown, as there were too many series",
 };
-
-// --- Whose ---
-
-static void copy_name(char *ret_name, const char *name)
-{
-    snprintf(ret_name, SERVED_BY_NAME, "%s", name ? name : "");
-}
-
-static struct owner *owner_add(uint64_t cgroup_id)
-{
-    if (HASH_COUNT(owners) >= OWNERS_MAX) {
-        struct owner *oldest = owners;
-        HASH_DEL(owners, oldest);
-        free(oldest);
-    }
-    struct owner *owner = calloc(1, sizeof(*owner));
-    if (!owner)
-        return NULL;
-    owner->cgroup_id = cgroup_id;
-    HASH_ADD(hh, owners, cgroup_id, sizeof(owner->cgroup_id), owner);
-    return owner;
-}
-
-// Whose a cgroup is stays what it was when it was first known. `tick`: time has passed since the last try.
-static const struct owner *owner_of(uint64_t cgroup_id, pid_t pid, bool tick)
-{
-    struct owner *owner;
-    HASH_FIND(hh, owners, &cgroup_id, sizeof(cgroup_id), owner);
-    if (!owner)
-        owner = owner_add(cgroup_id);
-    if (!owner || owner->known)
-        return owner;
-    const struct container *container = NULL;
-    int error = ask_whose(cgroup_id, pid, &container, ask_context);
-    owner->tries += tick;
-    // The runtime may not have written yet what describes it.
-    owner->known = (!error && (!container || container->name)) || owner->tries >= TRIES_MAX;
-    if (container) {
-        copy_name(owner->who.pod_namespace, container->pod_namespace);
-        copy_name(owner->who.pod, container->pod_name);
-        copy_name(owner->who.container, container->name);
-    }
-    return owner->known ? owner : NULL;
-}
 
 // --- Adding up ---
 
@@ -152,14 +97,14 @@ static struct measured_series *series_of(const struct key *key)
 }
 
 static struct measured_series *series_for(uint16_t source, const struct wire_measure_key *kernel_key,
-                                          const struct owner *owner)
+                                          const struct served_by *owner)
 {
     struct key key;
     memset(&key, 0, sizeof(key));
     key.source = source;
     key.measure = kernel_key->measure;
     key.detail = kernel_key->detail;
-    key.who = owner->who;
+    key.who = *owner;
     struct measured_series *series = series_of(&key);
     dropped.value += !series;
     return series;
@@ -205,7 +150,7 @@ static void learn_owner(uint16_t source, int fd, const struct wire_measure_key *
 static void fold_idle(uint16_t source, int fd, const struct wire_measure_key *key,
                       const struct wire_measure *value)
 {
-    const struct owner *owner = owner_of(key->cgroup_id, (pid_t)value->pid, false);
+    const struct served_by *owner = owner_of(key->cgroup_id, (pid_t)value->pid, false);
     if (value->last_ns + idle_ns > clock_ns(CLOCK_BOOTTIME) || !owner)
         return;
     struct measured_series *series = series_for(source, key, owner);
@@ -223,7 +168,7 @@ void measured_tick(void)
 static void add_entry(uint16_t source, int fd, const struct wire_measure_key *key,
                       const struct wire_measure *value)
 {
-    const struct owner *owner = owner_of(key->cgroup_id, (pid_t)value->pid, false);
+    const struct served_by *owner = owner_of(key->cgroup_id, (pid_t)value->pid, false);
     struct measured_series *series = owner ? series_for(source, key, owner) : NULL;
     if (series)
         add(&series->shown, value);
@@ -296,7 +241,7 @@ static void write_family(uint16_t source, const struct measure_family *family, b
 
 static void collect(struct series_writer *writer, void *context)
 {
-    if (!ask_whose)
+    if (!started)
         return;
     for (struct measured_series *series = table; series; series = series->hh.next)
         series->shown = series->folded;
@@ -314,11 +259,13 @@ static void collect(struct series_writer *writer, void *context)
 int measured_start(measured_whose_fn whose, void *context)
 {
     static bool registered;
-    ask_whose = whose;
-    ask_context = context;
+    owners_start(whose, context);
+    started = true;
     counter_register(&evicted);
     counter_register(&dropped);
     int error = registered ? 0 : series_register(collect, NULL);
+    if (!registered && !error)
+        error = egress_bytes_start();
     registered |= !error;
     return error;
 }
@@ -326,14 +273,10 @@ int measured_start(measured_whose_fn whose, void *context)
 void measured_stop(void)
 {
     struct measured_series *series, *next_series;
-    struct owner *owner, *next_owner;
     HASH_ITER (hh, table, series, next_series) {
         HASH_DEL(table, series);
         free(series);
     }
-    HASH_ITER (hh, owners, owner, next_owner) {
-        HASH_DEL(owners, owner);
-        free(owner);
-    }
-    ask_whose = NULL;
+    owners_stop();
+    started = false;
 }

@@ -73,6 +73,7 @@ static bool bind_type(struct binder *binder, const struct rule_item *item, const
     set->demand.wanted[index] = true;
     output_demand(rule->output, type, &set->demand);
     data_demand(type, bound, &set->demand);
+    bound_thresholds(bound, &set->demand);
     return bound_emit(bound, type, binder->compiler, &binder->readings, &judge) &&
            judges_add(set, index, &judge) && bound_clues(bound, index, &binder->scratch, &set->demand) &&
            (!opens_files(type) || bound_demand(bound, &binder->scratch, &set->demand)) &&

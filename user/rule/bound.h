@@ -41,5 +41,8 @@ bool bound_matches_repeated(const struct bound *bound);
 // The same of a source that changes files, for its type.
 bool bound_changes(const struct bound *bound, size_t type, struct arena *arena, struct demand *demand);
 
+// Adds the numbers with which the condition compares sums of bytes.
+void bound_thresholds(const struct bound *bound, struct demand *demand);
+
 // Adds what tells early that an event of this type can match. The same.
 bool bound_clues(const struct bound *bound, size_t type, struct arena *arena, struct demand *demand);

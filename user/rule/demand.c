@@ -223,3 +223,25 @@ bool bound_clues(const struct bound *bound, size_t type, struct arena *arena, st
     }
     return true;
 }
+
+// The fields whose sums an event is told of when they come to what a rule compares them with.
+static bool is_sum(const struct field *field)
+{
+    return field && strncmp(field->name, "net.egress.bytes", strlen("net.egress.bytes")) == 0;
+}
+
+void bound_thresholds(const struct bound *bound, struct demand *demand)
+{
+    for (const struct bound *child = bound->kind == BOUND_TEST ? NULL : bound->first; child;
+         child = child->next)
+        bound_thresholds(child, demand);
+    if (bound->kind != BOUND_TEST || !is_sum(bound->field))
+        return;
+    const struct comparison *comparison = bound->comparison;
+    if (!bound->right && comparison->comparator >= CMP_LT && comparison->comparator <= CMP_GE)
+        demand_add_threshold(demand, bound->field, comparison->u);
+    else if (!bound->right && comparison->comparator == CMP_EXISTS)
+        return;
+    else
+        demand->thresholds_all = true;
+}

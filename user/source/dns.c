@@ -63,7 +63,8 @@ static void stop(void)
 
 static bool names_wanted(const struct demand *demand)
 {
-    static const char *const fields[] = {"fd.sip.name", "fd.cip.name", "fd.rip.name", "fd.lip.name"};
+    static const char *const fields[] = {"fd.sip.name", "fd.cip.name", "fd.rip.name", "fd.lip.name",
+                                         "net.dest.domain"};
     for (size_t i = 0; i < demand->reads_count; i++)
         for (size_t k = 0; k < ARRAY_SIZE(fields); k++)
             if (strcmp(demand->reads[i]->name, fields[k]) == 0)
@@ -78,7 +79,7 @@ static int start(const struct source_env *env, struct source_report *ret_report)
                               .attach_point = "cgroup_skb/ingress",
                               .attach = hook_attach_cgroup,
                               .wanted = true};
-    ret_report->needed = env->everything || names_wanted(env->demand);
+    ret_report->needed = env->everything || env->egress || names_wanted(env->demand);
     if (!ret_report->needed) {
         stop();
         return 0;
@@ -101,7 +102,7 @@ static int start(const struct source_env *env, struct source_report *ret_report)
 
 const struct source source_dns = {
     .name = "dns",
-    .help = "DNS answers received over UDP, which give addresses their names",
+    .help = "DNS answers received over UDP and TCP, which give addresses their names",
     .record_size = record_size,
     .record_valid = record_valid,
     .learn = learn,

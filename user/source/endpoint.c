@@ -243,3 +243,17 @@ bool endpoint_get_local_names(const struct event *event, const struct field_arg 
 {
     return get_names(event, endpoint_get_local_ip, nth, ret_value);
 }
+
+bool endpoint_get_domains(const struct event *event, const struct field_arg *arg, size_t nth,
+                          struct value *ret_value)
+{
+    struct value value;
+    if (!endpoint_get_server_ip(event, NULL, 0, &value))
+        return false;
+    const char *name;
+    for (size_t i = 0; (name = names_of(&value.ip, i, event->wire->time_ns)); i++)
+        for (const char *domain = name; domain; domain = strchr(domain, '.'), domain += domain != NULL)
+            if (nth-- == 0)
+                return value_set_string(ret_value, domain);
+    return false;
+}

@@ -49,6 +49,9 @@ bool endpoint_get_remote_names(const struct event *event, const struct field_arg
 bool endpoint_get_local_names(const struct event *event, const struct field_arg *arg, size_t nth,
                               struct value *ret_value);
 
+bool endpoint_get_domains(const struct event *event, const struct field_arg *arg, size_t nth,
+                          struct value *ret_value);
+
 #define ENDPOINT_NAMES_HELP(whose) whose " names: those that DNS answers gave the address, the latest first"
 
 // For the table of an event type. ENDPOINT_FIELDS_NAMED leaves fd.name to the source.
@@ -147,6 +150,12 @@ bool endpoint_get_local_names(const struct event *event, const struct field_arg 
          .many = true,                                                                                       \
          .help = ENDPOINT_NAMES_HELP("The remote end's"),                                                    \
          .get = endpoint_get_remote_names},                                                                  \
+        {.name = "net.dest.domain",                                                                          \
+         .type = FIELD_STRING,                                                                               \
+         .many = true,                                                                                       \
+         .help = "The domains that the server is in by its names: a.b.example is in itself, in b.example "   \
+                 "and in example",                                                                           \
+         .get = endpoint_get_domains},                                                                       \
     {                                                                                                        \
         .name = "fd.lip.name", .type = FIELD_STRING, .many = true,                                           \
         .help = ENDPOINT_NAMES_HELP("The local end's"), .get = endpoint_get_local_names                      \

@@ -1,0 +1,252 @@
+// Source `egress`: what leaves the node. Another machine is played by a network namespace behind a veth.
+#include "answers.h"
+#include "harness.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+// Addresses of the other machine.
+#define NEAR "10.99.53.1"
+#define DROP "10.99.53.2"
+#define BACKUP "10.99.53.3"
+#define PORT 8443
+#define MB 1000000
+
+static struct agent *agent;
+
+static void setup(void)
+{
+    test_setup();
+    agent = agent_start(
+        "- rule: away\n"
+        "  desc: d\n"
+        "  condition: evt.type = egress and net.egress.bytes > 1000000 and\n"
+        "    not net.dest.domain in (backup.inferscope.example)\n"
+        "  output: \"%proc.name %fd.sip %fd.sport %fd.l4proto %net.dest.domain %net.egress.bytes\"\n"
+        "  priority: WARNING\n"
+        "- rule: begun\n"
+        "  desc: d\n"
+        "  condition: evt.type = egress\n"
+        "  output: \"%proc.name %fd.sip %fd.sip.name %fd.l4proto %net.egress.bytes\"\n"
+        "  priority: NOTICE\n",
+        "--egress", "--rule-matching", "all", NULL);
+}
+
+static void teardown(void)
+{
+    if (agent)
+        agent_stop(TAKE_PTR(agent));
+    test_teardown();
+}
+
+TestSuite(egress, .init = setup, .fini = teardown);
+
+// --- The other machine ---
+
+static struct sockaddr_in address_of(const char *text)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(PORT)};
+    inet_pton(AF_INET, text, &address.sin_addr);
+    return address;
+}
+
+// Takes `connections` connections, reads each to its end and says how much came in all.
+static void take(int report, size_t connections)
+{
+    static char buffer[1 << 20];
+    struct sockaddr_in any = {.sin_family = AF_INET, .sin_port = htons(PORT)};
+    size_t total = 0;
+    int listening = socket(AF_INET, SOCK_STREAM, 0);
+    if (bind(listening, (struct sockaddr *)&any, sizeof(any)) || listen(listening, 16) ||
+        write(report, &total, sizeof(total)) < 0)
+        _exit(1);
+    for (size_t i = 0; i < connections; i++) {
+        int from = accept(listening, NULL, NULL);
+        ssize_t count;
+        while ((count = read(from, buffer, sizeof(buffer))) > 0)
+            total += (size_t)count;
+        close(from);
+    }
+    if (write(report, &total, sizeof(total)) < 0)
+        _exit(1);
+    _exit(0);
+}
+
+struct sending {
+    const char *to;
+    size_t bytes;
+    const char *hello; // sent first; NULL: none
+    size_t hello_size;
+    bool by_udp;
+};
+
+struct plan {
+    struct sending sendings[4];
+    size_t count;
+};
+
+static int send_one(const struct sending *sending)
+{
+    static char bytes[65536];
+    struct sockaddr_in to = address_of(sending->to);
+    int fd = socket(AF_INET, sending->by_udp ? SOCK_DGRAM : SOCK_STREAM, 0);
+    size_t step = sending->by_udp ? 1000 : sizeof(bytes);
+    if (!sending->by_udp && connect(fd, (struct sockaddr *)&to, sizeof(to)))
+        return 10;
+    if (sending->hello && send(fd, sending->hello, sending->hello_size, 0) != (ssize_t)sending->hello_size)
+        return 11;
+    for (size_t left = sending->bytes; left > 0;) {
+        size_t part = left < step ? left : step;
+        ssize_t sent = sending->by_udp ? sendto(fd, bytes, part, 0, (struct sockaddr *)&to, sizeof(to))
+                                       : send(fd, bytes, part, 0);
+        if (sent <= 0)
+            return 12;
+        left -= (size_t)sent;
+    }
+    close(fd);
+    return 0;
+}
+
+// In namespaces of its own, which go with it. 0 where all that was sent by TCP has come there.
+static int send_all(const void *argument)
+{
+    const struct plan *plan = argument;
+    int ready[2], report[2];
+    size_t expected = 0, connections = 0, got = 0;
+    for (size_t i = 0; i < plan->count; i++) {
+        connections += !plan->sendings[i].by_udp;
+        expected += plan->sendings[i].by_udp ? 0 : plan->sendings[i].bytes + plan->sendings[i].hello_size;
+    }
+    if (unshare(CLONE_NEWNET) || pipe(ready) || pipe(report))
+        return 1;
+    pid_t peer = fork();
+    if (peer == 0) {
+        char go;
+        if (unshare(CLONE_NEWNET) || write(report[1], "", 1) != 1 || read(ready[0], &go, 1) != 1 ||
+            run_program("ip", "addr", "add", DROP "/24", "dev", "there", NULL) ||
+            run_program("ip", "addr", "add", BACKUP "/24", "dev", "there", NULL) ||
+            run_program("ip", "link", "set", "there", "up", NULL))
+            _exit(2);
+        take(report[1], connections);
+    }
+    char unshared;
+    if (read(report[0], &unshared, 1) != 1 ||
+        run_program("ip", "link", "add", "here", "type", "veth", "peer", "name", "there", "netns",
+                    format_text("%d", peer), NULL) ||
+        run_program("ip", "addr", "add", NEAR "/24", "dev", "here", NULL) ||
+        run_program("ip", "link", "set", "here", "up", NULL) || write(ready[1], "", 1) != 1 ||
+        read(report[0], &got, sizeof(got)) != sizeof(got))
+        return 3;
+    for (size_t i = 0; i < plan->count; i++) {
+        int error = send_one(&plan->sendings[i]);
+        if (error)
+            return error;
+    }
+    if (read(report[0], &got, sizeof(got)) != sizeof(got))
+        return 4;
+    return got == expected ? 0 : 5;
+}
+
+static void send_by(const struct plan *plan)
+{
+    in_child(send_all, plan);
+}
+
+static void name_address(const char *label, const char *address)
+{
+    uint8_t message[ANSWER_MAX];
+    answer_send("127.53.0.1", 53, message, answer_make(message, label, address, 0));
+}
+
+static double bytes_to(const char *name)
+{
+    return agent_metric(agent, "inferscope_egress_bytes_total", "server_address", name, NULL);
+}
+
+// --- Tests ---
+
+Test(egress, much_to_a_stranger_is_told_once_and_a_backup_is_not)
+{
+    name_address("drop", DROP);
+    name_address("backup", BACKUP);
+    const struct plan plan = {.sendings = {{.to = BACKUP, .bytes = 3 * MB},
+                                           {.to = DROP, .bytes = 2 * MB},
+                                           {.to = DROP, .bytes = 2 * MB}},
+                              .count = 3};
+    send_by(&plan);
+    agent_wait_alert(agent, "away", "fd.sip", DROP, "fd.sport", "8443", "fd.l4proto", "tcp",
+                     "net.dest.domain", "drop.inferscope.example", NULL);
+    agent_wait_alert(agent, "begun", "fd.sip", BACKUP, "fd.sip.name", "backup.inferscope.example", NULL);
+    cr_expect_eq(bytes_to("drop.inferscope.example"), 4 * MB);
+    cr_expect_eq(bytes_to("backup.inferscope.example"), 3 * MB);
+    cr_expect_eq(agent_metric(agent, "inferscope_egress_connections_total", "server_address",
+                              "drop.inferscope.example", NULL),
+                 2);
+    // More to the same destination is no new crossing.
+    const struct plan more = {
+        .sendings = {{.to = DROP, .bytes = MB}, {.to = "10.99.53.2", .bytes = 1, .by_udp = true}},
+        .count = 2};
+    send_by(&more);
+    // A sum that does not reach the number, to say that the others have been looked at.
+    const struct plan last = {.sendings = {{.to = "10.99.53.9", .bytes = 1000, .by_udp = true}}, .count = 1};
+    send_by(&last);
+    agent_wait_alert(agent, "begun", "fd.sip", "10.99.53.9", "fd.l4proto", "udp", NULL);
+    cr_expect_eq(agent_count_alerts(agent, "away", NULL), 1);
+}
+
+Test(egress, datagrams_count_too)
+{
+    name_address("quic", BACKUP);
+    const struct plan plan = {.sendings = {{.to = BACKUP, .bytes = 50000, .by_udp = true}}, .count = 1};
+    send_by(&plan);
+    agent_wait_alert(agent, "begun", "fd.sip", BACKUP, "fd.l4proto", "udp", NULL);
+    cr_expect_eq(bytes_to("quic.inferscope.example"), 50000);
+}
+
+Test(egress, name_from_a_tls_handshake_where_dns_said_none)
+{
+    char hello[2048];
+    int fd = open("tests/fuzz/corpus/hello/python", O_RDONLY | O_CLOEXEC);
+    ssize_t size = read(fd, hello, sizeof(hello));
+    cr_assert_gt(size, 0);
+    close(fd);
+    const struct plan plan = {
+        .sendings = {{.to = DROP, .bytes = 1000, .hello = hello, .hello_size = (size_t)size}}, .count = 1};
+    send_by(&plan);
+    agent_wait_alert(agent, "begun", "fd.sip", DROP, "fd.sip.name", "models.example.com", NULL);
+    cr_expect_eq(bytes_to("models.example.com"), 1000 + size);
+}
+
+static int stay_here(const void *argument)
+{
+    static char bytes[MB];
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(9)};
+    inet_pton(AF_INET, "127.0.0.7", &to.sin_addr);
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    return sendto(fd, bytes, 1000, 0, (struct sockaddr *)&to, sizeof(to)) != 1000;
+}
+
+Test(egress, what_stays_on_the_node_does_not_count)
+{
+    in_child(stay_here, NULL);
+    const struct plan plan = {.sendings = {{.to = "10.99.53.9", .bytes = 1000, .by_udp = true}}, .count = 1};
+    send_by(&plan);
+    agent_wait_alert(agent, "begun", "fd.sip", "10.99.53.9", NULL);
+    cr_expect_eq(agent_count_alerts(agent, "begun", "fd.sip", "127.0.0.7", NULL), 0);
+}
+
+Test(egress, not_loaded_where_nobody_asks)
+{
+    agent_stop(TAKE_PTR(agent));
+    agent = agent_start(
+        "- rule: any\n  desc: d\n  condition: evt.type = connect\n  output: o\n  priority: NOTICE\n", NULL);
+    cr_expect(isnan(agent_metric(agent, "inferscope_source_up", "source", "egress", NULL)));
+}

@@ -1,0 +1,176 @@
+// What leaves the node: sums over windows, and the names in TLS connections.
+#include "base/series.h"
+#include "source/client_hello.h"
+#include "source/egress_flows.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+// --- client_hello ---
+
+static size_t read_seed(const char *name, uint8_t *data, size_t size)
+{
+    char path[128];
+    snprintf(path, sizeof(path), "tests/fuzz/corpus/hello/%s", name);
+    FILE *file = fopen(path, "re");
+    cr_assert(file, "no %s", path);
+    size_t count = fread(data, 1, size, file);
+    fclose(file);
+    return count;
+}
+
+Test(source_egress, name_in_a_hello)
+{
+    uint8_t data[2048];
+    char name[CLIENT_HELLO_NAME_MAX + 1];
+    size_t size = read_seed("python", data, sizeof(data));
+    cr_assert_eq(client_hello_name(data, size, name), 0);
+    cr_expect_str_eq(name, "models.example.com");
+    // However early it breaks off, nothing is read behind its end, and no other name is found.
+    for (size_t i = 0; i < size; i++) {
+        uint8_t part[2048];
+        memcpy(part, data, i);
+        strcpy(name, "");
+        int error = client_hello_name(part, i, name);
+        cr_expect(error ? !name[0] : strcmp(name, "models.example.com") == 0, "%zu bytes: %s", i, name);
+    }
+}
+
+Test(source_egress, hello_without_a_name)
+{
+    uint8_t data[2048];
+    char name[CLIENT_HELLO_NAME_MAX + 1];
+    size_t size = read_seed("nameless", data, sizeof(data));
+    cr_expect_eq(client_hello_name(data, size, name), -ENOMSG);
+    data[0] = 23;
+    cr_expect_eq(client_hello_name(data, size, name), -EPROTO);
+}
+
+Test(source_egress, name_of_other_bytes_is_none)
+{
+    uint8_t data[2048];
+    char name[CLIENT_HELLO_NAME_MAX + 1] = "";
+    size_t size = read_seed("python", data, sizeof(data));
+    uint8_t *at = memmem(data, size, "Models", 6);
+    cr_assert(at);
+    at[2] = '\n';
+    cr_expect_eq(client_hello_name(data, size, name), -EPROTO);
+    cr_expect_str_eq(name, "");
+}
+
+// --- Sums ---
+
+static struct wire_egress_key key;
+static const struct wire_header owner = {.pid = 7};
+static uint64_t sums[WIRE_EGRESS_WINDOWS];
+
+#define S UINT64_C(1000000000)
+
+static void setup(void)
+{
+    egress_flows_clear();
+    key = (struct wire_egress_key){.cgroup_id = 1, .family = 4, .addr = {192, 0, 2, 1}};
+}
+
+TestSuite(egress_flows, .init = setup, .fini = egress_flows_clear);
+
+static struct egress_destination *add(const char *name, uint64_t bytes, uint64_t at_s)
+{
+    return egress_flows_add(&key, &owner, name, bytes, 1, at_s * S);
+}
+
+Test(egress_flows, sums_age)
+{
+    struct egress_destination *to = add("a.example", 100, 5000);
+    cr_assert_eq(add("a.example", 10, 5030), to);
+    egress_flows_sums(to, 5030 * S, sums);
+    cr_expect_eq(sums[WIRE_EGRESS_MINUTE], 110);
+    cr_expect_eq(sums[WIRE_EGRESS_HOUR], 110);
+    egress_flows_sums(to, 5070 * S, sums);
+    cr_expect_eq(sums[WIRE_EGRESS_MINUTE], 10);
+    cr_expect_eq(sums[WIRE_EGRESS_TEN_MINUTES], 110);
+    egress_flows_sums(to, 5620 * S, sums);
+    cr_expect_eq(sums[WIRE_EGRESS_MINUTE], 0);
+    cr_expect_eq(sums[WIRE_EGRESS_TEN_MINUTES], 10);
+    cr_expect_eq(sums[WIRE_EGRESS_HOUR], 110);
+    egress_flows_sums(to, 5000 * S, sums); // a clock reading from before
+    cr_expect_eq(sums[WIRE_EGRESS_HOUR], 110);
+    egress_flows_sums(to, 9000 * S, sums);
+    cr_expect_eq(sums[WIRE_EGRESS_HOUR], 0);
+}
+
+Test(egress_flows, names_stand_together_and_addresses_alone)
+{
+    struct egress_destination *named = add("a.example", 1, 100);
+    struct egress_destination *bare = add("", 1, 100);
+    cr_expect_neq(named, bare);
+    key.addr[3] = 2;
+    cr_expect_eq(add("a.example", 1, 100), named);
+    cr_expect_neq(add("", 1, 100), bare);
+    key.cgroup_id = 2;
+    cr_expect_neq(add("a.example", 1, 100), named);
+}
+
+static size_t told;
+static uint64_t told_before, told_after;
+
+static void tell(struct egress_destination *destination, const struct wire_header *who,
+                 const struct wire_egress_key *where, const uint64_t *before, const uint64_t *after)
+{
+    told++;
+    told_before = before[WIRE_EGRESS_TEN_MINUTES];
+    told_after = after[WIRE_EGRESS_TEN_MINUTES];
+    cr_expect_eq(who->pid, 7);
+}
+
+Test(egress_flows, only_what_changed_is_told)
+{
+    told = 0;
+    add("a.example", 5, 100);
+    egress_flows_changed(100 * S, tell);
+    cr_expect_eq(told, 1);
+    cr_expect_eq(told_before, 0);
+    cr_expect_eq(told_after, 5);
+    egress_flows_changed(101 * S, tell);
+    cr_expect_eq(told, 1);
+    add("a.example", 6, 102);
+    egress_flows_changed(102 * S, tell);
+    cr_expect_eq(told, 2);
+    cr_expect_eq(told_before, 5);
+    cr_expect_eq(told_after, 11);
+    // What has left the window is no part of what was there before.
+    egress_flows_changed(900 * S, tell);
+    add("a.example", 1, 901);
+    egress_flows_changed(901 * S, tell);
+    cr_expect_eq(told_before, 0);
+    cr_expect_eq(told_after, 1);
+}
+
+static uint64_t total_bytes;
+
+static void sum_up(const struct egress_total *total, void *context)
+{
+    total_bytes += total->bytes;
+}
+
+Test(egress_flows, what_is_pushed_out_stays_in_the_total)
+{
+    for (unsigned i = 0; i < EGRESS_DESTINATIONS_MAX + 100; i++) {
+        memcpy(key.addr + 1, &i, 3);
+        add("", 1, 100);
+    }
+    egress_visit(sum_up, NULL);
+    cr_expect_eq(total_bytes, EGRESS_DESTINATIONS_MAX + 100);
+}
+
+Test(egress_flows, private_and_public)
+{
+    static const uint8_t private4[] = {172, 31, 0, 1}, public4[] = {172, 32, 0, 1};
+    static const uint8_t private6[16] = {0xfd}, public6[16] = {0x20, 1};
+    cr_expect_eq(egress_class_of(4, private4), EGRESS_PRIVATE);
+    cr_expect_eq(egress_class_of(4, public4), EGRESS_PUBLIC);
+    cr_expect_eq(egress_class_of(6, private6), EGRESS_PRIVATE);
+    cr_expect_eq(egress_class_of(6, public6), EGRESS_PUBLIC);
+}

@@ -1,0 +1,103 @@
+#include "egress_bytes.h"
+
+#include "base/series.h"
+#include "egress.h"
+#include "owners.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+enum { SERIES_MAX = 2000, NAME_SIZE = 254, LABELS_MAX = SERVED_BY_LABELS + 2 };
+
+// Zero-filled.
+struct key {
+    struct served_by who;
+    char name[NAME_SIZE]; // "" where the destination has none
+    uint8_t class;
+};
+
+// During a scrape: the destinations with the same labels together.
+struct destination_series {
+    struct key key;
+    UT_hash_handle hh;
+    uint64_t bytes, connections;
+};
+
+static struct destination_series *table;
+
+static struct counter folded = {
+    .name = "inferscope_egress_series_folded_total",
+    .help = "Times that a destination was shown among those without a name: too many series",
+};
+
+static struct destination_series *series_of(const struct key *key)
+{
+    struct destination_series *series;
+    HASH_FIND(hh, table, key, sizeof(*key), series);
+    if (series)
+        return series;
+    series = calloc(1, sizeof(*series));
+    if (!series)
+        return NULL;
+    series->key = *key;
+    HASH_ADD(hh, table, key, sizeof(series->key), series);
+    return series;
+}
+
+static void add(const struct egress_total *total, void *context)
+{
+    const struct served_by *who = owner_of(total->cgroup_id, total->pid, false);
+    struct key key;
+    if (!who)
+        return;
+    memset(&key, 0, sizeof(key));
+    key.who = *who;
+    key.class = (uint8_t)total->class;
+    bool room = HASH_COUNT(table) < SERIES_MAX;
+    if (total->name && room)
+        snprintf(key.name, sizeof(key.name), "%s", total->name);
+    folded.value += total->name && !room;
+    struct destination_series *series = series_of(&key);
+    if (!series)
+        return;
+    series->bytes += total->bytes;
+    series->connections += total->connections;
+}
+
+static void collect(struct series_writer *writer, void *context)
+{
+    static const struct series_family families[] = {
+        {.name = "inferscope_egress_bytes_total",
+         .type = SERIES_COUNTER,
+         .unit = "bytes",
+         .help = "Bytes that left the node, without headers; server_address is the name by which the "
+                 "destination was "
+                 "asked for, where that is known"},
+        {.name = "inferscope_egress_connections_total",
+         .type = SERIES_COUNTER,
+         .help = "TCP connections asked for, and UDP sockets used, to other machines"}};
+    struct label labels[LABELS_MAX];
+    egress_visit(add, NULL);
+    for (size_t i = 0; table && i < 2; i++) {
+        writer->family(writer, &families[i]);
+        for (const struct destination_series *series = table; series; series = series->hh.next) {
+            size_t count = served_by_labels(&series->key.who, labels);
+            count = label_append(labels, count, "server_address", series->key.name);
+            count = label_append(labels, count, "peer_class", egress_class_name(series->key.class));
+            writer->number(writer, labels, count, (double)(i == 0 ? series->bytes : series->connections));
+        }
+    }
+    struct destination_series *series, *next;
+    HASH_ITER (hh, table, series, next) {
+        HASH_DEL(table, series);
+        free(series);
+    }
+}
+
+int egress_bytes_start(void)
+{
+    counter_register(&folded);
+    return series_register(collect, NULL);
+}

@@ -1,0 +1,361 @@
+#include "source.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "client_hello.h"
+#include "egress.skel.h"
+#include "egress_flows.h"
+#include "endpoint.h"
+#include "hook.h"
+#include "names.h"
+#include "wire/egress.h"
+
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <uthash.h>
+
+enum { IDLE_S = 60, FLOWS_MAX = 16384, NAME_LIVES_S = 3600 };
+
+static struct egress_bpf *skeleton;
+static struct hooks attached;
+static bool sockets_found; // those that were there before
+static struct demand_threshold thresholds[DEMAND_THRESHOLDS_MAX];
+static size_t thresholds_count;
+static bool thresholds_all;
+
+static struct counter hellos_unread = {
+    .name = "inferscope_egress_hellos_unread_total",
+    .help = "TLS connections whose first message did not hold together",
+};
+
+// --- Fields ---
+
+static const struct wire_egress *record_of(const struct event *event)
+{
+    return (const struct wire_egress *)event->wire;
+}
+
+static bool get_minute(const struct event *event, const struct field_arg *arg, size_t nth,
+                       struct value *ret_value)
+{
+    return value_set_uint(ret_value, record_of(event)->bytes[WIRE_EGRESS_MINUTE]);
+}
+
+static bool get_ten_minutes(const struct event *event, const struct field_arg *arg, size_t nth,
+                            struct value *ret_value)
+{
+    return value_set_uint(ret_value, record_of(event)->bytes[WIRE_EGRESS_TEN_MINUTES]);
+}
+
+static bool get_hour(const struct event *event, const struct field_arg *arg, size_t nth,
+                     struct value *ret_value)
+{
+    return value_set_uint(ret_value, record_of(event)->bytes[WIRE_EGRESS_HOUR]);
+}
+
+#define BYTES_HELP(how_long)                                                                         \
+    "Bytes that the container (on the node itself: the cgroup) has sent to this destination in the " \
+    "last " how_long
+
+static const struct field egress_fields[] = {
+    {.name = "net.egress.bytes",
+     .type = FIELD_UINT,
+     .unit = "bytes",
+     .help = BYTES_HELP("ten minutes"),
+     .get = get_ten_minutes},
+    {.name = "net.egress.bytes.minute",
+     .type = FIELD_UINT,
+     .unit = "bytes",
+     .help = BYTES_HELP("minute"),
+     .get = get_minute},
+    {.name = "net.egress.bytes.hour",
+     .type = FIELD_UINT,
+     .unit = "bytes",
+     .help = BYTES_HELP("hour"),
+     .get = get_hour},
+    ENDPOINT_FIELDS,
+};
+
+static const field_get_fn window_getters[WIRE_EGRESS_WINDOWS] = {get_minute, get_ten_minutes, get_hour};
+
+static const struct event_type types[] = {
+    [WIRE_EGRESS_EGRESS] = {.name = "egress",
+                            .help =
+                                "Something was sent to a destination to which nothing had been sent in the "
+                                "hour before, or the bytes sent there have come to a number that some rule "
+                                "compares them with; told within a second or two",
+                            .fields = egress_fields,
+                            .fields_count = ARRAY_SIZE(egress_fields)},
+};
+
+static size_t record_size(uint16_t type)
+{
+    return type == WIRE_EGRESS_HELLO ? sizeof(struct wire_egress_hello) : sizeof(struct wire_egress);
+}
+
+// --- Names ---
+
+static void learn_hello(const struct wire_egress_hello *hello, size_t size)
+{
+    char name[CLIENT_HELLO_NAME_MAX + 1];
+    struct ip address = {.family = hello->family};
+    if (size < sizeof(*hello) || size - sizeof(*hello) < hello->size)
+        return;
+    memcpy(address.bytes, hello->addr, sizeof(address.bytes));
+    int error = client_hello_name((const uint8_t *)(hello + 1), hello->size, name);
+    hellos_unread.value += error == -EPROTO;
+    uint64_t now = hello->header.time_ns;
+    // What DNS said is better; an address that many names share has several of both.
+    if (!error && !names_of(&address, 0, now))
+        names_learn(&address, name, now, now + NAME_LIVES_S * UINT64_C(1000000000));
+}
+
+static void refine(const struct wire_header *raw, size_t size, source_emit_fn emit, void *context)
+{
+    if (size >= sizeof(struct wire_egress_hello))
+        learn_hello((const struct wire_egress_hello *)raw, size);
+}
+
+// --- Flows ---
+
+static source_emit_fn emit_event;
+static void *emit_context;
+
+// Whether a sum has come to what some rule compares it with.
+static bool is_crossed(const uint64_t *before, const uint64_t *after)
+{
+    for (size_t i = 0; i < WIRE_EGRESS_WINDOWS; i++)
+        for (size_t k = 0; k < thresholds_count; k++) {
+            uint64_t threshold = thresholds[k].value;
+            // `> n` and `>= n` hold from different sums on, so each is a threshold.
+            bool reached = before[i] < threshold && after[i] >= threshold;
+            bool passed = before[i] <= threshold && after[i] > threshold;
+            if (thresholds[k].field->get == window_getters[i] && (reached || passed))
+                return true;
+        }
+    return thresholds_all;
+}
+
+static void tell(struct egress_destination *destination, const struct wire_header *owner,
+                 const struct wire_egress_key *key, const uint64_t *before, const uint64_t *after)
+{
+    bool fresh = before[WIRE_EGRESS_HOUR] == 0 && after[WIRE_EGRESS_HOUR] > 0;
+    if (!emit_event || (!fresh && !is_crossed(before, after)))
+        return;
+    struct wire_egress record = {.call.call.header = *owner,
+                                 .call.endpoint = {.remote_port = key->port,
+                                                   .family = key->family,
+                                                   .protocol = key->protocol,
+                                                   .role = WIRE_ROLE_CLIENT,
+                                                   .flags = WIRE_ENDPOINT_CONNECTED}};
+    record.call.call.header.size = sizeof(record);
+    record.call.call.header.type = WIRE_EGRESS_EGRESS;
+    record.call.call.header.time_ns = clock_ns(CLOCK_BOOTTIME);
+    memcpy(record.call.endpoint.remote_addr, key->addr, sizeof(key->addr));
+    memcpy(record.bytes, after, sizeof(record.bytes));
+    emit_event(&record.call.call.header, sizeof(record), emit_context);
+}
+
+// What the kernel had of a flow when it was last read.
+struct seen {
+    struct wire_egress_key key;
+    UT_hash_handle hh;
+    uint64_t bytes, connections;
+    bool again; // it was there at the last look, too
+};
+
+static struct seen *seen_flows;
+
+static void forget_seen(struct seen *seen)
+{
+    HASH_DEL(seen_flows, seen);
+    free(seen);
+}
+
+static struct seen *seen_of(const struct wire_egress_key *key)
+{
+    struct seen *seen;
+    HASH_FIND(hh, seen_flows, key, sizeof(*key), seen);
+    if (seen)
+        return seen;
+    seen = calloc(1, sizeof(*seen));
+    if (!seen)
+        return NULL;
+    seen->key = *key;
+    HASH_ADD(hh, seen_flows, key, sizeof(seen->key), seen);
+    return seen;
+}
+
+static void take_flow(int fd, const struct wire_egress_key *key, uint64_t now_ns)
+{
+    struct wire_egress_flow flow;
+    struct seen *seen = seen_of(key);
+    if (!seen)
+        return;
+    // The name comes shortly after the first packet.
+    if (!seen->again) {
+        seen->again = true;
+        return;
+    }
+    if (bpf_map_lookup_elem(fd, key, &flow))
+        return;
+    struct ip address = {.family = key->family};
+    memcpy(address.bytes, key->addr, sizeof(address.bytes));
+    const char *name = names_of(&address, 0, now_ns);
+    struct wire_header owner = flow.owner;
+    owner.source = skeleton->rodata->source_id;
+    owner.cgroup_id = key->cgroup_id;
+    uint64_t bytes = flow.bytes - seen->bytes, connections = flow.connections - seen->connections;
+    if (bytes || connections)
+        egress_flows_add(key, &owner, name ? name : "", bytes, connections, now_ns);
+    seen->bytes = flow.bytes;
+    seen->connections = flow.connections;
+    // One to which nothing was added for a minute makes room.
+    if (flow.last_ns + IDLE_S * UINT64_C(1000000000) < now_ns && bpf_map_delete_elem(fd, key) == 0)
+        forget_seen(seen);
+}
+
+// Flows can come and go meanwhile; where the one is gone behind which to go on, the kernel begins anew.
+static void read_flows(uint64_t now_ns)
+{
+    int fd = bpf_map__fd(skeleton->maps.egress_flows);
+    struct wire_egress_key key, next;
+    bool more = bpf_map_get_next_key(fd, NULL, &next) == 0;
+    for (size_t i = 0; more && i < FLOWS_MAX; i++) {
+        key = next;
+        more = bpf_map_get_next_key(fd, &key, &next) == 0;
+        take_flow(fd, &key, now_ns);
+    }
+}
+
+static void make(source_emit_fn emit, void *context)
+{
+    uint64_t now_ns = clock_ns(CLOCK_BOOTTIME);
+    if (!skeleton)
+        return;
+    emit_event = emit;
+    emit_context = context;
+    read_flows(now_ns);
+    egress_flows_changed(now_ns, tell);
+    emit_event = NULL;
+}
+
+// --- Start ---
+
+static void stop(void)
+{
+    hook_detach_all(&attached);
+    egress_bpf__destroy(skeleton);
+    skeleton = NULL;
+    sockets_found = false;
+    while (seen_flows)
+        forget_seen(seen_flows);
+    egress_flows_clear();
+}
+
+static const struct hook hooks[] = {
+    {.name = "socket made",
+     .program = "egress_socket_cgroup",
+     .attach_point = "cgroup/sock_create",
+     .attach = hook_attach_cgroup,
+     .wanted = true},
+    {.name = "packet sent",
+     .program = "egress_sent_cgroup",
+     .attach_point = "cgroup_skb/egress",
+     .attach = hook_attach_cgroup,
+     .wanted = true},
+};
+
+// The third one is loaded beside them, where this kernel can (5.11).
+static int load(const struct source_env *env, bool iterator, struct source_report *ret_report)
+{
+    struct hook loaded[ARRAY_SIZE(hooks) + 1];
+    memcpy(loaded, hooks, sizeof(hooks));
+    loaded[ARRAY_SIZE(hooks)] = (struct hook){.name = "sockets", .program = "egress_sockets_iter"};
+    skeleton = egress_bpf__open();
+    if (!skeleton)
+        return hook_load_failed(-errno, ret_report);
+    skeleton->rodata->source_id = env->id;
+    skeleton->rodata->hellos_wanted = true;
+    int error = hook_load(skeleton->skeleton, env, loaded, ARRAY_SIZE(hooks) + iterator, ret_report);
+    if (error) {
+        egress_bpf__destroy(skeleton);
+        skeleton = NULL;
+    }
+    return error;
+}
+
+// Whose the sockets are that were there before.
+static void find_sockets(void)
+{
+    char nothing[256];
+    if (sockets_found || bpf_program__fd(skeleton->progs.egress_sockets_iter) < 0)
+        return;
+    struct bpf_link *link = bpf_program__attach_iter(skeleton->progs.egress_sockets_iter, NULL);
+    _cleanup_close_ int fd = link ? bpf_iter_create(bpf_link__fd(link)) : -1;
+    while (fd >= 0 && read(fd, nothing, sizeof(nothing)) > 0)
+        ;
+    bpf_link__destroy(link);
+    sockets_found = true;
+}
+
+static void set_thresholds(const struct demand *demand)
+{
+    thresholds_count = demand->thresholds_count;
+    thresholds_all = demand->thresholds_all;
+    memcpy(thresholds, demand->thresholds, sizeof(thresholds));
+}
+
+static int start(const struct source_env *env, struct source_report *ret_report)
+{
+    ret_report->needed =
+        env->egress || env->everything || env->demand->wanted[event_type_index(&types[WIRE_EGRESS_EGRESS])];
+    if (!ret_report->needed) {
+        stop();
+        return 0;
+    }
+    counter_register(&hellos_unread);
+    set_thresholds(env->demand);
+    int error = skeleton ? 0 : load(env, true, ret_report);
+    if (error) {
+        *ret_report = (struct source_report){.needed = true};
+        error = load(env, false, ret_report);
+    }
+    if (!error)
+        error = hook_update(skeleton->obj, hooks, ARRAY_SIZE(hooks), &attached, ret_report);
+    if (error)
+        stop();
+    else
+        find_sockets();
+    return error;
+}
+
+static void collect(struct series_writer *writer)
+{
+    static const struct series_family lost = {.name = "inferscope_egress_bytes_uncounted_total",
+                                              .type = SERIES_COUNTER,
+                                              .help = "Bytes that left the node and are in no other count, "
+                                                      "as too many processes and addresses were under "
+                                                      "way"};
+    if (!skeleton)
+        return;
+    writer->family(writer, &lost);
+    writer->number(writer, NULL, 0, (double)skeleton->bss->egress_bytes_lost);
+}
+
+const struct source source_egress = {
+    .name = "egress",
+    .help = "What leaves the node: bytes and connections, by container and destination",
+    .types = types,
+    .types_count = ARRAY_SIZE(types),
+    .record_size = record_size,
+    .refine = refine,
+    .make = make,
+    .start = start,
+    .stop = stop,
+    .collect = collect,
+};

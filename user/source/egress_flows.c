@@ -1,0 +1,228 @@
+#include "egress_flows.h"
+
+#include "base/series.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+// An hour in slots of ten seconds; a window is as long as it says, and up to one slot more.
+enum { SLOT_S = 10, SLOTS = 3600 / SLOT_S, RESTS_MAX = 1024 };
+static const unsigned window_slots[WIRE_EGRESS_WINDOWS] = {60 / SLOT_S, 600 / SLOT_S, SLOTS};
+
+// Zero-filled.
+struct key {
+    uint64_t cgroup_id;
+    char name[EGRESS_NAME_MAX]; // "" where it has none
+    uint8_t family;             // then, by address
+    uint8_t addr[16];
+};
+
+struct egress_destination {
+    struct key key;
+    UT_hash_handle hh; // the one to which nothing was sent for longest first
+    struct wire_header owner;
+    struct wire_egress_key latest;
+    enum egress_class class;
+    uint64_t bytes, connections; // ever
+    uint64_t latest_slot;        // since boot
+    uint64_t slots[SLOTS];
+    uint64_t before[WIRE_EGRESS_WINDOWS]; // sums when it was last told as changed
+    bool changed;
+};
+
+// What was sent to addresses without names that are forgotten: the metrics show such only together.
+struct rest {
+    struct {
+        uint64_t cgroup_id;
+        uint64_t class;
+    } key;
+    UT_hash_handle hh;
+    pid_t pid;
+    uint64_t bytes, connections;
+};
+
+static struct egress_destination *destinations;
+static struct rest *rests;
+
+static struct counter evicted = {
+    .name = "inferscope_egress_destinations_evicted_total",
+    .help = "Destinations of what leaves the node that gave their place to others within the hour for which "
+            "bytes are added up",
+};
+
+const char *egress_class_name(enum egress_class class)
+{
+    return class == EGRESS_PRIVATE ? "private" : "public";
+}
+
+enum egress_class egress_class_of(uint8_t family, const uint8_t *addr)
+{
+    static const struct {
+        uint8_t family, bytes[2], mask[2];
+    } private[] = {
+        {4, {10, 0}, {255, 0}},      {4, {172, 16}, {255, 240}},      {4, {192, 168}, {255, 255}},
+        {4, {169, 254}, {255, 255}}, {4, {100, 64}, {255, 192}},      {4, {127, 0}, {255, 0}},
+        {6, {0xfc, 0}, {0xfe, 0}},   {6, {0xfe, 0x80}, {0xff, 0xc0}}, {4, {224, 0}, {240, 0}},
+        {6, {0xff, 0}, {0xff, 0}},
+    };
+    for (size_t i = 0; i < sizeof(private) / sizeof(private[0]); i++)
+        if (family == private[i].family && (addr[0] & private[i].mask[0]) == private[i].bytes[0] &&
+            (addr[1] & private[i].mask[1]) == private[i].bytes[1])
+            return EGRESS_PRIVATE;
+    return EGRESS_PUBLIC;
+}
+
+// Empties the slots that have passed since something was last added.
+static void move_on(struct egress_destination *destination, uint64_t now_ns)
+{
+    uint64_t slot = now_ns / 1000000000 / SLOT_S;
+    if (slot <= destination->latest_slot)
+        return;
+    uint64_t passed = slot - destination->latest_slot;
+    for (uint64_t i = 1; i <= passed && i <= SLOTS; i++)
+        destination->slots[(destination->latest_slot + i) % SLOTS] = 0;
+    destination->latest_slot = slot;
+}
+
+void egress_flows_sums(struct egress_destination *destination, uint64_t now_ns,
+                       uint64_t ret_bytes[WIRE_EGRESS_WINDOWS])
+{
+    uint64_t sum = 0;
+    move_on(destination, now_ns);
+    for (unsigned back = 0, window = 0; window < WIRE_EGRESS_WINDOWS; back++) {
+        if (back == window_slots[window])
+            ret_bytes[window++] = sum;
+        if (back < SLOTS)
+            sum += destination->slots[(destination->latest_slot + SLOTS - back) % SLOTS];
+    }
+}
+
+static void forget_rest(struct rest *rest)
+{
+    HASH_DEL(rests, rest);
+    free(rest);
+}
+
+static void keep_rest(const struct egress_destination *destination)
+{
+    struct rest *rest, wanted = {.key = {destination->key.cgroup_id, destination->class}};
+    HASH_FIND(hh, rests, &wanted.key, sizeof(wanted.key), rest);
+    if (!rest) {
+        while (HASH_COUNT(rests) >= RESTS_MAX)
+            forget_rest(rests);
+        rest = calloc(1, sizeof(*rest));
+        if (!rest)
+            return;
+        rest->key = wanted.key;
+        HASH_ADD(hh, rests, key, sizeof(rest->key), rest);
+    }
+    rest->pid = (pid_t)destination->owner.pid;
+    rest->bytes += destination->bytes;
+    rest->connections += destination->connections;
+}
+
+static void forget(struct egress_destination *destination)
+{
+    if (!destination->key.name[0])
+        keep_rest(destination);
+    HASH_DEL(destinations, destination);
+    free(destination);
+}
+
+static struct egress_destination *add(const struct key *key, uint64_t now_ns)
+{
+    struct egress_destination *destination;
+    while (HASH_COUNT(destinations) >= EGRESS_DESTINATIONS_MAX) {
+        counter_register(&evicted);
+        move_on(destinations, now_ns);
+        uint64_t sums[WIRE_EGRESS_WINDOWS];
+        egress_flows_sums(destinations, now_ns, sums);
+        evicted.value += sums[WIRE_EGRESS_HOUR] > 0;
+        forget(destinations);
+    }
+    destination = calloc(1, sizeof(*destination));
+    if (!destination)
+        return NULL;
+    destination->key = *key;
+    HASH_ADD(hh, destinations, key, sizeof(destination->key), destination);
+    return destination;
+}
+
+struct egress_destination *egress_flows_add(const struct wire_egress_key *key,
+                                            const struct wire_header *owner, const char *name, uint64_t bytes,
+                                            uint64_t connections, uint64_t now_ns)
+{
+    struct key wanted;
+    struct egress_destination *destination;
+    memset(&wanted, 0, sizeof(wanted));
+    wanted.cgroup_id = key->cgroup_id;
+    strncpy(wanted.name, name, sizeof(wanted.name) - 1);
+    if (!wanted.name[0]) {
+        wanted.family = key->family;
+        memcpy(wanted.addr, key->addr, sizeof(wanted.addr));
+    }
+    HASH_FIND(hh, destinations, &wanted, sizeof(wanted), destination);
+    if (destination) {
+        // To the end of the order in which they are pushed out.
+        HASH_DEL(destinations, destination);
+        HASH_ADD(hh, destinations, key, sizeof(destination->key), destination);
+    } else {
+        destination = add(&wanted, now_ns);
+    }
+    if (!destination)
+        return NULL;
+    move_on(destination, now_ns);
+    destination->owner = *owner;
+    destination->latest = *key;
+    destination->class = egress_class_of(key->family, key->addr);
+    destination->bytes += bytes;
+    destination->connections += connections;
+    destination->slots[destination->latest_slot % SLOTS] += bytes;
+    destination->changed = true;
+    return destination;
+}
+
+void egress_flows_changed(uint64_t now_ns, egress_changed_fn visit)
+{
+    for (struct egress_destination *destination = destinations; destination;
+         destination = destination->hh.next) {
+        uint64_t after[WIRE_EGRESS_WINDOWS];
+        egress_flows_sums(destination, now_ns, after);
+        if (destination->changed)
+            visit(destination, &destination->owner, &destination->latest, destination->before, after);
+        // What has left a window can be crossed again.
+        memcpy(destination->before, after, sizeof(after));
+        destination->changed = false;
+    }
+}
+
+void egress_flows_clear(void)
+{
+    while (destinations)
+        forget(destinations);
+    while (rests)
+        forget_rest(rests);
+}
+
+void egress_visit(egress_visit_fn visit, void *context)
+{
+    for (const struct egress_destination *destination = destinations; destination;
+         destination = destination->hh.next) {
+        struct egress_total total = {.cgroup_id = destination->key.cgroup_id,
+                                     .pid = (pid_t)destination->owner.pid,
+                                     .name = destination->key.name[0] ? destination->key.name : NULL,
+                                     .class = destination->class,
+                                     .bytes = destination->bytes,
+                                     .connections = destination->connections};
+        visit(&total, context);
+    }
+    for (const struct rest *rest = rests; rest; rest = rest->hh.next) {
+        struct egress_total total = {.cgroup_id = rest->key.cgroup_id,
+                                     .pid = rest->pid,
+                                     .class = (enum egress_class)rest->key.class,
+                                     .bytes = rest->bytes,
+                                     .connections = rest->connections};
+        visit(&total, context);
+    }
+}

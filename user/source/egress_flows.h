@@ -1,0 +1,35 @@
+// Bytes that leave the node, added up in user space: by cgroup and destination, over the last hour.
+#pragma once
+
+#include "egress.h"
+#include "event.h"
+#include "wire/egress.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    EGRESS_DESTINATIONS_MAX = 4096,
+    EGRESS_NAME_MAX = 254,
+};
+
+struct egress_destination;
+
+// What was sent to an address since the last time, by whom, to the destination of that name ("" where it has
+// none: then it is known by its address). Times are ns of CLOCK_BOOTTIME. NULL: there is no room, which is
+// counted.
+struct egress_destination *egress_flows_add(const struct wire_egress_key *key,
+                                            const struct wire_header *owner, const char *name, uint64_t bytes,
+                                            uint64_t connections, uint64_t now_ns);
+// The bytes over each window, up to now.
+void egress_flows_sums(struct egress_destination *destination, uint64_t now_ns,
+                       uint64_t ret_bytes[WIRE_EGRESS_WINDOWS]);
+// Calls visit for each destination to which something was sent since the last call, with the sums of then.
+typedef void (*egress_changed_fn)(struct egress_destination *destination, const struct wire_header *owner,
+                                  const struct wire_egress_key *key,
+                                  const uint64_t before[WIRE_EGRESS_WINDOWS],
+                                  const uint64_t after[WIRE_EGRESS_WINDOWS]);
+void egress_flows_changed(uint64_t now_ns, egress_changed_fn visit);
+void egress_flows_clear(void);
+
+enum egress_class egress_class_of(uint8_t family, const uint8_t *addr);
