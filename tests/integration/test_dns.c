@@ -3,11 +3,15 @@
 #include "harness.h"
 
 #include <arpa/inet.h>
+#include <arpa/nameser.h>
 #include <errno.h>
 #include <math.h>
 #include <netinet/in.h>
+#include <resolv.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 // Addresses of our own among those that lead to this machine itself.
@@ -98,4 +102,68 @@ Test(dns, nothing_is_read_where_no_rule_asks_for_names)
                         "  priority: WARNING\n",
                         NULL);
     cr_expect(isnan(agent_metric(agent, "inferscope_source_up", "source", "dns", NULL)));
+}
+
+// --- A real resolver ---
+
+#define DNSMASQ "127.53.0.9"
+
+// Asks for an address, and gives up what does not answer yet.
+static int ask(struct __res_state *state, const char *name, bool by_tcp)
+{
+    uint8_t answer[4096];
+    if (res_ninit(state))
+        return -1;
+    state->options = RES_INIT | RES_RECURSE | (by_tcp ? RES_USEVC : 0);
+    state->retrans = 1;
+    state->retry = 1;
+    state->nscount = 1;
+    state->nsaddr_list[0] = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(53)};
+    inet_pton(AF_INET, DNSMASQ, &state->nsaddr_list[0].sin_addr);
+    int size = res_nquery(state, name, ns_c_in, ns_t_a, answer, sizeof(answer));
+    res_nclose(state);
+    return size;
+}
+
+static pid_t start_dnsmasq(void)
+{
+    struct __res_state state = {};
+    if (access("/usr/sbin/dnsmasq", X_OK))
+        cr_skip("dnsmasq is not installed");
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        execl("/usr/sbin/dnsmasq", "dnsmasq", "--keep-in-foreground", "--no-resolv", "--no-hosts",
+              "--conf-file=/dev/null", "--bind-interfaces", "--listen-address=" DNSMASQ, "--port=53",
+              "--user=root", "--pid-file=", "--address=/udp.resolver.example/127.53.1.1",
+              "--address=/tcp.resolver.example/127.53.1.2", "--address=/last.resolver.example/127.53.1.3",
+              "--cname=first.resolver.example,second.resolver.example",
+              "--cname=second.resolver.example,last.resolver.example",
+              "--host-record=last.resolver.example,127.53.1.3", NULL);
+        _exit(127);
+    }
+    time_t deadline = time(NULL) + DEADLINE_S;
+    while (ask(&state, "udp.resolver.example", false) < 0)
+        cr_assert_lt(time(NULL), deadline, "dnsmasq does not answer");
+    return pid;
+}
+
+static void expect_name(const char *address, const char *name)
+{
+    connect_to(address);
+    agent_wait_alert(agent, "any", "fd.sip", address, "fd.sip.name", name, NULL);
+}
+
+Test(dns, names_of_a_real_resolver)
+{
+    struct __res_state state = {};
+    pid_t pid = start_dnsmasq();
+    expect_name("127.53.1.1", "udp.resolver.example");
+    cr_assert_gt(ask(&state, "tcp.resolver.example", true), 0);
+    expect_name("127.53.1.2", "tcp.resolver.example");
+    // By aliases of aliases: the name that was asked for.
+    cr_assert_gt(ask(&state, "first.resolver.example", true), 0);
+    expect_name("127.53.1.3", "first.resolver.example");
+    kill(pid, SIGKILL);
+    wait_for_exit(pid);
 }

@@ -185,8 +185,8 @@ int cli_run(int argc, char **argv)
     const struct config *config = run.config;
     bool metrics = config->syscall_latency.count || config->inference || config->egress;
     if (!config->rules_enabled && (run.options.files_count || !metrics)) {
-        log_error(
-            "nothing to do: say --config, --rules, --inference, --egress or --syscall-latency; see: agent --help");
+        log_error("nothing to do: say --config, --rules, --inference, --egress or --syscall-latency; see: "
+                  "agent --help");
         return CLI_USAGE;
     }
     const char *what = run.options.path        ? "--config …"
