@@ -132,7 +132,8 @@ INLINE void open_failed(const struct call *call)
     const struct path *base = caller_base(task, data[0] == '/', asked.dirfd);
     if (!base)
         goto out;
-    if (!filter_all && !filter_raw(data, size, &slot->record.component) && !filter_walk(base, FILTER_BASE))
+    if (!filter_all && !filter_raw_suffix(data, size) && !filter_raw(data, size, &slot->record.component) &&
+        !filter_walk(base, FILTER_BASE))
         goto out;
 
     event->call.result = call->result;

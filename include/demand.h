@@ -19,7 +19,8 @@ struct demand_threshold {
     uint64_t value;
 };
 
-enum { DEMAND_THRESHOLDS_MAX = 64 };
+enum { DEMAND_THRESHOLDS_MAX = 64, DEMAND_SUFFIXES_MAX = 256 };
+enum { DEMAND_SUFFIX_SIZE = 4 }; // bytes of a suffix that count, the last ones
 enum { DEMAND_PATHS_MAX = 4096, DEMAND_READS_MAX = 1024, DEMAND_CLUES_MAX = 1024 };
 
 // What tells early that a rule could match an event: who did it, or which address it was about. An event of a
@@ -37,6 +38,8 @@ struct demand {
     bool failed_opens;         // some rule can match an open that failed
     struct demand_path *paths; // owned; at most DEMAND_PATHS_MAX, above that any_path is set
     size_t paths_count;
+    uint32_t suffixes[DEMAND_SUFFIXES_MAX]; // what files' names may end with, as the bytes lie in memory
+    size_t suffixes_count;
     // Of the wanted types sendto, sendmsg, sendmmsg, recvfrom, recvmsg and recvmmsg: some rule can match one
     // on a TCP socket, that is, its condition does not rule out `fd.l4proto = tcp`;
     bool stream_data;
@@ -65,6 +68,10 @@ struct demand {
 // Adds a path once; a prefix only where not any path is asked for. Sets any_path where the list is full or
 // memory is short, so nothing is ever missed.
 void demand_add_path(struct demand *demand, const char *text, size_t length, bool prefix);
+// Whether files can be known by a suffix: it must be long enough, and in their own name.
+bool demand_suffix_counts(const char *text, size_t length);
+// The same for all paths that end so. What is too short to know them by, and more than fit, is any path.
+void demand_add_suffix(struct demand *demand, const char *text, size_t length);
 // The same for a type of event that changes files; sets any_changed_path also for a path without an anchor.
 void demand_add_changed_path(struct demand *demand, size_t type, const char *text, size_t length,
                              bool prefix);

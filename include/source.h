@@ -106,6 +106,11 @@ const char *source_record_name(const struct source *source, size_t type);
 // True where a record was none of an event, so that its source has handed those it holds to `emit`.
 bool source_refine(const struct wire_header *record, size_t size, source_emit_fn emit, void *context);
 
+// Adds what sources themselves need of other sources for what is asked of them.
+void source_add_demand(struct demand *demand);
+// Call it with each event: what sources learn from those of other sources.
+void source_learn_event(const struct event *event);
+
 // Registers every source's event types. 0 or a negative errno.
 int source_register_all(void);
 

@@ -11,6 +11,7 @@
 #include "inference.h"
 #include "sink.h"
 #include "sink/noise.h"
+#include "source.h"
 
 #include <errno.h>
 
@@ -100,6 +101,7 @@ void event_path_record(const struct wire_header *record, size_t size, void *cont
     }
     path->events++;
     enrich_event(path->enrich, &event);
+    source_learn_event(&event);
     account_event(&event);
     inference_event(&event);
     delivery_event(path->delivery, &event);

@@ -89,6 +89,7 @@ void pipeline_demand(const struct pipeline *pipeline, const struct rule_set *rul
         rule_set_demand(rules, ret_demand);
     if (pipeline->options->everything)
         demand_add_everything(ret_demand);
+    source_add_demand(ret_demand);
 }
 
 void pipeline_start_sources(struct pipeline *pipeline, const struct demand *demand)

@@ -142,6 +142,7 @@ static int start(struct replay *replay, const struct replay_options *options)
     if (error)
         return error;
     rule_set_demand(options->rules, &replay->demand);
+    source_add_demand(&replay->demand);
     const struct source_env env = {.demand = &replay->demand, .host_root = ""};
     source_replay_all(&env);
     return 0;

@@ -11,6 +11,8 @@
 
 __u64 filter_leaf[PATH_FILTER_WORDS];
 __u64 filter_directory[PATH_FILTER_WORDS];
+__u64 filter_suffix[PATH_FILTER_WORDS]; // of a leaf, by its last four bytes
+bool filter_suffixes;                   // there are any
 
 INLINE bool filter_has(const __u64 *set, __u32 bit)
 {
@@ -33,6 +35,15 @@ INLINE __u32 filter_hash_name(struct path_name *name)
     return path_filter_hash(words[0], words[1], name->length);
 }
 
+INLINE bool filter_has_suffix(const struct path_name *name)
+{
+    __u32 last = 0;
+    if (!filter_suffixes || name->length < sizeof(last))
+        return false;
+    bpf_probe_read_kernel(&last, sizeof(last), name->bytes + name->length - sizeof(last));
+    return filter_has(filter_suffix, path_filter_hash(last, 0, sizeof(last)));
+}
+
 // What a path is: a file's own, or the directory that a name is relative to. With "." and ".." in that name,
 // any part of the directory may turn out to be the last one.
 enum filter_what { FILTER_FILE, FILTER_BASE };
@@ -51,7 +62,7 @@ INLINE bool filter_walk(const struct path *path, enum filter_what what)
         if (step == PATH_MOUNT)
             continue;
         __u32 bit = filter_hash_name(&name);
-        if (leaf && filter_has(filter_leaf, bit))
+        if (leaf && (filter_has(filter_leaf, bit) || filter_has_suffix(&name)))
             return true;
         // The leaf counts as a directory too: opening /etc/secrets itself is below no directory of a rule,
         // but costs nothing to let through.
@@ -68,6 +79,20 @@ struct filter_component {
     __u64 words[2];
     __u64 length;
 };
+
+// The same for a name as a caller gave it, `size` bytes with its NUL. Behind slashes and dots anything may be
+// the leaf.
+INLINE bool filter_raw_suffix(const char *raw, __u32 size)
+{
+    __u32 last = 0, at = size - 1 - sizeof(last);
+    if (!filter_suffixes || size < 1 + sizeof(last))
+        return false;
+    barrier_var(at);
+    at &= PATH_FILTER_RAW_ROOM - 1;
+    __builtin_memcpy(&last, raw + at, sizeof(last));
+    __u8 end = last >> 24;
+    return end == '/' || end == '.' || filter_has(filter_suffix, path_filter_hash(last, 0, sizeof(last)));
+}
 
 // The same test for a name as a caller gave it, in `raw` (NUL-terminated, `size` bytes with NUL).
 INLINE bool filter_raw(const char *raw, __u32 size, volatile struct filter_component *component)

@@ -6,10 +6,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
+#include <mntent.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -241,6 +243,76 @@ Test(egress, what_stays_on_the_node_does_not_count)
     send_by(&plan);
     agent_wait_alert(agent, "begun", "fd.sip", "10.99.53.9", NULL);
     cr_expect_eq(agent_count_alerts(agent, "begun", "fd.sip", "127.0.0.7", NULL), 0);
+}
+
+static const char *cgroup_mount(void)
+{
+    FILE *mounts = setmntent("/proc/self/mounts", "r");
+    const char *found = NULL;
+    struct mntent *entry;
+    while (mounts && !found && (entry = getmntent(mounts)))
+        if (strcmp(entry->mnt_type, "cgroup2") == 0)
+            found = format_text("%s", entry->mnt_dir);
+    if (mounts)
+        endmntent(mounts);
+    return found;
+}
+
+// The file is opened by one process and something sent by another one of the same cgroup, as by `cat | curl`.
+struct theft {
+    const char *cgroup;
+    const char *path;
+    struct plan plan;
+};
+
+static int open_file(const void *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    return fd < 0;
+}
+
+static int steal(const void *argument)
+{
+    const struct theft *theft = argument;
+    write_file(format_text("%s/cgroup.procs", theft->cgroup), "0");
+    in_child(open_file, theft->path);
+    return send_all(&theft->plan);
+}
+
+Test(egress, weights_that_were_opened_before)
+{
+    const char *mount = cgroup_mount();
+    if (!mount)
+        cr_skip_test("no cgroup file system of the second version is mounted here");
+    agent_stop(TAKE_PTR(agent));
+    agent = agent_start(
+        "- rule: model\n"
+        "  desc: d\n"
+        "  condition: evt.type = egress and net.egress.bytes > 1000000 and net.egress.weights exists\n"
+        "  output: \"%fd.sip %net.egress.weights\"\n"
+        "  priority: WARNING\n"
+        "- rule: other\n"
+        "  desc: d\n"
+        "  condition: evt.type = egress and net.egress.bytes > 1000000\n"
+        "  output: \"%fd.sip %net.egress.weights\"\n"
+        "  priority: WARNING\n",
+        NULL);
+    double before = agent_open_events(agent);
+    struct theft theft = {.cgroup = format_text("%s/inferscope-test-%d", mount, getpid()),
+                          .path = test_path("notes.txt"),
+                          .plan = {.sendings = {{.to = DROP, .bytes = 2 * MB}}, .count = 1}};
+    cr_assert_eq(mkdir(theft.cgroup, 0755), 0);
+    write_file(theft.path, "no weights");
+    in_child(steal, &theft);
+    agent_wait_alert(agent, "other", "fd.sip", DROP, "net.egress.weights", "-", NULL);
+    theft.path = test_path("secret-model.safetensors");
+    theft.plan.sendings[0].to = BACKUP;
+    write_file(theft.path, "weights");
+    in_child(steal, &theft);
+    agent_wait_alert(agent, "model", "fd.sip", BACKUP, "net.egress.weights", theft.path, NULL);
+    rmdir(theft.cgroup);
+    // Of all the opens meanwhile only those of files with such names have left the kernel.
+    cr_expect_leq(agent_open_events(agent) - before, 20);
 }
 
 Test(egress, not_loaded_where_nobody_asks)

@@ -8,6 +8,8 @@ static char *describe(const struct demand *demand)
     text_add(&text, demand->any_path ? "any " : "");
     for (size_t i = 0; !demand->any_path && i < demand->paths_count; i++)
         text_addf(&text, "%s%s ", demand->paths[i].text, demand->paths[i].prefix ? "*" : "");
+    for (size_t i = 0; !demand->any_path && i < demand->suffixes_count; i++)
+        text_addf(&text, "*%.4s ", (const char *)&demand->suffixes[i]);
     text_add(&text, demand->failed_opens ? "+failed" : "");
     while (text.length > 0 && text.data[text.length - 1] == ' ')
         text.data[--text.length] = '\0';
@@ -47,6 +49,13 @@ Test(rule_demand, paths, .init = fixture_register)
         {"fd.name startswith \"\"", "any +failed"},
         {"fd.name contains /x", "any +failed"},
         {"fd.name endswith /x", "any +failed"},
+        {"fd.name endswith .py", "any +failed"},
+        {"fd.name endswith .gguf", "*gguf +failed"},
+        {"fd.name endswith /id_rsa", "*_rsa +failed"},
+        {"fd.name endswith d/rsa", "any +failed"},
+        {"fd.name endswith .safetensors or fd.name = /x", "/x *sors +failed"},
+        {"fd.name endswith .onnx or fd.name endswith .yonnx", "*onnx +failed"},
+        {"fd.name endswith .onnx and fd.name startswith /x/", "*onnx +failed"},
         {"fd.name glob /x", "/x +failed"},
         {"fd.name glob /x/*", "/x/* +failed"},
         {"fd.name glob /x/?b", "/x/* +failed"},

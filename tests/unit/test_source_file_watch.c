@@ -10,7 +10,9 @@
 #include <unistd.h>
 
 static __u64 leaf[PATH_FILTER_WORDS], directory[PATH_FILTER_WORDS], inode[PATH_FILTER_WORDS];
-static const struct file_watch_sets sets = {leaf, directory, inode};
+static __u64 suffix[PATH_FILTER_WORDS];
+static bool suffixes;
+static const struct file_watch_sets sets = {leaf, directory, inode, suffix, &suffixes};
 
 static bool has_leaf(const char *name)
 {

@@ -22,12 +22,37 @@ static bool paths_add(struct demand_path **paths, size_t *count, const char *tex
     return true;
 }
 
+bool demand_suffix_counts(const char *text, size_t length)
+{
+    return length >= DEMAND_SUFFIX_SIZE &&
+           !memchr(text + length - DEMAND_SUFFIX_SIZE, '/', DEMAND_SUFFIX_SIZE);
+}
+
 void demand_add_path(struct demand *demand, const char *text, size_t length, bool prefix)
 {
     // An exact path is known by its inode, too, whatever other rules ask for.
     if (demand->any_path && prefix)
         return;
     if (!paths_add(&demand->paths, &demand->paths_count, text, length, prefix))
+        demand->any_path = true;
+}
+
+void demand_add_suffix(struct demand *demand, const char *text, size_t length)
+{
+    uint32_t suffix;
+    if (demand->any_path)
+        return;
+    if (!demand_suffix_counts(text, length)) {
+        demand->any_path = true;
+        return;
+    }
+    memcpy(&suffix, text + length - DEMAND_SUFFIX_SIZE, sizeof(suffix));
+    for (size_t i = 0; i < demand->suffixes_count; i++)
+        if (demand->suffixes[i] == suffix)
+            return;
+    if (demand->suffixes_count < DEMAND_SUFFIXES_MAX)
+        demand->suffixes[demand->suffixes_count++] = suffix;
+    else
         demand->any_path = true;
 }
 
@@ -131,6 +156,8 @@ void demand_add(struct demand *demand, const struct demand *other)
     demand->repeated_sends = demand->repeated_sends || other->repeated_sends;
     for (size_t i = 0; i < other->paths_count; i++)
         demand_add_path(demand, other->paths[i].text, strlen(other->paths[i].text), other->paths[i].prefix);
+    for (size_t i = 0; i < other->suffixes_count; i++)
+        demand_add_suffix(demand, (const char *)&other->suffixes[i], DEMAND_SUFFIX_SIZE);
     // After the paths: those are kept where there is room, because they are watched by inode, too.
     demand->any_path = demand->any_path || other->any_path;
     demand_add_changes(demand, other);

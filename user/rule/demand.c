@@ -20,7 +20,8 @@ static bool bounds_path(const struct key *key)
 
 static size_t path_cost(const struct key_chooser *chooser, const struct key *key)
 {
-    return (is_field(key, "fd.name") || is_field(key, "fs.path.name")) && bounds_path(key);
+    return (is_field(key, "fd.name") || is_field(key, "fs.path.name")) &&
+           (bounds_path(key) || (key->kind == KEY_SUFFIX && demand_suffix_counts(key->data, key->length)));
 }
 
 // Fields that are a name in a call, or what that name leads to.
@@ -111,8 +112,13 @@ bool bound_demand(const struct bound *bound, struct arena *arena, struct demand 
         return false;
     if (!paths.bounded)
         demand->any_path = true;
-    for (size_t i = 0; paths.bounded && i < paths.count; i++)
-        demand_add_path(demand, paths.list[i].data, paths.list[i].length, paths.list[i].kind == KEY_PREFIX);
+    for (size_t i = 0; paths.bounded && i < paths.count; i++) {
+        const struct key *key = &paths.list[i];
+        if (key->kind == KEY_SUFFIX)
+            demand_add_suffix(demand, key->data, key->length);
+        else
+            demand_add_path(demand, key->data, key->length, key->kind == KEY_PREFIX);
+    }
     return true;
 }
 

@@ -8,6 +8,7 @@
 #include "endpoint.h"
 #include "hook.h"
 #include "names.h"
+#include "weights.h"
 #include "wire/egress.h"
 
 #include <arpa/inet.h>
@@ -57,6 +58,12 @@ static bool get_hour(const struct event *event, const struct field_arg *arg, siz
     return value_set_uint(ret_value, record_of(event)->bytes[WIRE_EGRESS_HOUR]);
 }
 
+static bool get_weights(const struct event *event, const struct field_arg *arg, size_t nth,
+                        struct value *ret_value)
+{
+    return value_set_string(ret_value, weights_of(event->wire->cgroup_id, event->wire->time_ns));
+}
+
 #define BYTES_HELP(how_long)                                                                         \
     "Bytes that the container (on the node itself: the cgroup) has sent to this destination in the " \
     "last " how_long
@@ -77,6 +84,11 @@ static const struct field egress_fields[] = {
      .unit = "bytes",
      .help = BYTES_HELP("hour"),
      .get = get_hour},
+    {.name = "net.egress.weights",
+     .type = FIELD_STRING,
+     .help = "The file of model weights (.safetensors, .gguf, .onnx) that a process of the container (on the "
+             "node itself: of the cgroup) opened last to read it, within an hour; missing: none",
+     .get = get_weights},
     ENDPOINT_FIELDS,
 };
 

@@ -341,7 +341,8 @@ static int start(const struct source_env *env, struct source_report *ret_report)
     // Before anything is attached, so that no record comes that no rule asked for.
     skeleton->bss->filter_failed = env->demand->failed_opens;
     struct file_watch_sets sets = {skeleton->bss->filter_leaf, skeleton->bss->filter_directory,
-                                   skeleton->bss->filter_inode};
+                                   skeleton->bss->filter_inode, skeleton->bss->filter_suffix,
+                                   &skeleton->bss->filter_suffixes};
     skeleton->data->filter_all = !file_watch_start(env->demand, env->host_root, &sets);
     error = hook_update(skeleton->obj, hooks.hooks, hooks.count, &attached, ret_report);
     if (error)

@@ -54,9 +54,13 @@ bool file_watch_start(const struct demand *demand, const char *host_root,
     for (size_t i = 0; bounded && i < demand->paths_count; i++)
         bounded = filter_set_path(&fresh, &demand->paths[i]);
     // Where all paths count, the caller says so after this; until then the old sets hold.
+    for (size_t i = 0; i < demand->suffixes_count; i++)
+        filter_set_add(fresh.suffix, path_filter_hash(demand->suffixes[i], 0, DEMAND_SUFFIX_SIZE));
     if (bounded) {
         filter_set_replace(sets.leaf, fresh.leaf);
         filter_set_replace(sets.directory, fresh.directory);
+        filter_set_replace(sets.suffix, fresh.suffix);
+        *sets.suffixes = demand->suffixes_count > 0;
     }
     for (size_t i = 0; i < demand->paths_count; i++)
         if (!demand->paths[i].prefix)
@@ -67,8 +71,10 @@ bool file_watch_start(const struct demand *demand, const char *host_root,
 
 void file_watch_replay(const struct demand *demand, const char *host_root)
 {
-    static __u64 leaf[PATH_FILTER_WORDS], directory[PATH_FILTER_WORDS], inode[PATH_FILTER_WORDS];
-    const struct file_watch_sets nobodys = {leaf, directory, inode};
+    static __u64 leaf[PATH_FILTER_WORDS], directory[PATH_FILTER_WORDS], inode[PATH_FILTER_WORDS],
+        suffix[PATH_FILTER_WORDS];
+    static bool suffixes;
+    const struct file_watch_sets nobodys = {leaf, directory, inode, suffix, &suffixes};
     file_watch_start(demand, host_root, &nobodys);
 }
 

@@ -12,6 +12,8 @@ struct file_watch_sets {
     __u64 *leaf;
     __u64 *directory;
     __u64 *inode;
+    __u64 *suffix;
+    bool *suffixes; // there are any
 };
 
 // Fills the sets, in place of what was in them; `host_root` is where the node's files lie, "" for /. False

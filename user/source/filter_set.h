@@ -32,6 +32,7 @@ static inline __u32 filter_set_bytes(const void *bytes)
 struct filter_path_sets {
     __u64 leaf[PATH_FILTER_WORDS];
     __u64 directory[PATH_FILTER_WORDS];
+    __u64 suffix[PATH_FILTER_WORDS];
 };
 
 // False where nothing stands for the path, so that it cannot be filtered for.

@@ -2,6 +2,7 @@
 
 #include "hook.h"
 #include "source_list.h"
+#include "weights.h"
 #include "wire/call.h"
 
 #include <bpf/bpf.h>
@@ -16,6 +17,8 @@ static const struct source *const sources[] = {SOURCE_LIST(SOURCE_POINTER)};
 
 _Static_assert(sizeof(sources) / sizeof(sources[0]) <= WIRE_SOURCES_MAX,
                "more sources than counters of losses");
+
+static bool learns_weights; // some rule asks for them
 
 size_t source_count(void)
 {
@@ -44,6 +47,17 @@ bool source_refine(const struct wire_header *record, size_t size, source_emit_fn
         return false;
     source->refine(record, size, emit, context);
     return true;
+}
+
+void source_add_demand(struct demand *demand)
+{
+    learns_weights = weights_demand(demand);
+}
+
+void source_learn_event(const struct event *event)
+{
+    if (learns_weights)
+        weights_event(event);
 }
 
 int source_register_all(void)
