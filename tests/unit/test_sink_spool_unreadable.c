@@ -2,8 +2,6 @@
 // delivered.
 #include "spool_fixture.h"
 
-#include "base/series.h"
-
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -39,32 +37,6 @@ static void spoil(const char *name, off_t from)
     bad_from = from;
 }
 
-// --- What is counted ---
-
-static const char *wanted;
-static bool counts;
-static double total;
-
-static void on_family(struct series_writer *writer, const struct series_family *family)
-{
-    counts = strcmp(family->name, wanted) == 0;
-}
-
-static void on_number(struct series_writer *writer, const struct label *labels, size_t count, double value)
-{
-    for (size_t i = 0; i < count; i++)
-        total += counts && strcmp(labels[i].value, "unreadable") == 0 ? value : 0;
-}
-
-static double unreadable(void)
-{
-    struct series_writer writer = {.family = on_family, .number = on_number};
-    wanted = "inferscope_spool_damaged_total";
-    total = 0;
-    series_collect(&writer);
-    return total;
-}
-
 // --- Twelve records in three segments, of which an output has read none ---
 
 static const char *const readers[] = {"a"};
@@ -85,7 +57,7 @@ static void fill(void)
 static uint64_t start_and_read(const int *left, size_t count)
 {
     struct spool *spool = spool_start(64 << 10);
-    cr_expect_eq(unreadable(), 1);
+    cr_expect_eq(spool_metric("inferscope_spool_damaged_total", "unreadable"), 1);
     cr_assert_eq(spool_set_readers(spool, readers, 1), 0);
     uint64_t first = spool_next_sequence(spool);
     struct spool_reader *reader = spool_read("a");
@@ -146,6 +118,6 @@ Test(sink_spool_unreadable, what_can_be_read_again_is_not_mistaken_for_another)
     spool_close(&spool);
     // And the next start finds all in order.
     spool = spool_start(64 << 10);
-    cr_expect_eq(unreadable(), 0);
+    cr_expect_eq(spool_metric("inferscope_spool_damaged_total", "unreadable"), 0);
     spool_close(&spool);
 }
