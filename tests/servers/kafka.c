@@ -24,7 +24,7 @@ static rd_kafka_t *client(rd_kafka_type_t type, const char *const *settings)
 {
     char why[512];
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    for (; settings && *settings; settings += 2)
+    for (; *settings; settings += 2)
         if (rd_kafka_conf_set(conf, settings[0], settings[1], why, sizeof(why)) != RD_KAFKA_CONF_OK)
             abort();
     rd_kafka_t *made = rd_kafka_new(type, conf, why, sizeof(why));
@@ -120,7 +120,8 @@ int main(int argc, char **argv)
     char line[4096];
     brokers = argc > 1 ? atoi(argv[1]) : 1;
     // It needs a handle to live in.
-    rd_kafka_t *home = client(RD_KAFKA_PRODUCER, NULL);
+    const char *quiet[] = {"log_level", "0", NULL};
+    rd_kafka_t *home = client(RD_KAFKA_PRODUCER, quiet);
     cluster = rd_kafka_mock_cluster_new(home, brokers);
     if (!cluster)
         abort();
