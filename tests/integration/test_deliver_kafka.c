@@ -456,7 +456,9 @@ Test(deliver_kafka, passwords_reach_the_broker_and_nobody_else)
         port, "ca",
         format_text("}, user: agent, mechanism: plain, password: {file: %s}", test_path("password"))));
     deliver_wait_said("it does not accept the credentials");
-    // It is read again by itself.
+    // It is read again by itself, also where it is not there for a while.
+    unlink(test_path("password"));
+    deliver_wait_said("cannot use the password in the file");
     write_file(test_path("password"), "s3cret-right\n");
     expect_once(uuids, 5);
     cr_expect(door_said("user agent by PLAIN"));

@@ -154,31 +154,6 @@ static void on_log(struct kafka *kafka, rd_kafka_event_t *event)
     log_debug("output %s: librdkafka: %s", kafka->output->name, line);
 }
 
-static void on_wake(uint32_t events, void *context)
-{
-    struct kafka *kafka = context;
-    rd_kafka_event_t *event = NULL;
-    eventfd_t ignored;
-    eventfd_read(kafka->wake_fd, &ignored);
-    for (size_t i = 0; i < EVENTS_MAX && (event = rd_kafka_queue_poll(kafka->events, 0)); i++) {
-        switch (rd_kafka_event_type(event)) {
-        case RD_KAFKA_EVENT_DR:
-            on_reports(kafka, event);
-            break;
-        case RD_KAFKA_EVENT_ERROR:
-            on_error(kafka, event);
-            break;
-        case RD_KAFKA_EVENT_LOG:
-            on_log(kafka, event);
-            break;
-        }
-        rd_kafka_event_destroy(event);
-    }
-    // It wakes only whoever has emptied the queue.
-    if (event)
-        eventfd_write(kafka->wake_fd, 1);
-}
-
 // --- The client ---
 
 // From here on its threads do not write to the descriptor.
@@ -189,6 +164,16 @@ static void leave_events(struct kafka *kafka)
     rd_kafka_queue_io_event_enable(kafka->events, -1, NULL, 0);
     rd_kafka_queue_destroy(kafka->events);
     kafka->events = NULL;
+}
+
+// False: the one before it does not end.
+static bool drop_client(struct kafka *kafka)
+{
+    if (!kafka_ending_is_over(&kafka->ending))
+        return false;
+    leave_events(kafka);
+    kafka_client_end(&kafka->client, &kafka->ending);
+    return true;
 }
 
 static int make_client(struct kafka *kafka)
@@ -211,12 +196,39 @@ static int renew(struct kafka *kafka)
 {
     if (kafka->client && !kafka->stale)
         return 0;
-    if (!kafka_ending_is_over(&kafka->ending))
+    if (!drop_client(kafka))
         return -EBUSY;
-    leave_events(kafka);
-    kafka_client_end(&kafka->client, &kafka->ending);
     kafka->trouble[0] = '\0';
     return make_client(kafka);
+}
+
+static void on_wake(uint32_t events, void *context)
+{
+    struct kafka *kafka = context;
+    rd_kafka_event_t *event = NULL;
+    eventfd_t ignored;
+    eventfd_read(kafka->wake_fd, &ignored);
+    for (size_t i = 0; kafka->events && i < EVENTS_MAX && (event = rd_kafka_queue_poll(kafka->events, 0));
+         i++) {
+        switch (rd_kafka_event_type(event)) {
+        case RD_KAFKA_EVENT_DR:
+            on_reports(kafka, event);
+            break;
+        case RD_KAFKA_EVENT_ERROR:
+            on_error(kafka, event);
+            break;
+        case RD_KAFKA_EVENT_LOG:
+            on_log(kafka, event);
+            break;
+        }
+        rd_kafka_event_destroy(event);
+    }
+    // It wakes only whoever has emptied the queue.
+    if (event)
+        eventfd_write(kafka->wake_fd, 1);
+    // One that is of no more use would go on showing its credentials.
+    if (kafka->stale && kafka->waiting == 0)
+        drop_client(kafka);
 }
 
 // --- For the queue ---
@@ -305,6 +317,8 @@ static void kafka_send(void *receiver, const struct item *items, size_t count)
     kafka->retry_after = 0;
     kafka->why[0] = '\0';
     int error = renew(kafka);
+    if (error && error != -EBUSY)
+        kafka->retry_after = kafka->output->retry_max;
     if (error)
         snprintf(kafka->why, sizeof(kafka->why), "%s",
                  error == -EBUSY ? "its last connections do not end" : "its client cannot be made anew");
