@@ -6,6 +6,7 @@ say = $(if $(filter 1,$(V)),,@printf '  %-7s %s\n' $(1) '$(2)')
 
 DEBUG ?= 0
 SANITIZE ?= 0
+KAFKA ?= 0
 PREFIX ?= /usr/local
 DESTDIR ?=
 CC ?= gcc
@@ -21,6 +22,11 @@ OBJ := $(OUT)/$(KIND)
 # The newest clang that is packaged, 16 or later: older ones crash on bpf_core_type_matches.
 CLANG ?= $(firstword $(foreach v,21 20 19 18 17 16,$(shell command -v clang-$(v) 2>/dev/null)))
 BPFTOOL ?= $(firstword $(shell command -v bpftool 2>/dev/null) $(wildcard /usr/sbin/bpftool))
+
+# Kafka is a few files of its own: with them and librdkafka the same objects make an agent that has it, in a folder
+# of its own.
+KAFKA_SOURCES := $(wildcard user/deliver/kafka*.c)
+AGENT := $(OBJ)/$(if $(filter 1,$(KAFKA)),kafka/)agent
 
 LIBS := libbpf libelf zlib yaml-0.1 jansson libmicrohttpd libpcre2-8 libcurl libcrypto
 CPPFLAGS := -D_GNU_SOURCE -Iinclude -Iuser -I. -I$(OUT)/bpf -I$(OUT)/generated
@@ -44,7 +50,7 @@ BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -D__bpf__ -D__TARGET_ARCH_$(ARCH) -Wal
 
 BPF := $(patsubst bpf/%.bpf.c,%,$(wildcard bpf/*.bpf.c))
 SKELETONS := $(BPF:%=$(OUT)/bpf/%.skel.h)
-USER := $(wildcard user/*.c user/*/*.c)
+USER := $(filter-out $(KAFKA_SOURCES),$(wildcard user/*.c user/*/*.c))
 STAGES := $(filter-out user/main.c,$(USER))
 GENERATED := $(OUT)/generated/default_rules.c
 AGENT_OBJECTS := $(USER:%.c=$(OBJ)/%.o) $(GENERATED:$(OUT)/%.c=$(OBJ)/%.o)
@@ -62,10 +68,10 @@ INTEGRATION := $(wildcard tests/integration/*.c) $(REAL_SERVERS)
 help: ## This text
 	@echo 'Targets:'
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
-	@echo 'Variables: V=1 (show commands)  DEBUG=1  SANITIZE=1  CC=clang-19  PREFIX=/usr/local  DESTDIR='
+	@echo 'Variables: V=1 (show commands)  KAFKA=1  DEBUG=1  SANITIZE=1  CC=clang-19  PREFIX=/usr/local  DESTDIR='
 
 .PHONY: all
-all: packages-build ## Install what is missing (Debian's packages) and build build/agent
+all: packages-build $(if $(filter 1,$(KAFKA)),packages-kafka) ## Install what is missing (Debian's packages) and build build/agent
 	$(Q)$(MAKE) --no-print-directory agent
 
 .PHONY: run
@@ -106,7 +112,7 @@ format: ## Format the C files
 .PHONY: install
 install: all ## Install the stripped agent, agent.yaml, rules, dashboards and runbooks (DESTDIR, PREFIX)
 	$(call say,INSTALL,$(DESTDIR)$(PREFIX)/sbin/inferscope-agent)
-	$(Q)install -D -m 0755 -s $(OBJ)/agent $(DESTDIR)$(PREFIX)/sbin/inferscope-agent
+	$(Q)install -D -m 0755 -s $(AGENT) $(DESTDIR)$(PREFIX)/sbin/inferscope-agent
 	$(Q)install -D -m 0644 user/rule/default.yaml $(DESTDIR)$(PREFIX)/share/inferscope/rules/default.yaml
 	$(Q)install -D -m 0644 deploy/agent.yaml $(DESTDIR)$(PREFIX)/share/inferscope/agent.yaml.example
 	$(Q)for file in deploy/prometheus/rules/*.yaml deploy/alertmanager/*.yaml deploy/grafana/*.json docs/runbooks/*.md; do \
@@ -114,14 +120,14 @@ install: all ## Install the stripped agent, agent.yaml, rules, dashboards and ru
 
 .PHONY: deb
 deb: all packages-deb ## Make a Debian package in build/deb/ (DEBFULLNAME, DEBEMAIL: whose it is)
-	$(Q)deploy/make-deb $(OBJ)/agent $(VERSION) $(OUT)/deb
+	$(Q)deploy/make-deb $(AGENT) $(VERSION) $(OUT)/deb
 
 .PHONY: clean
 clean: ## Remove build/
 	$(Q)rm -rf $(OUT)
 
-.PHONY: packages-build packages-deb packages-test packages-fuzz packages-vm
-packages-build packages-deb packages-test packages-fuzz packages-vm: packages-%: $(OUT)/.packages-%
+.PHONY: packages-build packages-kafka packages-deb packages-test packages-fuzz packages-vm
+packages-build packages-kafka packages-deb packages-test packages-fuzz packages-vm: packages-%: $(OUT)/.packages-%
 $(OUT)/.packages-%: deploy/packages.txt deploy/install-packages
 	$(Q)mkdir -p $(@D)
 	$(Q)deploy/install-packages $*
@@ -130,8 +136,8 @@ $(OUT)/.packages-%: deploy/packages.txt deploy/install-packages
 # --- The rest is for the targets above. ---
 
 .PHONY: agent unit integration run-tests
-agent: $(OBJ)/agent
-	$(Q)ln -sf $(KIND)/agent $(OUT)/agent
+agent: $(AGENT)
+	$(Q)ln -sf $(AGENT:$(OUT)/%=%) $(OUT)/agent
 unit: $(OBJ)/bin/unit
 integration: $(OBJ)/bin/integration
 run-tests: agent unit integration
@@ -192,12 +198,18 @@ $(OBJ)/agent: $(AGENT_OBJECTS)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS)) -lresolv -lm
 
+# The same with Kafka.
+$(OBJ)/kafka/agent: $(AGENT_OBJECTS) $(KAFKA_SOURCES:%.c=$(OBJ)/%.o)
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS) rdkafka) -lresolv -lm
+
 $(OBJ)/bin/unit: $(UNIT:%.c=$(OBJ)/%.o) $(STAGE_OBJECTS)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS)) -lresolv -lm -lcriterion
 
-$(OBJ)/bin/integration: $(INTEGRATION:%.c=$(OBJ)/%.o) $(OBJ)/generated/vmlinux_types.o | $(OBJ)/bin/actor $(OBJ)/bin/plain-server $(OBJ)/bin/tls-server $(OBJ)/bin/fill-spool
+$(OBJ)/bin/integration: $(INTEGRATION:%.c=$(OBJ)/%.o) $(OBJ)/generated/vmlinux_types.o | $(OBJ)/bin/actor $(OBJ)/bin/plain-server $(OBJ)/bin/tls-server $(OBJ)/bin/fill-spool $(OBJ)/bin/kafka-broker $(OBJ)/kafka/agent
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs libbpf libelf zlib jansson libssl libcrypto) -lcriterion -lpthread -lm
 
@@ -245,6 +257,12 @@ $(OBJ)/bin/tls-server: tests/servers/tls.c
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE $(WARN) -O2 $< -o $@ -Wl,-Bstatic -lssl -lcrypto -Wl,-Bdynamic
+
+# Brokers for the tests of the deliverer, and a look at what they have taken.
+$(OBJ)/bin/kafka-broker: tests/servers/kafka.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE $(WARN) -O2 $< -o $@ $$(pkg-config --libs rdkafka jansson)
 
 # The types of vmlinux.h as BTF, for the test that compares them with the running kernel's. Only what a
 # variable has gets into BTF, so there is one of each type.

@@ -20,7 +20,8 @@ enum config_output_type {
     OUTPUT_ELASTICSEARCH, // or OpenSearch: _bulk
     OUTPUT_LOKI,
     OUTPUT_ALERTMANAGER,
-    OUTPUT_OTLP, // OpenTelemetry over HTTP with JSON: logs, metrics, traces
+    OUTPUT_OTLP,  // OpenTelemetry over HTTP with JSON: logs, metrics, traces
+    OUTPUT_KAFKA, // where the agent was built with it, see config_set_lacking()
     OUTPUT_TYPES,
 };
 
@@ -36,7 +37,18 @@ enum config_format {
 
 enum config_color { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
 
-enum config_protocol { PROTOCOL_UDP, PROTOCOL_TCP, PROTOCOL_TLS };
+enum config_protocol { PROTOCOL_TCP, PROTOCOL_TLS, PROTOCOL_UDP };
+
+enum config_compression {
+    COMPRESSION_NONE,
+    COMPRESSION_GZIP,
+    COMPRESSION_SNAPPY,
+    COMPRESSION_LZ4,
+    COMPRESSION_ZSTD,
+};
+
+// How a user and a password are shown to a Kafka broker (SASL).
+enum config_mechanism { MECHANISM_SCRAM_SHA_512, MECHANISM_SCRAM_SHA_256, MECHANISM_PLAIN };
 
 // What an output takes of what the agent has to say, beside alerts.
 enum config_signal { SIGNAL_LOGS = 1, SIGNAL_METRICS = 2, SIGNAL_TRACES = 4 };
@@ -63,10 +75,14 @@ struct config_output {
     char *name; // unique; as metrics and messages call it; the type's name where the file gives none
     enum config_output_type type;
     enum config_format format;
-    char *url;     // HTTP outputs, http:// or https://
-    char *address; // syslog: HOST:PORT
-    char *path;    // file, unix
-    enum config_protocol protocol;
+    char *url;                     // HTTP outputs, http:// or https://
+    char *address;                 // syslog: HOST:PORT
+    char *path;                    // file, unix
+    enum config_protocol protocol; // syslog, Kafka (never UDP)
+    struct config_strings brokers; // Kafka: HOST:PORT
+    char *topic;                   // Kafka
+    char *client_id;               // Kafka
+    enum config_compression compression;
 
     // Which alerts.
     enum priority minimum_priority;
@@ -76,13 +92,14 @@ struct config_output {
     // How.
     struct config_tls tls;
     struct config_secret token; // Authorization: Bearer (Splunk: Splunk; Elasticsearch: ApiKey)
-    char *user;                 // HTTP basic authentication, with password
+    char *user;                 // HTTP basic authentication, or Kafka's SASL, with password
     struct config_secret password;
-    struct config_strings headers; // "Name: value", for HTTP
-    struct config_strings labels;  // "name=value": Loki's stream, Alertmanager's labels, OTLP's resource
-    char *index;                   // Elasticsearch, Splunk
-    char *facility;                // syslog; "daemon" by default
-    unsigned signals;              // enum config_signal; OTLP
+    enum config_mechanism mechanism; // Kafka
+    struct config_strings headers;   // "Name: value", for HTTP
+    struct config_strings labels;    // "name=value": Loki's stream, Alertmanager's labels, OTLP's resource
+    char *index;                     // Elasticsearch, Splunk
+    char *facility;                  // syslog; "daemon" by default
+    unsigned signals;                // enum config_signal; OTLP
 
     unsigned batch;         // alerts in a request, at most
     unsigned batch_wait;    // how long a request waits for more of them
@@ -186,6 +203,11 @@ void config_example(FILE *stream);
 struct text;
 typedef bool (*config_check_fn)(const char *item, const char *shown, struct text *sentence);
 void config_set_check(const char *key, config_check_fn check);
+
+// What a later stage knows about the types of outputs: NULL, or a sentence that says why this agent has none
+// of that type. As long as it is not set, it has all.
+typedef const char *(*config_lacking_fn)(enum config_output_type type);
+void config_set_lacking(config_lacking_fn lacking);
 
 // --- The command line ---
 

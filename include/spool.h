@@ -104,5 +104,3 @@ int spool_reader_commit(struct spool_reader *reader, const struct spool_position
 // Goes back to what was committed last. 0 or a negative errno.
 int spool_reader_rewind(struct spool_reader *reader);
 uint64_t spool_reader_missed(const struct spool_reader *reader);
-// How many records wait behind the committed position.
-uint64_t spool_reader_waiting(const struct spool_reader *reader);

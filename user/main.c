@@ -1,5 +1,6 @@
 #include "cli/cli.h"
 #include "cli/options.h"
+#include "deliver/receiver.h"
 #include "version.h"
 
 #include <fcntl.h>
@@ -64,7 +65,7 @@ int main(int argc, char **argv)
         return 0;
     }
     if (strcmp(command, "--version") == 0 || strcmp(command, "version") == 0) {
-        printf("inferscope %s\n", INFERSCOPE_VERSION);
+        printf("inferscope %s%s\n", INFERSCOPE_VERSION, receiver_type_of(OUTPUT_KAFKA) ? ", with Kafka" : "");
         return 0;
     }
     if (argc < 2) {

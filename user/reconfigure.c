@@ -2,11 +2,10 @@
 // checked, all that can fail is prepared, the rules are loaded by it, and what follows then cannot fail. Keys
 // that are only looked at when the agent starts are named.
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "base/log.h"
-#include "base/series.h"
 #include "base/text.h"
 #include "pipeline_private.h"
+#include "reload_outcome.h"
 #include "sink/noise.h"
 
 #include <errno.h>
@@ -14,52 +13,30 @@
 
 enum { KEYS_TEXT_MAX = 4096 };
 
-static struct counter succeeded = {.name = "inferscope_config_reloads_total",
-                                   .help = "Times the configuration was read again, by how it went",
-                                   .label = "result",
-                                   .label_value = "ok"};
-static struct counter failed = {.name = "inferscope_config_reloads_total",
-                                .help = "Times the configuration was read again, by how it went",
-                                .label = "result",
-                                .label_value = "failed"};
-static double success_seconds; // since the Unix epoch
-static bool last_succeeded;
+static struct reload_outcome outcome = {
+    RELOAD_OUTCOME_COUNTERS("inferscope_config_reloads_total",
+                            "Times the configuration was read again, by how it went"),
+    .time = {.name = "inferscope_config_last_reload_success_timestamp_seconds",
+             .type = SERIES_GAUGE,
+             .unit = "seconds",
+             .help = "When the configuration in use was read, since the Unix epoch"},
+    .last = {.name = "inferscope_config_last_reload_successful",
+             .type = SERIES_GAUGE,
+             .help =
+                 "Whether the configuration in use is that of the file; 0: an older one is, as the file has "
+                 "errors"},
+};
 
 static void collect(struct series_writer *writer, void *context)
 {
-    static const struct series_family time = {
-        .name = "inferscope_config_last_reload_success_timestamp_seconds",
-        .type = SERIES_GAUGE,
-        .unit = "seconds",
-        .help = "When the configuration in use was read, since the Unix epoch",
-    };
-    static const struct series_family last = {
-        .name = "inferscope_config_last_reload_successful",
-        .type = SERIES_GAUGE,
-        .help = "Whether the configuration in use is that of the file; 0: an older one is, as the file has "
-                "errors",
-    };
-    writer->family(writer, &time);
-    writer->number(writer, NULL, 0, success_seconds);
-    writer->family(writer, &last);
-    writer->number(writer, NULL, 0, last_succeeded);
-}
-
-static void note(bool success)
-{
-    last_succeeded = success;
-    if (!success)
-        return;
-    success_seconds = (double)clock_ns(CLOCK_REALTIME) / 1e9;
+    reload_outcome_write(&outcome, true, writer);
 }
 
 int reconfigure_start(struct pipeline *pipeline)
 {
     if (!pipeline->options->read_config)
         return 0;
-    counter_register(&succeeded);
-    counter_register(&failed);
-    note(true);
+    reload_outcome_start(&outcome);
     return series_register(collect, pipeline);
 }
 
@@ -196,8 +173,7 @@ void reconfigure(struct pipeline *pipeline, const char *why)
         config_compare(options->config, config, note_waiting, &changes);
     }
     bool success = !error && apply(pipeline, &delivery, &changes, why);
-    (success ? &succeeded : &failed)->value++;
-    note(success);
+    reload_outcome_count(&outcome, success);
     audit_trail_config(pipeline, success ? "config_loaded" : "config_not_loaded", &delivery,
                        changes.all.length ? text_string(&changes.all) : NULL);
     if (!success) {

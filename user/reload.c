@@ -4,12 +4,11 @@
 // here, and then the old one is freed.
 #include "account.h"
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/privilege.h"
-#include "base/series.h"
 #include "enrich.h"
 #include "pipeline_private.h"
+#include "reload_outcome.h"
 #include "ring.h"
 #include "rule_watch.h"
 
@@ -20,47 +19,25 @@
 // empty.
 enum { DRAINED_MAX = 65536 };
 
-static struct counter succeeded = {.name = "inferscope_rule_reloads_total",
-                                   .help = "Times the rules were loaded again, by how it went",
-                                   .label = "result",
-                                   .label_value = "ok"};
-static struct counter failed = {.name = "inferscope_rule_reloads_total",
-                                .help = "Times the rules were loaded again, by how it went",
-                                .label = "result",
-                                .label_value = "failed"};
-static double success_seconds; // since the Unix epoch
-static bool last_succeeded;
+static struct reload_outcome outcome = {
+    RELOAD_OUTCOME_COUNTERS("inferscope_rule_reloads_total",
+                            "Times the rules were loaded again, by how it went"),
+    .time = {.name = "inferscope_rules_last_reload_success_timestamp_seconds",
+             .type = SERIES_GAUGE,
+             .unit = "seconds",
+             .help = "When the rules in use were loaded, since the Unix epoch"},
+    .last = {.name = "inferscope_rules_last_reload_successful",
+             .type = SERIES_GAUGE,
+             .help =
+                 "Whether the rules in use are those of the files; 0: older ones are, as loading failed or a "
+                 "file is not there"},
+};
 
 static void collect(struct series_writer *writer, void *context)
 {
-    static const struct series_family time = {
-        .name = "inferscope_rules_last_reload_success_timestamp_seconds",
-        .type = SERIES_GAUGE,
-        .unit = "seconds",
-        .help = "When the rules in use were loaded, since the Unix epoch",
-    };
-    static const struct series_family last = {
-        .name = "inferscope_rules_last_reload_successful",
-        .type = SERIES_GAUGE,
-        .help = "Whether the rules in use are those of the files; 0: older ones are, as loading failed or a "
-                "file is not there",
-    };
     const struct pipeline *pipeline = context;
     bool missing = pipeline->watch && rule_watch_missing(pipeline->watch);
-    if (success_seconds == 0)
-        return;
-    writer->family(writer, &time);
-    writer->number(writer, NULL, 0, success_seconds);
-    writer->family(writer, &last);
-    writer->number(writer, NULL, 0, last_succeeded && !missing);
-}
-
-static void note(bool success)
-{
-    last_succeeded = success;
-    if (!success)
-        return;
-    success_seconds = (double)clock_ns(CLOCK_REALTIME) / 1e9;
+    reload_outcome_write(&outcome, !missing, writer);
 }
 
 // NULL: the built-in rules are in no file, or it was said why their files cannot be watched.
@@ -82,9 +59,7 @@ int reload_start(struct pipeline *pipeline)
 {
     if (!pipeline->rules)
         return 0;
-    counter_register(&succeeded);
-    counter_register(&failed);
-    note(true);
+    reload_outcome_start(&outcome);
     pipeline->watch = pipeline->plan ? watch_files(pipeline, pipeline->plan) : NULL;
     return series_register(collect, pipeline);
 }
@@ -173,8 +148,7 @@ static int load(struct pipeline *pipeline, const struct rule_plan *plan)
         if (error)
             log_error("cannot exchange the rules: %s; those that were loaded stay in use", words);
     }
-    (error ? &failed : &succeeded)->value++;
-    note(!error);
+    reload_outcome_count(&outcome, !error);
     audit_trail_rules(pipeline, !error, words);
     audit_trail_sources(pipeline);
     return error;

@@ -65,7 +65,6 @@ FUZZ_TARGET(spool)
     if (spool_reader_open(directory, "fuzz", &reader))
         abort();
     size_t early = read_all(reader);
-    spool_reader_waiting(reader);
     const struct config_spool options = {.directory = directory, .size = 1 << 20, .sync = SYNC_NEVER};
     struct spool *spool = NULL;
     if (spool_open(&options, &spool) == 0) {

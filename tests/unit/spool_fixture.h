@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/series.h"
 #include "spool.h"
 
 #include <criterion/criterion.h>
@@ -121,4 +122,44 @@ static inline const char *spool_file(const char *name)
     static char path[256];
     snprintf(path, sizeof(path), "%s/%s", spool_dir, name);
     return path;
+}
+
+// --- The metrics, as a scrape sees them ---
+
+struct spool_sum {
+    struct series_writer writer; // first
+    const char *name, *value;    // of the family, and of one of its labels or NULL
+    bool counts;
+    double total;
+};
+
+static inline void spool_sum_family(struct series_writer *writer, const struct series_family *family)
+{
+    struct spool_sum *sum = (struct spool_sum *)writer;
+    sum->counts = strcmp(family->name, sum->name) == 0;
+}
+
+static inline void spool_sum_number(struct series_writer *writer, const struct label *labels, size_t count,
+                                    double value)
+{
+    struct spool_sum *sum = (struct spool_sum *)writer;
+    bool fits = !sum->value;
+    for (size_t i = 0; i < count; i++)
+        fits = fits || strcmp(labels[i].value, sum->value) == 0;
+    if (sum->counts && fits)
+        sum->total += value;
+}
+
+// The sum of a family's numbers, or of those with that label.
+static inline double spool_metric(const char *name, const char *value)
+{
+    struct spool_sum sum = {
+        .writer = {.family = spool_sum_family, .number = spool_sum_number}, .name = name, .value = value};
+    series_collect(&sum.writer);
+    return sum.total;
+}
+
+static inline double spool_waiting(const char *output)
+{
+    return spool_metric("inferscope_output_waiting_records", output);
 }

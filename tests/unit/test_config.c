@@ -139,8 +139,10 @@ Test(config, outputs_of_each_type)
         "  - {type: elasticsearch, url: 'https://es:9200', tls: {verify: false}}\n"
         "  - {type: loki, url: 'http://[::1]:3100', labels: {job: agent}, batch: 10, batch_wait: 0}\n"
         "  - {type: alertmanager, url: 'http://am:9093', retry: {initial: 1s, max: 1m}, timeout: 3s}\n"
-        "  - {type: otlp, url: 'http://otel:4318', signals: [metrics, traces], labels: {service.name: x}}\n");
-    cr_assert_eq(config->outputs_count, 10);
+        "  - {type: otlp, url: 'http://otel:4318', signals: [metrics, traces], labels: {service.name: x}}\n"
+        "  - {type: kafka, brokers: ['a:9092', '[::1]:9093'], topic: alerts, user: u, password: {env: P}, "
+        "mechanism: plain, compression: lz4}\n");
+    cr_assert_eq(config->outputs_count, OUTPUT_TYPES);
     const struct config_output *o = config->outputs;
     for (size_t i = 0; i < OUTPUT_TYPES; i++)
         cr_expect_eq(o[i].type, i);
@@ -174,6 +176,14 @@ Test(config, outputs_of_each_type)
     cr_expect_eq(o[8].timeout, 3000);
     cr_expect_eq(o[9].signals, SIGNAL_METRICS | SIGNAL_TRACES);
     cr_expect_str_eq(o[9].labels.items[0], "service.name=x");
+    cr_expect_eq(o[10].brokers.count, 2);
+    cr_expect_str_eq(o[10].brokers.items[1], "[::1]:9093");
+    cr_expect_str_eq(o[10].topic, "alerts");
+    cr_expect_eq(o[10].protocol, PROTOCOL_TLS);
+    cr_expect_eq(o[10].mechanism, MECHANISM_PLAIN);
+    cr_expect_eq(o[10].compression, COMPRESSION_LZ4);
+    cr_expect_str_eq(o[10].client_id, "inferscope");
+    cr_expect(o[10].tls.verify);
 
     _cleanup_free_ char *shown = show(config);
     struct config *again _cleanup_(config_free) = accept(shown);
@@ -300,6 +310,19 @@ Test(config, mistakes_in_outputs)
         {"- {type: stdout, name: ../x}", "outputs[0].name is up to 40"},
         {"- {type: stdout, batch: 0}", "outputs[0].batch is a number from 1 to 10000"},
         {"- {type: stdout, rate: 0.5}", "outputs[0].rate is a whole rate"},
+        {"- {type: kafka, topic: t}", "an output of type kafka needs brokers"},
+        {"- {type: kafka, topic: t, brokers: []}", "T:2:27: error: brokers names none"},
+        {"- {type: kafka, topic: t, brokers: [a]}", "\"a\" is not HOST:PORT"},
+        {"- {type: kafka, topic: t, brokers: 'a:1'}",
+         "outputs[0].brokers is a list of at most 32 times HOST:PORT"},
+        {"- {type: kafka, topic: 'a b', brokers: ['a:1']}", "T:2:17: error: a topic's name has at most 249"},
+        {"- {type: kafka, topic: .., brokers: ['a:1']}", "a topic's name has at most 249"},
+        {"- {type: kafka, topic: t, brokers: ['a:1'], protocol: udp}", "outputs[0].protocol is tcp or tls"},
+        {"- {type: kafka, topic: t, brokers: ['a:1'], protocol: tcp, tls: {verify: false}}",
+         "tls.verify has no effect without TLS: write protocol: tls"},
+        {"- {type: kafka, topic: t, brokers: ['a:1'], user: x}", "user and password go together"},
+        {"- {type: kafka, topic: t, brokers: ['a:1'], user: x, password: geheim}",
+         "secrets are not written in this file"},
         {"- {type: otlp, url: 'http://x', signals: [log]}",
          "outputs[0].signals is a list of logs, metrics or traces, not \"log\""},
         {"- {type: otlp, url: 'http://x/v1/logs/', signals: [logs, metrics]}",
@@ -515,6 +538,19 @@ static void note_change(const char *key, bool needs_restart, void *context)
 {
     snprintf((char *)context + strlen(context), 1024 - strlen(context), "%s%s ", key,
              needs_restart ? "!" : "");
+}
+
+static const char *lacks_kafka(enum config_output_type type)
+{
+    return type == OUTPUT_KAFKA ? "there is none" : NULL;
+}
+
+Test(config, what_this_agent_cannot_deliver_to_is_refused_where_it_stands)
+{
+    config_set_lacking(lacks_kafka);
+    expect_problem("outputs:\n- {type: stdout}\n- {topic: t, type: kafka, brokers: ['a:1']}\n",
+                   "T:3:20: error: there is none");
+    config_set_lacking(NULL);
 }
 
 // Comments are comments, and without their # what they say is the default.

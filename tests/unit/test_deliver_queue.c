@@ -195,7 +195,6 @@ Test(deliver_queue, sends_batches_in_order_and_commits_what_was_taken)
     cr_expect_gt(stats.last_success_time, 0);
     cr_expect_str_eq(stats.name, "far");
     cr_expect_eq(first_left(), -1);
-    cr_expect_eq(stats.waiting, 0);
 }
 
 Test(deliver_queue, a_batch_waits_for_more_but_not_when_in_a_hurry)
@@ -476,7 +475,6 @@ Test(deliver_queue, what_is_under_way_at_the_end_is_sent_again_next_time)
     cr_expect_not(queue_rests(queue));
     cr_expect_eq(first_left(), 1);
     cr_expect(far.closed_while_sending);
-    cr_expect_eq(stats.waiting, 3);
 }
 
 // --- Its parts ---

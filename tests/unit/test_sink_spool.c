@@ -44,14 +44,14 @@ Test(sink_spool, classes_come_in_order_of_sequence)
     for (unsigned i = 0; i < 800; i++)
         cr_assert_eq(spool_put(spool, (enum priority)(i * 7 % 8), i, 8 + i % 300), 0);
     struct spool_reader *reader = spool_read("a");
-    cr_expect_eq(spool_reader_waiting(reader), 800);
+    cr_expect_eq(spool_waiting("a"), 800);
     for (int i = 0; i < 800; i++)
         cr_assert_eq(spool_take(reader), i);
     cr_expect_eq(spool_take(reader), -1);
     cr_expect_eq(spool_reader_missed(reader), 0);
-    cr_expect_eq(spool_reader_waiting(reader), 800);
+    cr_expect_eq(spool_waiting("a"), 800);
     spool_commit_all(reader);
-    cr_expect_eq(spool_reader_waiting(reader), 0);
+    cr_expect_eq(spool_waiting("a"), 0);
     spool_reader_close(&reader);
     spool_close(&spool);
 }
@@ -69,7 +69,7 @@ Test(sink_spool, a_reader_goes_on_where_it_committed)
             at_10 = spool_reader_position(reader);
     }
     cr_assert_eq(spool_reader_commit(reader, &at_10), 0);
-    cr_expect_eq(spool_reader_waiting(reader), 30);
+    cr_expect_eq(spool_waiting("a"), 30);
     cr_assert_eq(spool_reader_rewind(reader), 0);
     cr_expect_eq(spool_take(reader), 10);
     spool_reader_close(&reader);

@@ -1,45 +1,11 @@
 // What is torn or damaged costs what was in that place and nothing else, and is counted.
 #include "spool_fixture.h"
 
-#include "base/series.h"
-
 #include <unistd.h>
 
 TestSuite(sink_spool_damage, .init = spool_setup, .fini = spool_teardown);
 
 enum { HEAD = 48, FRAME = 64, DATA = 100, RECORD = FRAME + DATA };
-
-// --- The metrics, as a scrape sees them ---
-
-struct sum {
-    struct series_writer writer; // first
-    const char *name, *value;    // of the family, and of one of its labels or NULL
-    bool counts;
-    double total;
-};
-
-static void sum_family(struct series_writer *writer, const struct series_family *family)
-{
-    struct sum *sum = (struct sum *)writer;
-    sum->counts = strcmp(family->name, sum->name) == 0;
-}
-
-static void sum_number(struct series_writer *writer, const struct label *labels, size_t count, double value)
-{
-    struct sum *sum = (struct sum *)writer;
-    bool fits = !sum->value;
-    for (size_t i = 0; i < count; i++)
-        fits = fits || strcmp(labels[i].value, sum->value) == 0;
-    if (sum->counts && fits)
-        sum->total += value;
-}
-
-static double metric(const char *name, const char *value)
-{
-    struct sum sum = {.writer = {.family = sum_family, .number = sum_number}, .name = name, .value = value};
-    series_collect(&sum.writer);
-    return sum.total;
-}
 
 static size_t make_file(unsigned count, char *ret_bytes, size_t capacity)
 {
@@ -87,10 +53,10 @@ Test(sink_spool_damage, a_tail_torn_at_any_byte_costs_one_record)
         cr_assert_eq(spool_take(early), -1, "length %zu", length);
 
         struct spool *spool = spool_start(1 << 20);
-        cr_assert_eq(metric("inferscope_spool_damaged_total", "torn"),
+        cr_assert_eq(spool_metric("inferscope_spool_damaged_total", "torn"),
                      length > HEAD && (length - HEAD) % RECORD, "length %zu", length);
-        cr_assert_eq(metric("inferscope_spool_damaged_total", "checksum"), length < HEAD);
-        cr_assert_eq(metric("inferscope_spool_records", "p1"), whole);
+        cr_assert_eq(spool_metric("inferscope_spool_damaged_total", "checksum"), length < HEAD);
+        cr_assert_eq(spool_metric("inferscope_spool_records", "p1"), whole);
         cr_assert_eq(spool_next_sequence(spool), (uint64_t)whole + 1);
         cr_assert_eq(spool_put(spool, PRIORITY_CRITICAL, 77, DATA / 2), 0);
         cr_assert_eq(spool_take(early), 77, "length %zu", length);
@@ -122,7 +88,7 @@ Test(sink_spool_damage, each_flipped_bit_is_noticed)
         struct config_spool options = spool_options(1 << 20);
         int error = spool_open(&options, &spool);
         cr_assert_eq(error, 0, "bit %zu", bit);
-        double counted = metric("inferscope_spool_damaged_total", NULL);
+        double counted = spool_metric("inferscope_spool_damaged_total", NULL);
         cr_assert_eq(counted, 1, "bit %zu: %f", bit, counted);
         cr_assert_eq(spool_put(spool, PRIORITY_CRITICAL, COUNT, DATA), 0);
         for (size_t i = 0; i <= COUNT; i++) {

@@ -224,7 +224,7 @@ Test(sink_spool_room, a_reader_survives_deletion_under_it)
     cr_expect_lt(count, 300);
     cr_expect_eq(spool_reader_missed(reader), 500 - (uint64_t)count);
     spool_commit_all(reader);
-    cr_expect_eq(spool_reader_waiting(reader), 0);
+    cr_expect_eq(spool_waiting("a"), 0);
     spool_reader_close(&reader);
     spool_close(&spool);
 }

@@ -49,6 +49,7 @@ static int map_stats(struct delivery_stats **ret_stats)
 
 static int deliver(const struct config *config, struct delivery_stats *stats, int news_fd)
 {
+    log_set_level(config->debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
     const struct deliver_options options = {.config = config, .stats = stats, .news_fd = news_fd};
     if (config->outputs_count == 0) {
         log_error("the configuration has no outputs");

@@ -4,6 +4,7 @@
 #include "base/privilege.h"
 #include "base/text.h"
 #include "cli.h"
+#include "deliver/receiver.h"
 #include "enrich.h"
 #include "options.h"
 #include "pipeline.h"
@@ -32,6 +33,11 @@ static bool check_route(const char *item, const char *shown, struct text *senten
     return false;
 }
 
+static const char *lacking_output(enum config_output_type type)
+{
+    return receiver_type_of(type) ? NULL : "this agent was built without Kafka; make KAFKA=1 builds it in";
+}
+
 int cli_register_tables(void)
 {
     int error = enrich_register_fields();
@@ -41,6 +47,7 @@ int cli_register_tables(void)
         log_error("the tables of events and fields do not agree: %s", strerror(-error));
     config_set_check("syscall_latency", check_syscall);
     config_set_check("inference.routes", check_route);
+    config_set_lacking(lacking_output);
     return error ? 1 : 0;
 }
 

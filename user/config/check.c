@@ -14,8 +14,9 @@ static const struct node *place(const struct config_scope *scope, const char *pa
 
 bool config_is_plain(const struct config_output *output)
 {
+    bool chooses = output->type == OUTPUT_SYSLOG || output->type == OUTPUT_KAFKA;
     return output->url ? strncasecmp(output->url, "http://", 7) == 0
-                       : output->type == OUTPUT_SYSLOG && output->protocol != PROTOCOL_TLS;
+                       : chooses && output->protocol != PROTOCOL_TLS;
 }
 
 static void check_tls(struct config_reading *reading, const struct config_scope *scope)
@@ -52,12 +53,26 @@ static void check_credentials(struct config_reading *reading, const struct confi
     else if (output->user && token)
         config_say(reading, place(scope, "token"), SHOW_NAME,
                    "there is a user and a password, too; one of the two");
-    if (output->user && strchr(output->user, ':'))
+    if (output->user && output->type != OUTPUT_KAFKA && strchr(output->user, ':'))
         config_say(reading, place(scope, "user"), SHOW_NAME, "a user's name has no colon (RFC 7617)");
     for (size_t i = 0; i < output->headers.count; i++)
         if ((token || output->user) && strncasecmp(output->headers.items[i], "Authorization:", 14) == 0)
             config_say(reading, place(scope, "headers"), SHOW_NAME,
                        "the header Authorization is made of token, or of user and password; one of the two");
+}
+
+static void check_kafka(struct config_reading *reading, const struct config_scope *scope)
+{
+    // org.apache.kafka.common.internals.Topic, LEGAL_CHARS and MAX_NAME_LENGTH.
+    static const char legal[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+    const struct config_output *output = scope->output;
+    size_t length = strlen(output->topic);
+    if (output->brokers.count == 0)
+        config_say(reading, place(scope, "brokers"), SHOW_NAME, "brokers names none");
+    if (length > 249 || strspn(output->topic, legal) < length || strcmp(output->topic, ".") == 0 ||
+        strcmp(output->topic, "..") == 0)
+        config_say(reading, place(scope, "topic"), SHOW_NAME,
+                   "a topic's name has at most 249 letters, digits, \".\", \"_\" and \"-\"");
 }
 
 static void check_labels(struct config_reading *reading, const struct config_scope *scope)
@@ -96,6 +111,8 @@ void config_check_output(struct config_reading *reading, const struct config_sco
     check_labels(reading, scope);
     if (output->type == OUTPUT_OTLP)
         check_signals(reading, scope);
+    if (output->type == OUTPUT_KAFKA)
+        check_kafka(reading, scope);
     if (output->retry_initial > output->retry_max)
         config_say(reading, place(scope, config_given_at(scope, "retry.max") ? "retry.max" : "retry.initial"),
                    SHOW_NAME, "retry.initial is longer than retry.max");

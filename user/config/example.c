@@ -22,6 +22,8 @@ static const char *value_of(const struct config_key *key)
     case TYPE_LIST:
     case TYPE_SWITCHES:
         return "[]";
+    case TYPE_ADDRESSES:
+        return "[broker.example:9093]";
     case TYPE_HEADERS:
     case TYPE_LABELS:
         return "{}";

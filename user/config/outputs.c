@@ -4,6 +4,13 @@
 
 #include <string.h>
 
+static config_lacking_fn lacking;
+
+void config_set_lacking(config_lacking_fn function)
+{
+    lacking = function;
+}
+
 static size_t problems(const struct config_reading *reading)
 {
     return reading->problems_count + reading->left_out;
@@ -30,6 +37,9 @@ static bool read_type(struct config_reading *reading, struct config_scope *scope
         }
         scope->given[i] = name;
         config_read_value(reading, scope, key, name, name->value);
+        const char *why = problems(reading) == before && lacking ? lacking(output->type) : NULL;
+        if (why)
+            config_say(reading, name->value, SHOW_VALUE, "%s", why);
     }
     return problems(reading) == before;
 }

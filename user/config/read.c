@@ -296,14 +296,15 @@ void config_read_value(struct config_reading *reading, struct config_scope *scop
 {
     if (is_nothing(value)) {
         // A list or mapping all of whose items are comments.
-        if (key->type != TYPE_LIST && key->type != TYPE_HEADERS && key->type != TYPE_LABELS &&
-            key->type != TYPE_SWITCHES)
+        if (key->type != TYPE_LIST && key->type != TYPE_ADDRESSES && key->type != TYPE_HEADERS &&
+            key->type != TYPE_LABELS && key->type != TYPE_SWITCHES)
             config_say(reading, name, SHOW_NAME, "%s has no value; leave the key out for its default",
                        key->path);
         return;
     }
     switch (key->type) {
     case TYPE_LIST:
+    case TYPE_ADDRESSES:
         read_list(reading, scope, key, value);
         break;
     case TYPE_WORDS:

@@ -52,6 +52,7 @@ static void add_list(struct showing *showing, const struct config_key *key,
         add_indent(showing, indent + 4);
         switch (key->type) {
         case TYPE_LIST:
+        case TYPE_ADDRESSES:
             text_add(&showing->text, "- ");
             add_item(showing, slot, NULL);
             break;

@@ -9,7 +9,10 @@ static const char *const colors[] = {"auto", "always", "never", NULL};
 static const char *const matchings[] = {"first", "all", NULL};
 static const char *const syncs[] = {"always", "interval", "never", NULL};
 static const char *const formats[] = {"json", "text", "ecs", "ocsf", "cef", NULL};
-static const char *const protocols[] = {"udp", "tcp", "tls", NULL};
+static const char *const protocols[] = {"tcp", "tls", "udp", NULL};
+static const char *const streams[] = {"tcp", "tls", NULL};
+static const char *const compressions[] = {"none", "gzip", "snappy", "lz4", "zstd", NULL};
+static const char *const mechanisms[] = {"SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN", NULL};
 static const char *const signals[] = {"logs", "metrics", "traces", NULL};
 static const char *const priorities[] = {"Emergency", "Alert",         "Critical", "Error", "Warning",
                                          "Notice",    "Informational", "Debug",    NULL};
@@ -18,7 +21,8 @@ static const char *const facilities[] = {"kern",   "user",   "mail",   "daemon",
                                          "local0", "local1", "local2", "local3", "local4",   "local5",
                                          "local6", "local7", NULL};
 const char *const config_output_names[OUTPUT_TYPES + 1] = {
-    "stdout", "file", "unix", "syslog", "webhook", "splunk", "elasticsearch", "loki", "alertmanager", "otlp"};
+    "stdout",        "file", "unix",         "syslog", "webhook", "splunk",
+    "elasticsearch", "loki", "alertmanager", "otlp",   "kafka"};
 
 #define OPTIONS(...)                          \
     .options = (const struct config_option[]) \
@@ -120,12 +124,12 @@ static const struct config_key keys[] = {
     {"name", OF_OUTPUT(ON_ALL, name), .type = TYPE_NAME,
      .help = "how metrics, messages and the spool call it; must be its own; left out: the type's name"},
     {"type", OF_OUTPUT(ON_ALL, type), .type = TYPE_WORD, .words = config_output_names, .required = true,
-     .help = "what kind of receiver it is"},
+     .help = "what kind of receiver it is; kafka only where the agent was built with it (make KAFKA=1)"},
     {"format", OF_OUTPUT(ON_STDOUT, format), .type = TYPE_WORD, .standard = "text", .words = formats,
      .help = "how an alert is written: as Falco's JSON with uuid and sequence (json), a line of text, ECS, OCSF, CEF"},
     {"format", OF_OUTPUT(ON_ELASTICSEARCH, format), .type = TYPE_WORD, .standard = "ecs", .words = formats,
      .help = "how an alert is written: as Falco's JSON with uuid and sequence (json), a line of text, ECS, OCSF, CEF"},
-    {"format", OF_OUTPUT(ON_FILE | ON_UNIX | ON_SYSLOG | ON_LOKI | ON_WEBHOOK | ON_SPLUNK, format), .type = TYPE_WORD,
+    {"format", OF_OUTPUT(ON_FILE | ON_UNIX | ON_SYSLOG | ON_LOKI | ON_WEBHOOK | ON_SPLUNK | ON_KAFKA, format), .type = TYPE_WORD,
      .standard = "json", .words = formats,
      .help = "how an alert is written: as Falco's JSON with uuid and sequence (json), a line of text, ECS, OCSF, CEF"},
     {"url", OF_OUTPUT(ON_HTTP, url), .type = TYPE_URL, .required = true,
@@ -137,6 +141,16 @@ static const struct config_key keys[] = {
     {"path", OF_OUTPUT(ON_UNIX, path), .type = TYPE_PATH, .required = true, .help = "a stream socket"},
     {"protocol", OF_OUTPUT(ON_SYSLOG, protocol), .type = TYPE_WORD, .standard = "tcp", .words = protocols,
      .help = "udp loses what nobody receives; tcp counts octets (RFC 6587); tls is RFC 5425"},
+    {"brokers", OF_OUTPUT(ON_KAFKA, brokers), .type = TYPE_ADDRESSES, .max = 32, .required = true,
+     .help = "some brokers of the cluster, which tell of the others"},
+    {"topic", OF_OUTPUT(ON_KAFKA, topic), .type = TYPE_TEXT, .required = true,
+     .help = "where alerts go; the key is the host's name, so that those of a host stay in order"},
+    {"protocol", OF_OUTPUT(ON_KAFKA, protocol), .type = TYPE_WORD, .standard = "tls", .words = streams,
+     .help = "tcp: neither encrypted nor verified"},
+    {"client_id", OF_OUTPUT(ON_KAFKA, client_id), .type = TYPE_NAME, .standard = "inferscope",
+     .help = "how the brokers' quotas and logs call the agent"},
+    {"compression", OF_OUTPUT(ON_KAFKA, compression), .type = TYPE_WORD, .standard = "none", .words = compressions,
+     .help = "of what is sent and kept"},
     {"facility", OF_OUTPUT(ON_SYSLOG, facility), .type = TYPE_CHOICE, .standard = "daemon", .words = facilities,
      .help = "syslog's facility"},
     {"index", OF_OUTPUT(ON_ELASTICSEARCH, index), .type = TYPE_TEXT, .standard = "inferscope-alerts",
@@ -152,12 +166,12 @@ static const struct config_key keys[] = {
     {"tags", OF_OUTPUT(ON_ALL, tags), .type = TYPE_LIST, .max = 256,
      .help = "only alerts of rules with one of these tags; none: all"},
 
-    {"tls.ca_file", OF_OUTPUT(ON_HTTP | ON_SYSLOG, tls.ca_file), .type = TYPE_PATH,
+    {"tls.ca_file", OF_OUTPUT(ON_HTTP | ON_SYSLOG | ON_KAFKA, tls.ca_file), .type = TYPE_PATH,
      .help = "certificates that are trusted, PEM; left out: the system's"},
-    {"tls.cert_file", OF_OUTPUT(ON_HTTP | ON_SYSLOG, tls.cert_file), .type = TYPE_PATH,
+    {"tls.cert_file", OF_OUTPUT(ON_HTTP | ON_SYSLOG | ON_KAFKA, tls.cert_file), .type = TYPE_PATH,
      .help = "the agent's own certificate, PEM, with key_file; left out: none is shown"},
-    {"tls.key_file", OF_OUTPUT(ON_HTTP | ON_SYSLOG, tls.key_file), .type = TYPE_PATH, .help = "its key, PEM, without a passphrase"},
-    {"tls.verify", OF_OUTPUT(ON_HTTP | ON_SYSLOG, tls.verify), .type = TYPE_BOOL, .standard = "true", .words = no_yes,
+    {"tls.key_file", OF_OUTPUT(ON_HTTP | ON_SYSLOG | ON_KAFKA, tls.key_file), .type = TYPE_PATH, .help = "its key, PEM, without a passphrase"},
+    {"tls.verify", OF_OUTPUT(ON_HTTP | ON_SYSLOG | ON_KAFKA, tls.verify), .type = TYPE_BOOL, .standard = "true", .words = no_yes,
      .help = "the receiver's certificate and name; false: anybody can pose as it"},
 
     {"token", OF_OUTPUT(ON_SPLUNK, token), .type = TYPE_SECRET, .required = true, .help = "of the HTTP event collector"},
@@ -165,22 +179,30 @@ static const struct config_key keys[] = {
      .help = "Authorization: Bearer; ApiKey for Elasticsearch"},
     {"user", OF_OUTPUT(ON_HTTP & ~ON_SPLUNK, user), .type = TYPE_TEXT, .help = "for basic authentication, with password"},
     {"password", OF_OUTPUT(ON_HTTP & ~ON_SPLUNK, password), .type = TYPE_SECRET, .help = "of the user"},
+    {"user", OF_OUTPUT(ON_KAFKA, user), .type = TYPE_TEXT, .help = "for SASL, with password"},
+    {"password", OF_OUTPUT(ON_KAFKA, password), .type = TYPE_SECRET, .help = "of the user"},
+    {"mechanism", OF_OUTPUT(ON_KAFKA, mechanism), .type = TYPE_WORD, .standard = "SCRAM-SHA-512", .words = mechanisms,
+     .help = "of SASL; PLAIN shows the password to the broker"},
     {"headers", OF_OUTPUT(ON_HTTP, headers), .type = TYPE_HEADERS, .max = 32, .help = "of each request, beside the usual ones"},
     {"labels", OF_OUTPUT(ON_LOKI | ON_ALERTMANAGER | ON_OTLP, labels), .type = TYPE_LABELS, .max = 32,
      .help = "of each stream (Loki), of each alert (Alertmanager), of the resource (OTLP, whose names may have dots)"},
 
     {"batch", OF_OUTPUT(ON_LINES, batch), .type = TYPE_NUMBER, .standard = "256", .min = 1, .max = 10000,
      .help = "alerts that are written at once, at most"},
+    {"batch", OF_OUTPUT(ON_KAFKA, batch), .type = TYPE_NUMBER, .standard = "256", .min = 1, .max = 10000,
+     .help = "alerts that are under way at once, at most"},
     {"batch", OF_OUTPUT(ON_WEBHOOK, batch), .type = TYPE_NUMBER, .standard = "100", .min = 1, .max = 10000,
      .help = "alerts that are taken on at once, at most; each is a request of its own"},
     {"batch", OF_OUTPUT(ON_HTTP & ~ON_WEBHOOK, batch), .type = TYPE_NUMBER, .standard = "100", .min = 1, .max = 10000,
      .help = "alerts in a request, at most"},
-    {"batch_wait", OF_OUTPUT(ON_LINES | ON_WEBHOOK, batch_wait), .type = TYPE_MILLISECONDS, .standard = "0s", .max = 60 * SECOND,
+    {"batch_wait", OF_OUTPUT(ON_LINES | ON_WEBHOOK | ON_KAFKA, batch_wait), .type = TYPE_MILLISECONDS, .standard = "0s", .max = 60 * SECOND,
      .help = "how long an alert may wait for more of them"},
     {"batch_wait", OF_OUTPUT(ON_HTTP & ~ON_WEBHOOK, batch_wait), .type = TYPE_MILLISECONDS, .standard = "1s", .max = 60 * SECOND,
      .help = "how long an alert may wait for more of them"},
     {"timeout", OF_OUTPUT(ON_HTTP | ON_UNIX | ON_SYSLOG, timeout), .type = TYPE_MILLISECONDS, .standard = "10s",
      .min = 100, .max = 10 * MINUTE * SECOND, .help = "of a request, or of a write that does not get on"},
+    {"timeout", OF_OUTPUT(ON_KAFKA, timeout), .type = TYPE_MILLISECONDS, .standard = "10s",
+     .min = 1000, .max = 5 * MINUTE * SECOND, .help = "what is not acknowledged by then is sent again"},
     {"retry.initial", OF_OUTPUT(ON_ALL, retry_initial), .type = TYPE_MILLISECONDS, .standard = "500ms",
      .min = 10, .max = HOUR * SECOND, .help = "wait after a failure; doubled at each further one, with jitter …"},
     {"retry.max", OF_OUTPUT(ON_ALL, retry_max), .type = TYPE_MILLISECONDS, .standard = "30s", .min = 10, .max = DAY * SECOND,

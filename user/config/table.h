@@ -22,6 +22,7 @@ enum config_type {
     TYPE_ADDRESS,      // char *, HOST:PORT
     TYPE_LISTEN,       // char *, an address of the node's own, or NULL for "none"
     TYPE_LIST,         // struct config_strings
+    TYPE_ADDRESSES,    // struct config_strings, each HOST:PORT
     TYPE_HEADERS,      // struct config_strings, "Name: value"
     TYPE_LABELS,       // struct config_strings, "name=value"
     TYPE_SWITCHES,     // struct config_strings, "enable:NAME"
@@ -40,9 +41,10 @@ enum {
     ON_LOKI = 1 << OUTPUT_LOKI,
     ON_ALERTMANAGER = 1 << OUTPUT_ALERTMANAGER,
     ON_OTLP = 1 << OUTPUT_OTLP,
+    ON_KAFKA = 1 << OUTPUT_KAFKA,
     ON_ALL = (1 << OUTPUT_TYPES) - 1,
     ON_LINES = ON_STDOUT | ON_FILE | ON_UNIX | ON_SYSLOG,
-    ON_HTTP = ON_ALL & ~ON_LINES,
+    ON_HTTP = ON_ALL & ~ON_LINES & ~ON_KAFKA,
 };
 
 struct config_key {

@@ -293,7 +293,11 @@ const char *value_check_item(const struct config_key *key, const char *item)
 {
     if (!item[0] && key->type != TYPE_HEADERS && key->type != TYPE_LABELS)
         return "is empty";
-    return check_text(item);
+    size_t host;
+    const char *why = check_text(item);
+    if (!why && key->type == TYPE_ADDRESSES && (!parse_address(item, false, &host) || host == 0))
+        why = "is not HOST:PORT";
+    return why;
 }
 
 const char *value_check_name(const struct config_key *key, const char *name, size_t length)

@@ -97,6 +97,9 @@ void value_expected(const struct config_key *key, struct text *text)
     case TYPE_LIST:
         text_addf(text, "a list of at most %llu texts", (unsigned long long)key->max);
         break;
+    case TYPE_ADDRESSES:
+        text_addf(text, "a list of at most %llu times HOST:PORT", (unsigned long long)key->max);
+        break;
     case TYPE_HEADERS:
     case TYPE_LABELS:
         text_addf(text, "a mapping of at most %llu names to texts", (unsigned long long)key->max);

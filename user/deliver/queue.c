@@ -79,7 +79,6 @@ static void publish(struct queue *queue)
     uint64_t missed = spool_reader_missed(queue->reader);
     count(&stats->dropped, missed - queue->missed);
     queue->missed = missed;
-    __atomic_store_n(&stats->waiting, spool_reader_waiting(queue->reader), __ATOMIC_RELAXED);
 }
 
 static void settle_up(struct queue *queue, bool up)

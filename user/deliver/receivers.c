@@ -10,6 +10,7 @@ const struct receiver_type *receiver_type_of(enum config_output_type type)
         [OUTPUT_WEBHOOK] = &http_receiver,       [OUTPUT_SPLUNK] = &http_receiver,
         [OUTPUT_ELASTICSEARCH] = &http_receiver, [OUTPUT_LOKI] = &http_receiver,
         [OUTPUT_ALERTMANAGER] = &http_receiver,  [OUTPUT_OTLP] = &http_receiver,
+        [OUTPUT_KAFKA] = &kafka_receiver,
     };
     return type < OUTPUT_TYPES ? types[type] : NULL;
 }

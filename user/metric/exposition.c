@@ -1,5 +1,5 @@
 #include "base/cleanup.h"
-#include "base/series.h"
+#include "families.h"
 #include "metric.h"
 
 #include <errno.h>
@@ -8,25 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FAMILIES_MAX = 1024, NUMBER_SIZE = 32 };
-
-// One metric family. `body` holds its header lines and then its samples, so that samples which several
-// collectors give for one name end up together.
-struct family {
-    char *name;         // as registered
-    size_t base_length; // of the name, without a counter's _total
-    enum series_type type;
-    size_t header_length;
-    struct text body;
-};
+enum { NUMBER_SIZE = 32 };
 
 struct exposition {
-    struct series_writer writer; // first: the collectors know only this part
+    struct families families; // first
     enum metric_format format;
-    struct family *families[FAMILIES_MAX];
-    size_t families_count;
-    struct family *current; // NULL: samples that come now belong nowhere
-    size_t room;            // bytes that may still be gathered, over all families
 };
 
 static struct counter left_out = {
@@ -85,7 +71,8 @@ static void format_bound(double value, char *ret_digits)
         strcat(ret_digits, ".0");
 }
 
-static size_t base_length(const struct series_family *family)
+// Of the name, without a counter's _total.
+static size_t base_length(const struct family *family)
 {
     size_t length = strlen(family->name);
     size_t suffix = strlen("_total");
@@ -101,75 +88,29 @@ static bool name_has_unit(const char *name, size_t length, const char *unit)
            memcmp(name + length - unit_length, unit, unit_length) == 0;
 }
 
-static void add_header(struct family *family, const struct series_family *declared, enum metric_format format)
+static void add_header(const struct families *families, struct family *family,
+                       const struct series_family *declared)
 {
     static const char *const types[] = {"counter", "gauge", "histogram"};
-    bool openmetrics = format == METRIC_OPENMETRICS;
+    bool openmetrics = ((const struct exposition *)families)->format == METRIC_OPENMETRICS;
     const char *name = family->name;
     // Prometheus text names a counter's family with its _total, OpenMetrics without.
     const char *suffix = family->type == SERIES_COUNTER && !openmetrics ? "_total" : "";
-    int length = (int)family->base_length;
+    int length = (int)base_length(family);
 
     text_addf(&family->body, "# TYPE %.*s%s %s\n", length, name, suffix, types[family->type]);
-    if (openmetrics && declared->unit && name_has_unit(name, family->base_length, declared->unit))
+    if (openmetrics && declared->unit && name_has_unit(name, (size_t)length, declared->unit))
         text_addf(&family->body, "# UNIT %.*s %s\n", length, name, declared->unit);
     text_addf(&family->body, "# HELP %.*s%s ", length, name, suffix);
     add_escaped(&family->body, declared->help, openmetrics);
     text_add_char(&family->body, '\n');
-    family->header_length = family->body.length;
-}
-
-static void family_free(struct family *family)
-{
-    text_free(&family->body);
-    free(family->name);
-    free(family);
-}
-
-static struct family *family_new(struct exposition *exposition, const struct series_family *declared)
-{
-    if (exposition->families_count == FAMILIES_MAX)
-        return NULL;
-    struct family *family = calloc(1, sizeof(*family));
-    char *name = strdup(declared->name);
-    if (!family || !name) {
-        free(family);
-        free(name);
-        return NULL;
-    }
-    family->name = name;
-    family->type = declared->type;
-    family->base_length = base_length(declared);
-    family->body.max = exposition->room;
-    add_header(family, declared, exposition->format);
-    if (family->body.truncated) {
-        family_free(family);
-        return NULL;
-    }
-    exposition->room -= family->body.length;
-    exposition->families[exposition->families_count++] = family;
-    return family;
-}
-
-static void write_family(struct series_writer *writer, const struct series_family *declared)
-{
-    struct exposition *exposition = (struct exposition *)writer;
-    for (size_t i = 0; i < exposition->families_count; i++) {
-        struct family *family = exposition->families[i];
-        if (strcmp(family->name, declared->name) == 0) {
-            // Samples of two types under one name would make the page unreadable.
-            exposition->current = family->type == declared->type ? family : NULL;
-            return;
-        }
-    }
-    exposition->current = family_new(exposition, declared);
 }
 
 static void add_sample(struct family *family, const char *suffix, const struct label *labels, size_t count,
                        const char *bound, double value)
 {
     struct text *text = &family->body;
-    text_add_bytes(text, family->name, family->base_length);
+    text_add_bytes(text, family->name, base_length(family));
     text_add(text, suffix);
     char separator = '{';
     for (size_t i = 0; i < count; i++) {
@@ -192,50 +133,23 @@ static void add_sample(struct family *family, const char *suffix, const struct l
     text_add_char(text, '\n');
 }
 
-// The family that takes a sample of this kind now, with the room that is left, or NULL.
-static struct family *sample_begin(struct exposition *exposition, bool histogram)
-{
-    struct family *family = exposition->current;
-    if (!family || (family->type == SERIES_HISTOGRAM) != histogram) {
-        left_out.value++;
-        return NULL;
-    }
-    family->body.max = family->body.length + exposition->room;
-    return family;
-}
-
-// Takes back what did not fit as a whole: half a sample is worse than none.
-static void sample_end(struct exposition *exposition, struct family *family, size_t length_before)
-{
-    struct text *body = &family->body;
-    if (body->truncated) {
-        left_out.value++;
-        body->length = length_before;
-        body->truncated = false;
-        return;
-    }
-    exposition->room -= body->length - length_before;
-}
-
 static void write_number(struct series_writer *writer, const struct label *labels, size_t count, double value)
 {
-    struct exposition *exposition = (struct exposition *)writer;
-    struct family *family = sample_begin(exposition, false);
-    if (!family)
+    struct families *families = (struct families *)writer;
+    if (!families_begin(families, false))
         return;
-    size_t before = family->body.length;
+    struct family *family = families->current;
     add_sample(family, family->type == SERIES_COUNTER ? "_total" : "", labels, count, NULL, value);
-    sample_end(exposition, family, before);
+    families_end(families);
 }
 
 static void write_histogram(struct series_writer *writer, const struct label *labels, size_t count,
                             const struct series_histogram *histogram)
 {
-    struct exposition *exposition = (struct exposition *)writer;
-    struct family *family = sample_begin(exposition, true);
-    if (!family)
+    struct families *families = (struct families *)writer;
+    if (!families_begin(families, true))
         return;
-    size_t before = family->body.length;
+    struct family *family = families->current;
     uint64_t total = 0;
     for (size_t i = 0; i <= histogram->buckets; i++) {
         char bound[NUMBER_SIZE + 2];
@@ -245,7 +159,7 @@ static void write_histogram(struct series_writer *writer, const struct label *la
     }
     add_sample(family, "_sum", labels, count, NULL, histogram->sum);
     add_sample(family, "_count", labels, count, NULL, (double)total);
-    sample_end(exposition, family, before);
+    families_end(families);
 }
 
 static int compare_families(const void *left, const void *right)
@@ -268,19 +182,19 @@ void metric_render(enum metric_format format, struct text *text)
         text->truncated = true;
         return;
     }
-    exposition->writer = (struct series_writer){write_family, write_number, write_histogram};
+    struct families *families = &exposition->families;
+    *families = (struct families){.writer = {families_open, write_number, write_histogram},
+                                  .room = room - sizeof(end),
+                                  .left_out = &left_out,
+                                  .head = add_header};
     exposition->format = format;
-    exposition->room = room - sizeof(end);
 
-    series_collect(&exposition->writer);
-    qsort(exposition->families, exposition->families_count, sizeof(exposition->families[0]),
-          compare_families);
-    for (size_t i = 0; i < exposition->families_count; i++) {
-        struct family *family = exposition->families[i];
-        if (family->body.length > family->header_length)
-            text_add_bytes(text, family->body.data, family->body.length);
-        family_free(family);
-    }
+    series_collect(&families->writer);
+    qsort(families->at, families->count, sizeof(families->at[0]), compare_families);
+    for (size_t i = 0; i < families->count; i++)
+        if (families->at[i]->any)
+            text_add_bytes(text, families->at[i]->body.data, families->at[i]->body.length);
+    families_free(families);
     if (format == METRIC_OPENMETRICS)
         text_add(text, end);
 }

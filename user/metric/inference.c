@@ -18,7 +18,7 @@
 static const double per_token_bounds[] = {.0005, .001, .0025, .005, .01, .025, .05, .075, .1,
                                           .15,   .2,   .3,    .4,   .5,  .75,  1,   2.5};
 
-enum { SERIES_MAX = 200, OUTCOMES_MAX = 16, LABELS_MAX = 10, SOURCES_COUNT = 2 };
+enum { SERIES_MAX = 200, OUTCOMES_MAX = 16, LABELS_MAX = 10 };
 
 // Zero-filled.
 struct key {
@@ -42,12 +42,10 @@ struct model_series {
     uint64_t seen_ns;         // the latest request's end
     struct outcome *outcomes; // owned
     size_t outcomes_count;
-    struct histogram first;
-    struct histogram per_token[SOURCES_COUNT]; // by enum api_token_source, from API_TOKENS_USAGE on
-    struct histogram input;
-    struct histogram output[SOURCES_COUNT];
+    struct gen_ai_usage usage;
+    struct histogram per_token[GEN_AI_SOURCES];
     uint64_t abandoned;
-    uint64_t abandoned_tokens[SOURCES_COUNT];
+    uint64_t abandoned_tokens[GEN_AI_SOURCES];
 };
 
 static struct model_series *table;
@@ -212,27 +210,15 @@ static struct outcome *outcome_of(struct model_series *series, unsigned status, 
 
 // --- Counting ---
 
-static double seconds(uint64_t from_ns, uint64_t to_ns)
-{
-    return to_ns > from_ns ? (double)(to_ns - from_ns) / 1e9 : 0;
-}
-
 static void count_success(struct model_series *series, const struct wire_api *record)
 {
     const struct wire_api_exchange *exchange = &record->exchange;
     enum api_token_source source = api_output_source(record);
     uint32_t tokens = api_output_tokens(record);
-    if (exchange->first_content_ns)
-        histogram_add(&series->first, gen_ai_first_bounds, GEN_AI_FIRST_BOUNDS,
-                      seconds(exchange->start_ns, exchange->first_content_ns));
-    if (exchange->flags & WIRE_API_HAS_INPUT)
-        histogram_add(&series->input, gen_ai_token_bounds, GEN_AI_TOKEN_BOUNDS, exchange->input_tokens);
-    if (source == API_TOKENS_UNKNOWN)
-        return;
-    histogram_add(&series->output[source - 1], gen_ai_token_bounds, GEN_AI_TOKEN_BOUNDS, tokens);
-    if (exchange->first_content_ns && tokens > 1)
+    gen_ai_usage_add(&series->usage, record, exchange->first_content_ns);
+    if (source != API_TOKENS_UNKNOWN && exchange->first_content_ns && tokens > 1)
         histogram_add(&series->per_token[source - 1], per_token_bounds, ARRAY_SIZE(per_token_bounds),
-                      seconds(exchange->first_content_ns, exchange->end_ns) / (tokens - 1));
+                      gen_ai_seconds(exchange->first_content_ns, exchange->end_ns) / (tokens - 1));
 }
 
 void inference_event(const struct event *event)
@@ -263,7 +249,7 @@ void inference_event(const struct event *event)
     }
     series->seen_ns = record->header.time_ns;
     histogram_add(&outcome->duration, gen_ai_duration_bounds, GEN_AI_DURATION_BOUNDS,
-                  seconds(exchange->start_ns, exchange->end_ns));
+                  gen_ai_seconds(exchange->start_ns, exchange->end_ns));
     if (exchange->end == WIRE_API_CLIENT_GONE) {
         enum api_token_source source = api_output_source(record);
         series->abandoned++;
@@ -337,8 +323,6 @@ static void collect_requests(struct series_writer *writer)
     }
 }
 
-static const char *const source_names[SOURCES_COUNT] = {"usage", "events"};
-
 static void collect_tokens(struct series_writer *writer)
 {
     static const struct series_family first = {
@@ -360,26 +344,17 @@ static void collect_tokens(struct series_writer *writer)
     struct label labels[LABELS_MAX];
     writer->family(writer, &first);
     for (const struct model_series *series = table; series; series = series->hh.next)
-        histogram_write(&series->first, gen_ai_first_bounds, GEN_AI_FIRST_BOUNDS, writer, labels,
-                        labels_of(series, labels));
+        gen_ai_first_write(&series->usage, writer, labels, labels_of(series, labels));
     writer->family(writer, &per_token);
     for (const struct model_series *series = table; series; series = series->hh.next) {
         size_t count = labels_of(series, labels);
-        for (size_t i = 0; i < SOURCES_COUNT; i++)
+        for (size_t i = 0; i < GEN_AI_SOURCES; i++)
             histogram_write(&series->per_token[i], per_token_bounds, ARRAY_SIZE(per_token_bounds), writer,
-                            labels, label_append(labels, count, "token_source", source_names[i]));
+                            labels, label_append(labels, count, "token_source", gen_ai_source_names[i]));
     }
     writer->family(writer, &usage);
-    for (const struct model_series *series = table; series; series = series->hh.next) {
-        size_t count = labels_of(series, labels);
-        size_t typed = label_append(labels, count, "gen_ai_token_type", "input");
-        histogram_write(&series->input, gen_ai_token_bounds, GEN_AI_TOKEN_BOUNDS, writer, labels,
-                        label_append(labels, typed, "token_source", source_names[0]));
-        typed = label_append(labels, count, "gen_ai_token_type", "output");
-        for (size_t i = 0; i < SOURCES_COUNT; i++)
-            histogram_write(&series->output[i], gen_ai_token_bounds, GEN_AI_TOKEN_BOUNDS, writer, labels,
-                            label_append(labels, typed, "token_source", source_names[i]));
-    }
+    for (const struct model_series *series = table; series; series = series->hh.next)
+        gen_ai_usage_write(&series->usage, writer, labels, labels_of(series, labels));
 }
 
 static void collect_abandoned(struct series_writer *writer)
@@ -399,9 +374,10 @@ static void collect_abandoned(struct series_writer *writer)
     writer->family(writer, &tokens);
     for (const struct model_series *series = table; series; series = series->hh.next) {
         size_t count = labels_of(series, labels);
-        for (size_t i = 0; i < SOURCES_COUNT; i++)
+        for (size_t i = 0; i < GEN_AI_SOURCES; i++)
             if (series->abandoned_tokens[i])
-                writer->number(writer, labels, label_append(labels, count, "token_source", source_names[i]),
+                writer->number(writer, labels,
+                               label_append(labels, count, "token_source", gen_ai_source_names[i]),
                                (double)series->abandoned_tokens[i]);
     }
 }

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <uthash.h>
 
-enum { SERIES_MAX = 300, LABELS_MAX = SERVED_BY_LABELS + 8, SOURCES_COUNT = 2 };
+enum { SERIES_MAX = 300, LABELS_MAX = SERVED_BY_LABELS + 8 };
 
 // Zero-filled.
 struct key {
@@ -30,9 +30,7 @@ struct call_series {
     UT_hash_handle hh;
     uint64_t seen_ns; // the latest call's end
     struct histogram duration;
-    struct histogram first;
-    struct histogram input;
-    struct histogram output[SOURCES_COUNT]; // by enum api_token_source, from API_TOKENS_USAGE on
+    struct gen_ai_usage usage;
     uint64_t unknown[UNKNOWN_COUNT];
 };
 
@@ -128,11 +126,6 @@ static struct call_series *series_of(struct key *key, uint64_t now_ns)
     return series ? series : series_add(key);
 }
 
-static double seconds(uint64_t from_ns, uint64_t to_ns)
-{
-    return to_ns > from_ns ? (double)(to_ns - from_ns) / 1e9 : 0;
-}
-
 // A path alone is no proof, and mails are sent to a /v1/messages, too.
 static bool is_model_call(const struct key *key, const struct wire_api *record)
 {
@@ -145,15 +138,7 @@ static bool is_model_call(const struct key *key, const struct wire_api *record)
 static void count_success(struct call_series *series, const struct wire_api *record)
 {
     const struct wire_api_exchange *exchange = &record->exchange;
-    enum api_token_source source = api_output_source(record);
-    if (exchange->first_event_ns)
-        histogram_add(&series->first, gen_ai_first_bounds, GEN_AI_FIRST_BOUNDS,
-                      seconds(exchange->start_ns, exchange->first_event_ns));
-    if (exchange->flags & WIRE_API_HAS_INPUT)
-        histogram_add(&series->input, gen_ai_token_bounds, GEN_AI_TOKEN_BOUNDS, exchange->input_tokens);
-    if (source != API_TOKENS_UNKNOWN)
-        histogram_add(&series->output[source - 1], gen_ai_token_bounds, GEN_AI_TOKEN_BOUNDS,
-                      api_output_tokens(record));
+    gen_ai_usage_add(&series->usage, record, exchange->first_event_ns);
     if (exchange->flags & (WIRE_API_HAS_INPUT | WIRE_API_HAS_OUTPUT))
         return;
     series->unknown[exchange->flags & WIRE_API_PACKED          ? UNKNOWN_COMPRESSED
@@ -176,7 +161,7 @@ void inference_client_event(const struct event *event, const struct wire_api *re
     }
     series->seen_ns = record->header.time_ns;
     histogram_add(&series->duration, gen_ai_duration_bounds, GEN_AI_DURATION_BOUNDS,
-                  seconds(record->exchange.start_ns, record->exchange.end_ns));
+                  gen_ai_seconds(record->exchange.start_ns, record->exchange.end_ns));
     // One that stands for many has calls of both kinds.
     char text[16];
     if (!api_error_type(record, text)[0])
@@ -217,8 +202,7 @@ static void collect_durations(struct series_writer *writer)
                         labels_of(series, labels));
     writer->family(writer, &first);
     for (const struct call_series *series = table; series; series = series->hh.next)
-        histogram_write(&series->first, gen_ai_first_bounds, GEN_AI_FIRST_BOUNDS, writer, labels,
-                        labels_of(series, labels));
+        gen_ai_first_write(&series->usage, writer, labels, labels_of(series, labels));
 }
 
 static void collect_tokens(struct series_writer *writer)
@@ -228,19 +212,10 @@ static void collect_tokens(struct series_writer *writer)
         .type = SERIES_HISTOGRAM,
         .help = "Tokens of a call; successes only. token_source is \"usage\" where the API said how many, "
                 "\"events\" where the events of its stream that have text were counted"};
-    static const char *const sources[SOURCES_COUNT] = {"usage", "events"};
     struct label labels[LABELS_MAX];
     writer->family(writer, &usage);
-    for (const struct call_series *series = table; series; series = series->hh.next) {
-        size_t count = labels_of(series, labels);
-        size_t typed = label_append(labels, count, "gen_ai_token_type", "input");
-        histogram_write(&series->input, gen_ai_token_bounds, GEN_AI_TOKEN_BOUNDS, writer, labels,
-                        label_append(labels, typed, "token_source", sources[0]));
-        typed = label_append(labels, count, "gen_ai_token_type", "output");
-        for (size_t i = 0; i < SOURCES_COUNT; i++)
-            histogram_write(&series->output[i], gen_ai_token_bounds, GEN_AI_TOKEN_BOUNDS, writer, labels,
-                            label_append(labels, typed, "token_source", sources[i]));
-    }
+    for (const struct call_series *series = table; series; series = series->hh.next)
+        gen_ai_usage_write(&series->usage, writer, labels, labels_of(series, labels));
 }
 
 static void collect_unknown(struct series_writer *writer)

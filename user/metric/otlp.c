@@ -3,7 +3,7 @@
 // unit; the rest keeps the name that Prometheus knows.
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/series.h"
+#include "families.h"
 #include "metric.h"
 #include "self.h"
 #include "version.h"
@@ -14,21 +14,8 @@
 #include <string.h>
 #include <time.h>
 
-enum { FAMILIES_MAX = 1024 };
-
-struct family {
-    char *name; // as registered
-    enum series_type type;
-    bool any; // points in the body
-    struct text body;
-};
-
 struct otlp {
-    struct series_writer writer; // first: the collectors know only this part
-    struct family *families[FAMILIES_MAX];
-    size_t families_count;
-    struct family *current; // NULL: points that come now belong nowhere
-    size_t room;            // bytes that may still be gathered
+    struct families families; // first
     uint64_t start_ns, now_ns;
 };
 
@@ -90,20 +77,14 @@ static const char *unit_name(const char *unit)
 
 // --- Families ---
 
-static void family_free(struct family *family)
-{
-    text_free(&family->body);
-    free(family->name);
-    free(family);
-}
-
 static void add_string_member(struct text *text, const char *name, const char *value)
 {
     text_addf(text, ",\"%s\":", name);
     text_add_json(text, value, strlen(value));
 }
 
-static void add_header(struct family *family, const struct series_family *declared)
+static void add_header(const struct families *families, struct family *family,
+                       const struct series_family *declared)
 {
     static const char *const kinds[] = {"sum", "gauge", "histogram"};
     struct text *body = &family->body;
@@ -119,43 +100,6 @@ static void add_header(struct family *family, const struct series_family *declar
     if (declared->type == SERIES_COUNTER)
         text_add(body, "\"isMonotonic\":true,");
     text_add(body, "\"dataPoints\":[");
-}
-
-static struct family *family_new(struct otlp *otlp, const struct series_family *declared)
-{
-    if (otlp->families_count == FAMILIES_MAX)
-        return NULL;
-    struct family *family = calloc(1, sizeof(*family));
-    char *name = strdup(declared->name);
-    if (!family || !name) {
-        free(family);
-        free(name);
-        return NULL;
-    }
-    family->name = name;
-    family->type = declared->type;
-    family->body.max = otlp->room;
-    add_header(family, declared);
-    if (family->body.truncated) {
-        family_free(family);
-        return NULL;
-    }
-    otlp->room -= family->body.length;
-    otlp->families[otlp->families_count++] = family;
-    return family;
-}
-
-static void write_family(struct series_writer *writer, const struct series_family *declared)
-{
-    struct otlp *otlp = (struct otlp *)writer;
-    for (size_t i = 0; i < otlp->families_count; i++) {
-        struct family *family = otlp->families[i];
-        if (strcmp(family->name, declared->name) == 0) {
-            otlp->current = family->type == declared->type ? family : NULL;
-            return;
-        }
-    }
-    otlp->current = family_new(otlp, declared);
 }
 
 // --- Points ---
@@ -175,14 +119,14 @@ static void add_number(struct text *text, double value)
 static struct text *point_begin(struct otlp *otlp, const struct label *labels, size_t count, bool histogram,
                                 bool is_number)
 {
-    struct family *family = otlp->current;
-    if (!family || !is_number || (family->type == SERIES_HISTOGRAM) != histogram) {
+    if (!is_number) {
         left_out.value++;
         return NULL;
     }
-    struct text *body = &family->body;
-    body->max = body->length + otlp->room;
-    text_add(body, family->any ? ",{\"attributes\":[" : "{\"attributes\":[");
+    struct text *body = families_begin(&otlp->families, histogram);
+    if (!body)
+        return NULL;
+    text_add(body, otlp->families.current->any ? ",{\"attributes\":[" : "{\"attributes\":[");
     for (size_t i = 0; i < count; i++) {
         const char *name = attribute_name(labels[i].name), *value = labels[i].value;
         text_add(body, i ? ",{\"key\":" : "{\"key\":");
@@ -196,37 +140,22 @@ static struct text *point_begin(struct otlp *otlp, const struct label *labels, s
     return body;
 }
 
-// Takes back what did not fit as a whole.
-static void point_end(struct otlp *otlp, struct text *body, size_t length_before)
-{
-    text_add_char(body, '}');
-    if (body->truncated) {
-        left_out.value++;
-        body->length = length_before;
-        body->truncated = false;
-        return;
-    }
-    otlp->current->any = true;
-    otlp->room -= body->length - length_before;
-}
-
 static void write_number(struct series_writer *writer, const struct label *labels, size_t count, double value)
 {
     struct otlp *otlp = (struct otlp *)writer;
-    size_t before = otlp->current ? otlp->current->body.length : 0;
     struct text *body = point_begin(otlp, labels, count, false, isfinite(value));
     if (!body)
         return;
     text_add(body, ",\"asDouble\":");
     add_number(body, value);
-    point_end(otlp, body, before);
+    text_add_char(body, '}');
+    families_end(&otlp->families);
 }
 
 static void write_histogram(struct series_writer *writer, const struct label *labels, size_t count,
                             const struct series_histogram *histogram)
 {
     struct otlp *otlp = (struct otlp *)writer;
-    size_t before = otlp->current ? otlp->current->body.length : 0;
     struct text *body = point_begin(otlp, labels, count, true, isfinite(histogram->sum));
     if (!body)
         return;
@@ -243,8 +172,8 @@ static void write_histogram(struct series_writer *writer, const struct label *la
         text_add(body, i ? "," : "");
         add_number(body, histogram->bounds[i]);
     }
-    text_add_char(body, ']');
-    point_end(otlp, body, before);
+    text_add(body, "]}");
+    families_end(&otlp->families);
 }
 
 // --- The whole ---
@@ -265,25 +194,28 @@ void metric_render_otlp(struct text *text)
               "\"%s\"}}]},\"scopeMetrics\":[{\"scope\":{\"name\":\"inferscope\"},\"metrics\":[",
               INFERSCOPE_VERSION);
     size_t reserved = text->length + sizeof("]}]}]}") + (size_t)FAMILIES_MAX * CLOSING;
-    otlp->writer = (struct series_writer){write_family, write_number, write_histogram};
-    otlp->room = text->max > reserved ? text->max - reserved : 0;
+    struct families *families = &otlp->families;
+    *families = (struct families){.writer = {families_open, write_number, write_histogram},
+                                  .room = text->max > reserved ? text->max - reserved : 0,
+                                  .left_out = &left_out,
+                                  .head = add_header};
     otlp->now_ns = clock_ns(CLOCK_REALTIME);
     double start = metric_start_time();
     otlp->start_ns = start > 0 ? (uint64_t)(start * 1e9) : otlp->now_ns;
     if (otlp->start_ns > otlp->now_ns)
         otlp->start_ns = otlp->now_ns;
 
-    series_collect(&otlp->writer);
+    series_collect(&families->writer);
     bool any = false;
-    for (size_t i = 0; i < otlp->families_count; i++) {
-        struct family *family = otlp->families[i];
-        if (family->any) {
-            text_add(text, any ? "," : "");
-            text_add_bytes(text, family->body.data, family->body.length);
-            text_add(text, "]}}");
-            any = true;
-        }
-        family_free(family);
+    for (size_t i = 0; i < families->count; i++) {
+        const struct family *family = families->at[i];
+        if (!family->any)
+            continue;
+        text_add(text, any ? "," : "");
+        text_add_bytes(text, family->body.data, family->body.length);
+        text_add(text, "]}}");
+        any = true;
     }
+    families_free(families);
     text_add(text, "]}]}]}");
 }

@@ -16,7 +16,6 @@ struct delivery_output {
     uint64_t filtered;          // alerts that the output does not want
     uint64_t cut;               // messages that were too long for a datagram and lost their end
     uint64_t dropped;           // from the spool, before this output had them
-    uint64_t waiting;           // in the spool
     uint64_t last_success_time; // seconds since the Unix epoch; 0: none yet
     uint64_t up;                // 1; 0: since the last success it has failed
 };

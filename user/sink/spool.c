@@ -12,7 +12,6 @@
 #include <sys/uio.h>
 
 enum {
-    SEGMENT_SIZE_MAX = 16 << 20,
     SEGMENT_SIZE_MIN = 4096,
     SEGMENTS = 32, // in the whole spool, so that little is given up at a time
     TELL_AFTER_MS = 60000,
@@ -69,8 +68,8 @@ int spool_open(const struct config_spool *options, struct spool **ret_spool)
     if (!spool->options.directory)
         return -ENOMEM;
     spool->segment_size = options->size / SEGMENTS;
-    if (spool->segment_size > SEGMENT_SIZE_MAX)
-        spool->segment_size = SEGMENT_SIZE_MAX;
+    if (spool->segment_size > SPOOL_SEGMENT_SIZE_MAX)
+        spool->segment_size = SPOOL_SEGMENT_SIZE_MAX;
     if (spool->segment_size < SEGMENT_SIZE_MIN)
         spool->segment_size = SEGMENT_SIZE_MIN;
     int error = open_directory(spool);

@@ -223,9 +223,10 @@ static ssize_t look(struct spool_walk *walk, uint64_t at, size_t size, const cha
                                   (off_t)(at + walk->filled));
             if (count < 0 && errno == EINTR)
                 continue;
-            if (count < 0)
+            // What lies in front of a place that cannot be read is good.
+            if (count < 0 && walk->filled < size)
                 return -errno;
-            if (count == 0)
+            if (count <= 0)
                 break;
             walk->filled += (size_t)count;
         }

@@ -100,7 +100,7 @@ static void collect(struct series_writer *writer, void *context)
         .name = "inferscope_spool_damaged_total",
         .type = SERIES_COUNTER,
         .help = "Places in the spool that were damaged when it was opened; reason=\"torn\": at its end, as a "
-                "power loss leaves it",
+                "power loss leaves it; \"unreadable\": the disk does not give it back",
     };
     static const struct series_family sync = {.name = "inferscope_spool_sync_errors_total",
                                               .type = SERIES_COUNTER,
@@ -121,6 +121,8 @@ static void collect(struct series_writer *writer, void *context)
         writer->number(writer, labels, 2, (double)shown->damaged[class]);
         labels[1].value = "torn";
         writer->number(writer, labels, 2, (double)shown->torn[class]);
+        labels[1].value = "unreadable";
+        writer->number(writer, labels, 2, (double)shown->unreadable[class]);
     }
     writer->family(writer, &sync);
     writer->number(writer, NULL, 0, (double)shown->sync_errors);

@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 int spool_shelve(struct shelf *shelf, const struct segment *segment)
 {
@@ -23,15 +24,32 @@ int spool_shelve(struct shelf *shelf, const struct segment *segment)
     return 0;
 }
 
-static int load_segment(struct spool *spool, const struct spool_entry *entry, int fd)
+// Behind those that were added before.
+static int add_segment(struct spool *spool, const struct spool_entry *entry, uint64_t size, uint64_t time_ns)
 {
     struct shelf *shelf = &spool->shelves[entry->class];
+    struct segment *before = spool_newest(spool, entry->class);
+    if (before) {
+        before->end = entry->first;
+        before->newest_ns = time_ns;
+    }
+    const struct segment segment = {
+        .first = entry->first, .end = entry->first, .size = size, .oldest_ns = time_ns, .newest_ns = time_ns};
+    spool->bytes += segment.size;
+    shelf->next_ordinal = entry->first;
+    return spool_shelve(shelf, &segment);
+}
+
+static int load_segment(struct spool *spool, const struct spool_entry *entry, int fd)
+{
     struct stat status;
     struct spool_head head = {};
     if (fstat(fd, &status))
         return -errno;
-    bool whole = pread(fd, &head, sizeof(head), 0) == sizeof(head) &&
-                 spool_head_fits(&head, entry->class, entry->first);
+    ssize_t count = pread(fd, &head, sizeof(head), 0);
+    if (count < 0)
+        return -errno;
+    bool whole = count == sizeof(head) && spool_head_fits(&head, entry->class, entry->first);
     if (!whole && spool_head_is_foreign(&head))
         return -EPROTONOSUPPORT;
     if (!whole) {
@@ -49,19 +67,7 @@ static int load_segment(struct spool *spool, const struct spool_entry *entry, in
     uint64_t time_ns = whole ? head.time_ns : (uint64_t)status.st_mtim.tv_sec * 1000000000;
     if (whole && head.next_sequence > spool->next_sequence)
         spool->next_sequence = head.next_sequence;
-    struct segment *before = spool_newest(spool, entry->class);
-    if (before) {
-        before->end = entry->first;
-        before->newest_ns = time_ns;
-    }
-    const struct segment segment = {.first = entry->first,
-                                    .end = entry->first,
-                                    .size = (uint64_t)status.st_size,
-                                    .oldest_ns = time_ns,
-                                    .newest_ns = time_ns};
-    spool->bytes += segment.size;
-    shelf->next_ordinal = entry->first;
-    return spool_shelve(shelf, &segment);
+    return add_segment(spool, entry, (uint64_t)status.st_size, time_ns);
 }
 
 // Only the newest segment of a class is written to, so only its end may be torn, and only there ordinals and
@@ -106,15 +112,48 @@ static int load_newest(struct spool *spool, enum spool_class class, int *fd)
     return 0;
 }
 
+// The disk's fault, or its file system's (EUCLEAN and EBADMSG).
+static bool is_unreadable(int error)
+{
+    return error == -EIO || error == -EUCLEAN || error == -EBADMSG;
+}
+
+// The readers come to the end of what they can read of it, and to the segment behind it. Behind the newest
+// there is none: it begins where no record of this one can be, which may be read one day.
+static int pass_over(struct spool *spool, const struct spool_entry *entry, bool newest, int why)
+{
+    struct shelf *shelf = &spool->shelves[entry->class];
+    const struct segment *last = spool_newest(spool, entry->class);
+    char name[SPOOL_FILE_NAME_SIZE];
+    struct stat status;
+    spool->unreadable[entry->class]++;
+    spool_segment_name(entry->class, entry->first, name);
+    log_error("cannot read the segment %s of the spool: %s; what is in it may be lost", name, strerror(-why));
+    if (fstatat(spool->directory_fd, name, &status, AT_SYMLINK_NOFOLLOW))
+        status = (struct stat){.st_size = SPOOL_SEGMENT_SIZE_MAX, .st_mtim.tv_sec = time(NULL)};
+    if (!last || last->first != entry->first) {
+        int error =
+            add_segment(spool, entry, (uint64_t)status.st_size, (uint64_t)status.st_mtim.tv_sec * 1000000000);
+        if (error)
+            return error;
+    }
+    if (newest) {
+        uint64_t room = (uint64_t)status.st_size / sizeof(struct spool_frame) + 1;
+        shelf->next_ordinal += room;
+        spool->next_sequence += room;
+    }
+    return 0;
+}
+
 static int load_entry(struct spool *spool, const struct spool_entry *entry, bool newest)
 {
     char name[SPOOL_FILE_NAME_SIZE];
     spool_segment_name(entry->class, entry->first, name);
     _cleanup_close_ int fd = spool_file_open(spool->directory_fd, name, O_RDWR);
-    if (fd < 0)
-        return fd;
-    int error = load_segment(spool, entry, fd);
-    return error || !newest ? error : load_newest(spool, entry->class, &fd);
+    int error = fd < 0 ? fd : load_segment(spool, entry, fd);
+    if (!error && newest)
+        error = load_newest(spool, entry->class, &fd);
+    return is_unreadable(error) ? pass_over(spool, entry, newest, error) : error;
 }
 
 // After a power loss an output may know records that did not get to the disk: their numbers are not given
@@ -147,10 +186,14 @@ int spool_load(struct spool *spool)
     if (error > 0)
         log_warning("%d cursors of the spool are damaged; these outputs begin with the oldest record", error);
     for (enum spool_class class = 0; class < SPOOL_CLASSES && error >= 0; class ++) {
-        const struct segment *newest = spool_newest(spool, class);
+        struct segment *newest = spool_newest(spool, class);
+        const struct shelf *shelf = &spool->shelves[class];
         // No reader takes the jump for records that are missing from a segment that is still written to.
-        if (newest && spool->shelves[class].next_ordinal > newest->end)
-            error = spool_rotate(spool, class, false);
+        if (!newest || shelf->next_ordinal <= newest->end)
+            continue;
+        if (shelf->fd < 0)
+            newest->end = shelf->next_ordinal;
+        error = spool_rotate(spool, class, false);
     }
     return error < 0 ? error : 0;
 }

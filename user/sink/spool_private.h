@@ -9,6 +9,8 @@ struct segment {
     uint64_t oldest_ns, newest_ns;
 };
 
+enum { SPOOL_SEGMENT_SIZE_MAX = 16 << 20 };
+
 // The segments of a class, the oldest first.
 struct shelf {
     struct segment *segments;
@@ -38,7 +40,7 @@ struct spool {
     struct shelf shelves[SPOOL_CLASSES];
     uint64_t unsynced_ms; // when the oldest record came that is not on the disk yet; 0: there is none
     uint64_t dropped[DROPPED_REASONS][SPOOL_CLASSES];
-    uint64_t damaged[SPOOL_CLASSES], torn[SPOOL_CLASSES];
+    uint64_t damaged[SPOOL_CLASSES], torn[SPOOL_CLASSES], unreadable[SPOOL_CLASSES];
     uint64_t sync_errors;
     uint64_t told_ms; // when a loss was last said
 };

@@ -18,8 +18,6 @@ struct lane {
     bool has;          // a record that was not given yet
     struct spool_frame frame;
     const char *data; // in the walk's buffer
-    // How far the newest segment was looked at for what waits.
-    uint64_t tail_segment, tail_offset, tail_ordinal;
 };
 
 struct spool_reader {
@@ -92,11 +90,6 @@ static const struct spool_entry *entry_of(const struct spool_reader *reader, enu
         if (reader->entries[i].class == class && (!found || reader->entries[i].first <= ordinal))
             found = &reader->entries[i];
     return found;
-}
-
-static const struct spool_entry *entry_newest(const struct spool_reader *reader, enum spool_class class)
-{
-    return entry_of(reader, class, UINT64_MAX);
 }
 
 static int open_segment(const struct spool_reader *reader, const struct spool_entry *entry)
@@ -272,56 +265,6 @@ int spool_reader_rewind(struct spool_reader *reader)
 uint64_t spool_reader_missed(const struct spool_reader *reader)
 {
     return reader->missed;
-}
-
-// --- What waits ---
-
-static void follow_tail(struct spool_reader *reader, enum spool_class class)
-{
-    struct lane *lane = &reader->lanes[class];
-    const struct spool_entry *newest = entry_newest(reader, class);
-    if (!newest)
-        return;
-    if (newest->first != lane->tail_segment || lane->tail_offset == 0) {
-        lane->tail_segment = newest->first;
-        lane->tail_offset = sizeof(struct spool_head);
-        lane->tail_ordinal = newest->first;
-    }
-    // Behind what is damaged only the reader itself gets.
-    if (lane->walk.fd >= 0 && lane->segment == lane->tail_segment && lane->walk.offset > lane->tail_offset) {
-        lane->tail_offset = lane->walk.offset;
-        lane->tail_ordinal = lane->walk.ordinal;
-    }
-    struct spool_frame frame;
-    struct stat status;
-    _cleanup_close_ int fd = open_segment(reader, newest);
-    if (fd < 0 || fstat(fd, &status))
-        return;
-    while (pread(fd, &frame, sizeof(frame), (off_t)lane->tail_offset) == sizeof(frame) &&
-           spool_frame_fits(&frame) && frame.ordinal >= lane->tail_ordinal &&
-           lane->tail_offset + sizeof(frame) + frame.size <= (uint64_t)status.st_size) {
-        lane->tail_offset += sizeof(frame) + frame.size;
-        lane->tail_ordinal = frame.ordinal + 1;
-    }
-}
-
-uint64_t spool_reader_waiting(const struct spool_reader *reader)
-{
-    // What is remembered of the tail changes nothing that a caller could see.
-    struct spool_reader *self = (struct spool_reader *)reader;
-    uint64_t waiting = 0;
-    if (list_again(self) < 0)
-        return 0;
-    for (enum spool_class class = 0; class < SPOOL_CLASSES; class ++) {
-        follow_tail(self, class);
-        const struct spool_entry *oldest = entry_of(reader, class, 0);
-        uint64_t from = reader->committed.places[class].ordinal;
-        if (oldest && oldest->first > from)
-            from = oldest->first;
-        if (reader->lanes[class].tail_ordinal > from)
-            waiting += reader->lanes[class].tail_ordinal - from;
-    }
-    return waiting;
 }
 
 // --- Opening ---
