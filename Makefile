@@ -72,6 +72,12 @@ all: packages-build ## Install what is missing (Debian's packages) and build bui
 run: all ## Build, then run the agent with the built-in rules (RUN_ARGS='--json' adds options)
 	$(Q)$(if $(filter 0,$(shell id -u)),,sudo )$(OUT)/agent --rules $(RUN_ARGS)
 
+.PHONY: demo
+demo: packages-build packages-test ## Agent, llama-server, Prometheus, Alertmanager, load, misdeeds (DEMO_ARGS='--seconds 60')
+	$(Q)$(MAKE) --no-print-directory agent $(OBJ)/bin/write-model $(OBJ)/bin/tls-server
+	$(Q)tests/servers/fetch $(OUT)/servers
+	$(Q)$(if $(filter 0,$(shell id -u)),,sudo )deploy/demo/demo $(OBJ)/agent $(OBJ)/bin $(OUT)/servers $(DEMO_ARGS)
+
 .PHONY: test
 test: packages-build packages-test ## All checks and tests, on this machine's own kernel, as root; installs servers, too
 	$(Q)$(MAKE) --no-print-directory run-tests
@@ -197,7 +203,7 @@ $(OBJ)/bin/unit: $(UNIT:%.c=$(OBJ)/%.o) $(STAGE_OBJECTS)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS)) -lresolv -lm -lcriterion
 
-$(OBJ)/bin/integration: $(INTEGRATION:%.c=$(OBJ)/%.o) $(OBJ)/generated/vmlinux_types.o | $(OBJ)/bin/actor $(OBJ)/bin/plain-server $(OBJ)/bin/tls-server $(OBJ)/bin/fill-spool
+$(OBJ)/bin/integration: $(INTEGRATION:%.c=$(OBJ)/%.o) $(OBJ)/generated/vmlinux_types.o | $(OBJ)/bin/actor $(OBJ)/bin/plain-server $(OBJ)/bin/tls-server $(OBJ)/bin/fill-spool $(OBJ)/bin/write-model
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs libbpf libelf zlib jansson libssl libcrypto) -lcriterion -lpthread -lm
 
@@ -239,6 +245,12 @@ $(OBJ)/bin/plain-server $(OUT)/bench/plain-server: tests/servers/plain.c
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE $(WARN) -O2 -static $< -o $@ -lpthread
+
+# The model of the real servers, for the demo, which is a script.
+$(OBJ)/bin/write-model: tests/servers/write_model.c $(REAL_SERVERS)
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE -I. $(WARN) -O2 $^ -o $@
 
 # Carries OpenSSL itself, and its symbols.
 $(OBJ)/bin/tls-server: tests/servers/tls.c

@@ -29,7 +29,7 @@ AGENT = [
     ("events that it judged or measured", "sum(inferscope_events_total)", "{:.0f}"),
     ("records that were lost", "sum(inferscope_records_lost_total)", "{:.0f}"),
     ("from an event to its alert, 95 %", "1000 * histogram_quantile(0.95, sum by (le)"
-                                         " (rate(inferscope_alert_delay_seconds_bucket[5m])))", "{:.0f} ms"),
+                                         " (rate(inferscope_alert_delay_seconds_bucket[5m])))", "{:.1f} ms"),
     ("processor", 'sum(rate(process_cpu_seconds_total{job="inferscope"}[30s])) * 100', "{:.1f} % of one"),
     ("memory", 'sum(process_resident_memory_bytes{job="inferscope"}) / 1048576', "{:.0f} MiB"),
 ]

@@ -23,6 +23,10 @@ class CannotRun(Exception):
     """This machine lacks something that the demo needs."""
 
 
+class Failed(Exception):
+    """Something did not do what it was started for."""
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -57,13 +61,13 @@ def wait_for(condition, what, seconds=DEADLINE_S):
             if found:
                 return found
         time.sleep(0.1)
-    raise CannotRun(f"{what} within {seconds} seconds")
+    raise Failed(f"{what} within {seconds} seconds")
 
 
 def run(*arguments):
     done = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if done.returncode:
-        raise CannotRun(f"{' '.join(arguments)}: {done.stdout.strip()}")
+        raise Failed(f"{' '.join(arguments)}: {done.stdout.strip()}")
     return done.stdout
 
 
@@ -161,12 +165,12 @@ class Stage:
         self.exit.callback(subprocess.run, ["umount", "-l", rootfs], check=False)
         with open(os.path.join(bundle, "config.json"), "w", encoding="utf-8") as file:
             json.dump(self.configuration(pod, image, arguments, network, identity), file)
+        process = self.start(pod, *self.runc(), "run", "--bundle", bundle, identity)
         self.exit.callback(subprocess.run, [*self.runc(), "delete", "--force", identity],
                            stderr=subprocess.DEVNULL, check=False)
-        process = self.start(pod, *self.runc(), "run", "--bundle", bundle, identity)
         wait_for(lambda: process.poll() is not None or self.is_running(identity), f"no container {pod}")
         if process.poll() is not None:
-            raise CannotRun(f"no container {pod}: {self.log(pod).strip()}")
+            raise Failed(f"no container {pod}: {self.log(pod).strip()}")
         return identity
 
     def is_running(self, identity):
