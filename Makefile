@@ -122,6 +122,10 @@ install: all ## Install the stripped agent, agent.yaml, rules, dashboards and ru
 deb: all packages-deb ## Make a Debian package in build/deb/ (DEBFULLNAME, DEBEMAIL: whose it is)
 	$(Q)deploy/make-deb $(OBJ)/agent $(VERSION) $(OUT)/deb
 
+.PHONY: image
+image: all ## Make a container image, build/image/inferscope.tar, without Docker (VERSION=1 is its tag)
+	$(Q)deploy/make-image $(OBJ)/agent $(VERSION) $(OUT)/image/inferscope.tar
+
 .PHONY: clean
 clean: ## Remove build/
 	$(Q)rm -rf $(OUT)
