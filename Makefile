@@ -115,7 +115,7 @@ install: all ## Install the stripped agent, agent.yaml, rules, dashboards and ru
 	$(Q)install -D -m 0755 -s $(OBJ)/agent $(DESTDIR)$(PREFIX)/sbin/inferscope-agent
 	$(Q)install -D -m 0644 user/rule/default.yaml $(DESTDIR)$(PREFIX)/share/inferscope/rules/default.yaml
 	$(Q)install -D -m 0644 deploy/agent.yaml $(DESTDIR)$(PREFIX)/share/inferscope/agent.yaml.example
-	$(Q)for file in deploy/prometheus/rules/*.yaml deploy/alertmanager/*.yaml deploy/grafana/*.json docs/runbooks/*.md; do \
+	$(Q)for file in deploy/prometheus/rules/*.yaml deploy/alertmanager/*.yaml deploy/grafana/*.json deploy/otel-collector/*.yaml deploy/vector/*.yaml docs/runbooks/*.md; do \
 		install -D -m 0644 $$file $(DESTDIR)$(PREFIX)/share/inferscope/$${file#deploy/} || exit 1; done
 
 .PHONY: deb
