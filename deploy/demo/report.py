@@ -7,30 +7,30 @@ import urllib.parse
 
 from stage import REPOSITORY, request, request_json
 
-RANGE = "30s"  # of rates; the agent is scraped each second
+RANGE = "10s"  # of rates; the agent is scraped each second
 GOLDEN = [
-    ("requests", "sum(rate(inferscope_inference_requests_total[30s]))", "{:.1f} /s"),
-    ("that failed", '100 * sum(rate(inferscope_inference_requests_total{error_type=~"[45]..|server_closed|stream_error"}[30s]))'
-                    " / sum(rate(inferscope_inference_requests_total[30s]))", "{:.0f} %"),
-    ("that their clients left", "100 * sum(rate(inferscope_inference_abandoned_requests_total[30s]))"
-                                " / sum(rate(inferscope_inference_requests_total[30s]))", "{:.0f} %"),
+    ("requests", "sum(rate(inferscope_inference_requests_total[10s]))", "{:.1f} /s"),
+    ("that failed", '100 * sum(rate(inferscope_inference_requests_total{error_type=~"[45]..|server_closed|stream_error"}[10s]))'
+                    " / sum(rate(inferscope_inference_requests_total[10s]))", "{:.0f} %"),
+    ("that their clients left", "100 * sum(rate(inferscope_inference_abandoned_requests_total[10s]))"
+                                " / sum(rate(inferscope_inference_requests_total[10s]))", "{:.0f} %"),
     ("time to first token, median", "1000 * histogram_quantile(0.5, sum by (le)"
-                                    " (rate(gen_ai_server_time_to_first_token_seconds_bucket[30s])))", "{:.0f} ms"),
+                                    " (rate(gen_ai_server_time_to_first_token_seconds_bucket[10s])))", "{:.0f} ms"),
     ("time to first token, 95 %", "1000 * histogram_quantile(0.95, sum by (le)"
-                                  " (rate(gen_ai_server_time_to_first_token_seconds_bucket[30s])))", "{:.0f} ms"),
+                                  " (rate(gen_ai_server_time_to_first_token_seconds_bucket[10s])))", "{:.0f} ms"),
     ("time per output token, median", "1000 * histogram_quantile(0.5, sum by (le)"
-                                      " (rate(gen_ai_server_time_per_output_token_seconds_bucket[30s])))", "{:.1f} ms"),
+                                      " (rate(gen_ai_server_time_per_output_token_seconds_bucket[10s])))", "{:.1f} ms"),
     ("duration, 95 %", "1000 * histogram_quantile(0.95, sum by (le)"
-                       ' (rate(gen_ai_server_request_duration_seconds_bucket{error_type=""}[30s])))', "{:.0f} ms"),
-    ("tokens in", 'sum(rate(gen_ai_server_token_usage_sum{gen_ai_token_type="input"}[30s]))', "{:.0f} /s"),
-    ("tokens out", 'sum(rate(gen_ai_server_token_usage_sum{gen_ai_token_type="output"}[30s]))', "{:.0f} /s"),
+                       ' (rate(gen_ai_server_request_duration_seconds_bucket{error_type=""}[10s])))', "{:.0f} ms"),
+    ("tokens in", 'sum(rate(gen_ai_server_token_usage_sum{gen_ai_token_type="input"}[10s]))', "{:.0f} /s"),
+    ("tokens out", 'sum(rate(gen_ai_server_token_usage_sum{gen_ai_token_type="output"}[10s]))', "{:.0f} /s"),
 ]
 AGENT = [
     ("events that it judged or measured", "sum(inferscope_events_total)", "{:.0f}"),
     ("records that were lost", "sum(inferscope_records_lost_total)", "{:.0f}"),
     ("from an event to its alert, 95 %", "1000 * histogram_quantile(0.95, sum by (le)"
                                          " (rate(inferscope_alert_delay_seconds_bucket[5m])))", "{:.1f} ms"),
-    ("processor", 'sum(rate(process_cpu_seconds_total{job="inferscope"}[30s])) * 100', "{:.1f} % of one"),
+    ("processor", 'sum(rate(process_cpu_seconds_total{job="inferscope"}[10s])) * 100', "{:.1f} % of one"),
     ("memory", 'sum(process_resident_memory_bytes{job="inferscope"}) / 1048576', "{:.0f} MiB"),
 ]
 COLOURS = {"P1": "1;31", "P2": "31", "P3": "33", "P4": "36", "title": "1", "good": "32", "dim": "2"}
