@@ -78,6 +78,12 @@ all: packages-build $(if $(filter 1,$(KAFKA)),packages-kafka) ## Install what is
 run: all ## Build, then run the agent with the built-in rules (RUN_ARGS='--json' adds options)
 	$(Q)$(if $(filter 0,$(shell id -u)),,sudo )$(OUT)/agent --rules $(RUN_ARGS)
 
+.PHONY: demo
+demo: packages-build packages-test ## Agent, llama-server, Prometheus, Alertmanager, load, misdeeds (DEMO_ARGS='--seconds 60')
+	$(Q)$(MAKE) --no-print-directory agent $(OBJ)/bin/write-model $(OBJ)/bin/tls-server
+	$(Q)tests/servers/fetch $(OUT)/servers
+	$(Q)$(if $(filter 0,$(shell id -u)),,sudo )deploy/demo/demo $(OBJ)/agent $(OBJ)/bin $(OUT)/servers $(DEMO_ARGS)
+
 .PHONY: test
 test: packages-build packages-test ## All checks and tests, on this machine's own kernel, as root; installs servers, too
 	$(Q)$(MAKE) --no-print-directory run-tests
@@ -115,12 +121,16 @@ install: all ## Install the stripped agent, agent.yaml, rules, dashboards and ru
 	$(Q)install -D -m 0755 -s $(AGENT) $(DESTDIR)$(PREFIX)/sbin/inferscope-agent
 	$(Q)install -D -m 0644 user/rule/default.yaml $(DESTDIR)$(PREFIX)/share/inferscope/rules/default.yaml
 	$(Q)install -D -m 0644 deploy/agent.yaml $(DESTDIR)$(PREFIX)/share/inferscope/agent.yaml.example
-	$(Q)for file in deploy/prometheus/rules/*.yaml deploy/alertmanager/*.yaml deploy/grafana/*.json docs/runbooks/*.md; do \
+	$(Q)for file in deploy/prometheus/rules/*.yaml deploy/alertmanager/*.yaml deploy/grafana/*.json deploy/otel-collector/*.yaml deploy/vector/*.yaml docs/runbooks/*.md; do \
 		install -D -m 0644 $$file $(DESTDIR)$(PREFIX)/share/inferscope/$${file#deploy/} || exit 1; done
 
 .PHONY: deb
 deb: all packages-deb ## Make a Debian package in build/deb/ (DEBFULLNAME, DEBEMAIL: whose it is)
 	$(Q)deploy/make-deb $(AGENT) $(VERSION) $(OUT)/deb
+
+.PHONY: image
+image: all ## Make a container image, build/image/inferscope.tar, without Docker (VERSION=1 is its tag)
+	$(Q)deploy/make-image $(AGENT) $(VERSION) $(OUT)/image/inferscope.tar
 
 .PHONY: clean
 clean: ## Remove build/
@@ -209,7 +219,7 @@ $(OBJ)/bin/unit: $(UNIT:%.c=$(OBJ)/%.o) $(STAGE_OBJECTS)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS)) -lresolv -lm -lcriterion
 
-$(OBJ)/bin/integration: $(INTEGRATION:%.c=$(OBJ)/%.o) $(OBJ)/generated/vmlinux_types.o | $(OBJ)/bin/actor $(OBJ)/bin/plain-server $(OBJ)/bin/tls-server $(OBJ)/bin/fill-spool $(OBJ)/bin/kafka-broker $(OBJ)/kafka/agent
+$(OBJ)/bin/integration: $(INTEGRATION:%.c=$(OBJ)/%.o) $(OBJ)/generated/vmlinux_types.o | $(OBJ)/bin/actor $(OBJ)/bin/plain-server $(OBJ)/bin/tls-server $(OBJ)/bin/fill-spool $(OBJ)/bin/kafka-broker $(OBJ)/kafka/agent $(OBJ)/bin/write-model
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs libbpf libelf zlib jansson libssl libcrypto) -lcriterion -lpthread -lm
 
@@ -251,6 +261,12 @@ $(OBJ)/bin/plain-server $(OUT)/bench/plain-server: tests/servers/plain.c
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE $(WARN) -O2 -static $< -o $@ -lpthread
+
+# The model of the real servers, for the demo, which is a script.
+$(OBJ)/bin/write-model: tests/servers/write_model.c $(REAL_SERVERS)
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE -I. $(WARN) -O2 $^ -o $@
 
 # Carries OpenSSL itself, and its symbols.
 $(OBJ)/bin/tls-server: tests/servers/tls.c

@@ -51,6 +51,7 @@ for policy in of_kind.get("NetworkPolicy", []):
         expect(all(p["port"] in ports for p in rule["ports"]), "the NetworkPolicy opens no port")
 for monitor in of_kind.get("PodMonitor", []):
     expect(chooses(monitor["spec"]["selector"], labels), "the PodMonitor chooses no pod")
+    expect(labels.get(monitor["spec"].get("jobLabel")) == "inferscope", "the rules do not know the PodMonitor's job")
     expect(all(e["port"] in ports for e in monitor["spec"]["podMetricsEndpoints"]), "the PodMonitor reads no port")
 
 # What agent.yaml names has to be what is mounted.

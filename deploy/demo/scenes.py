@@ -1,0 +1,73 @@
+"""What happens in the demo: people who chat with the model, and somebody who has got into a pod."""
+import contextlib
+import json
+import random
+import socket
+import threading
+
+from stage import request
+
+CHAT = "/v1/chat/completions"
+
+# What is done in the pod (see misdeeds.py), and the rule that is to hold for it.
+SCRIPT = [
+    ("tool-call", "a model server is talked into running a shell", "Shell started by an inference server"),
+    ("reverse", "a connection becomes a program's input and output", "Network connection given to a program"),
+    ("memory", "a program is run that lies in no file", "Program run from memory"),
+    ("passwords", "cat /etc/shadow", "Credential file read"),
+    ("secret", "cat /etc/secrets/token", "Mounted secret read by hand"),
+    ("shell", "a notebook runs a shell", "Shell in a container"),
+    ("metadata", "somebody asks for the credentials of the node", "Cloud metadata service contacted from a container"),
+    ("brought", "a program is run that was not in the image", "Program that is not of the image"),
+    ("exfiltration", "a model server connects to an address elsewhere", "Unexpected destination of an inference server"),
+    ("api", "a prompt is sent to a hosted model", "Unlisted caller of a hosted model API"),
+]
+
+
+def question(words, tokens, stream):
+    return json.dumps({"model": "tiny", "max_tokens": tokens, "stream": stream, "stream_options": {"include_usage": True},
+                       "messages": [{"role": "user", "content": "word " * words}]})
+
+
+def leave_early(port):
+    """A client that asks for a long answer and does not stay for it."""
+    body = question(4, 400, True)
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(f"POST {CHAT} HTTP/1.1\r\nHost: demo\r\nContent-Type: application/json\r\n"
+                           f"Content-Length: {len(body)}\r\n\r\n{body}".encode())
+        received = b""
+        while received.count(b"data: ") < 3:
+            received += connection.recv(4096) or b"data: " * 3
+
+
+class Load:
+    """Chats at an easy pace until it is stopped: streamed and not, some wrong, some broken off."""
+
+    def __init__(self, port):
+        self.port = port
+        self.ended = threading.Event()
+        self.thread = threading.Thread(target=self.chat, daemon=True)
+        self.thread.start()
+
+    def chat(self):
+        turn = 0
+        while not self.ended.is_set():
+            # The server goes away before the load does, at the end.
+            with contextlib.suppress(OSError):
+                self.ask(turn)
+            turn += 1
+            self.ended.wait(0.2)
+
+    def ask(self, turn):
+        if turn % 10 == 4:
+            request(self.port, CHAT, "{broken")
+        elif turn % 10 == 7:
+            request(self.port, "/v1/models")
+        elif turn % 10 == 9:
+            leave_early(self.port)
+        else:
+            request(self.port, CHAT, question(random.randint(1, 40), random.randint(4, 32), turn % 2 == 0))
+
+    def stop(self):
+        self.ended.set()
+        self.thread.join(10)

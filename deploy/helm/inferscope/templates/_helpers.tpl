@@ -1,0 +1,32 @@
+{{- define "inferscope.name" -}}
+{{- if contains .Chart.Name .Release.Name -}}
+{{ .Release.Name | trunc 52 | trimSuffix "-" }}
+{{- else -}}
+{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 52 | trimSuffix "-" }}
+{{- end -}}
+{{- end -}}
+
+{{- define "inferscope.selector" -}}
+app.kubernetes.io/name: inferscope
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "inferscope.labels" -}}
+{{ include "inferscope.selector" . }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end -}}
+
+{{- define "inferscope.metadata" -}}
+name: {{ include "inferscope.name" . }}
+namespace: {{ .Release.Namespace }}
+labels:
+  {{- include "inferscope.labels" . | nindent 2 }}
+{{- end -}}
+
+{{- define "inferscope.files" -}}
+agent.yaml: |
+  {{- merge (dict "listen" (printf ":%d" (int .Values.metricsPort))) .Values.config | toYaml | nindent 2 }}
+rules.yaml: |
+  {{- .Values.rules | nindent 2 }}
+{{- end -}}
