@@ -149,8 +149,8 @@ Test(enrich_containers, mounts_are_capped)
     tree_write(root, "/run/containerd/io.containerd.runtime.v2.task/k8s.io/" A "/config.json",
                text_string(&json));
     const struct container *container = get(A, "containerd", 1);
-    cr_expect_leq(container->mounts_size, CONTAINER_MOUNTS_MAX);
-    cr_expect_gt(container->mounts_size, CONTAINER_MOUNTS_MAX - 200);
+    cr_expect_leq(container->mounts.size, CONTAINER_LIST_MAX);
+    cr_expect_gt(container->mounts.size, CONTAINER_LIST_MAX - 200);
     cr_expect_str_eq(field_of(container, "container.mount.dest", "0"), "/m");
     cr_expect_str_eq(field_of(container, "container.mount.dest", "200"), "");
     container_unref(container);
@@ -308,9 +308,10 @@ Test(enrich_containers, ids_never_leave_the_directory)
 {
     tree_write(root, "/var/lib/docker/config.v2.json", "{\"Name\":\"/outside\"}");
     struct container container = {.id = "..", .runtime = "docker"};
-    cr_assert_not(container_files_read(root, &container));
+    struct container_stamp stamp = {};
+    cr_assert_not(container_files_read(root, "", &container, &stamp));
     strcpy(container.id, "a/../..");
-    cr_assert_not(container_files_read(root, &container));
+    cr_assert_not(container_files_read(root, "", &container, &stamp));
     cr_assert_null(container.name);
 }
 

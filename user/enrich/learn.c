@@ -241,6 +241,14 @@ pid_t enrich_vtid(struct enrich *enrich, const struct event *event)
     return found ? ids.vpid : 0;
 }
 
+ssize_t enrich_ask_cwd(struct enrich *enrich, const struct process_entry *entry, char *ret_path,
+                       size_t capacity)
+{
+    struct proc_dir dir _cleanup_proc_dir_ = PROC_DIR_NONE;
+    int err = open_proc(enrich, entry, &dir);
+    return err ? err : proc_read_cwd(&dir, ret_path, capacity);
+}
+
 const struct blob *enrich_cwd(struct enrich *enrich, const struct event *event)
 {
     struct process_entry *entry = process_entry_of(event->process);
@@ -249,11 +257,8 @@ const struct blob *enrich_cwd(struct enrich *enrich, const struct event *event)
     if (told || entry->cwd_num == event->num)
         return entry->cwd;
     entry->cwd_num = event->num;
-    struct proc_dir dir _cleanup_proc_dir_ = PROC_DIR_NONE;
     char path[4096];
-    ssize_t size = open_proc(enrich, entry, &dir);
-    if (size == 0)
-        size = proc_read_cwd(&dir, path, sizeof(path));
+    ssize_t size = enrich_ask_cwd(enrich, entry, path, sizeof(path));
     if (size > 0)
         process_entry_set_cwd(entry, path, (size_t)size);
     return entry->cwd;
