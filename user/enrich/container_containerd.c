@@ -44,8 +44,8 @@ static bool has_prefix(const char *text, size_t size, const char *prefix)
 
 static bool on_label(void *context, const char *key, size_t key_size, const char *value, size_t value_size)
 {
-    // What containerd notes for itself.
-    if (!has_prefix(key, key_size, "io.cri-containerd."))
+    // Not what containerd notes for itself.
+    if (!has_prefix(key, key_size, "io.cri-containerd.") && !has_prefix(key, key_size, "io.containerd."))
         container_take_label(context, key, key_size, value, value_size);
     return true;
 }

@@ -143,7 +143,8 @@ static bool match(struct part name, struct part parent, struct part grandparent,
 static bool take_pod_uid(struct part part, struct container_id *ret_id)
 {
     static const char slice[] = ".slice";
-    size_t length = part.length, tail = sizeof(slice) - 1;
+    const char *colon = memchr(part.text, ':', part.length);
+    size_t length = colon ? (size_t)(colon - part.text) : part.length, tail = sizeof(slice) - 1;
     if (length > tail && memcmp(part.text + length - tail, slice, tail) == 0)
         length -= tail;
     for (size_t uid = 36; uid >= 32; uid -= 4) {
@@ -171,7 +172,7 @@ static bool match_parts(const struct part *parts, size_t count, struct container
         struct part grandparent = i + 2 < count ? parts[i + 2] : none;
         if (!match(parts[i], parent, grandparent, ret_id))
             continue;
-        for (size_t k = i + 1; k < count && !take_pod_uid(parts[k], ret_id); k++)
+        for (size_t k = i; k < count && !take_pod_uid(parts[k], ret_id); k++)
             ;
         return true;
     }
