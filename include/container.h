@@ -25,6 +25,7 @@ struct container {
     char *pod_namespace;
     char *pod_uid;
     char *pod_sandbox_id;
+    char *pod_ip; // only the kubelet tells
     enum container_truth privileged;
     struct container_list mounts;     // what of the node is in it: CONTAINER_MOUNT_PARTS texts each
     struct container_list labels;     // CONTAINER_LABEL_PARTS texts each

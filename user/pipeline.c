@@ -227,6 +227,11 @@ static int start(struct pipeline *pipeline)
         log_error("cannot start: %s", strerror(-error));
         return error;
     }
+    error = kubelet_start(options->config, options->config_text, options->config_size, &pipeline->kubelet);
+    if (!error && pipeline->kubelet)
+        error = pipeline_watch_fd(pipeline, kubelet_epoll_fd(pipeline->kubelet));
+    if (error)
+        return error;
     error = start_server(pipeline);
     if (error)
         return error;
@@ -275,6 +280,7 @@ static void stop(struct pipeline *pipeline)
     ring_free(&pipeline->ring);
     event_path_stop(&pipeline->path);
     delivery_stop(&pipeline->delivery);
+    kubelet_stop(&pipeline->kubelet);
     rule_set_free(&pipeline->rules);
     demand_free(&pipeline->demand);
     cleanup_close(&pipeline->epoll_fd);
@@ -321,6 +327,7 @@ static void on_tick(struct pipeline *pipeline)
         record_losses(pipeline);
     event_path_tick(&pipeline->path);
     delivery_tick(pipeline->delivery);
+    kubelet_tick(pipeline->kubelet);
     reload_on_change(pipeline, true);
 }
 
@@ -333,6 +340,7 @@ static bool on_signal(struct pipeline *pipeline)
         switch (info.ssi_signo) {
         case SIGCHLD:
             delivery_reap(pipeline->delivery);
+            kubelet_reap(pipeline->kubelet);
             break;
         case SIGUSR1:
             delivery_reopen(pipeline->delivery);
@@ -387,6 +395,8 @@ static int loop(struct pipeline *pipeline)
             }
             if (events[i].data.fd == pipeline->timer_fd && !stopping)
                 on_tick(pipeline);
+            if (events[i].data.fd == kubelet_epoll_fd(pipeline->kubelet) && !stopping)
+                kubelet_read(pipeline->kubelet);
             if (pipeline->watch && events[i].data.fd == rule_watch_fd(pipeline->watch) && !stopping)
                 reload_on_change(pipeline, false);
         }

@@ -170,6 +170,11 @@ void container_list_add(struct container_list *list, const char *const *parts, s
     }
 }
 
+void container_add_label(struct container_list *list, const char *name, const char *value)
+{
+    container_list_add(list, (const char *const[]){name, value}, CONTAINER_LABEL_PARTS);
+}
+
 void container_take_label(struct container_list *list, const char *name, size_t name_size, const char *value,
                           size_t value_size)
 {
@@ -183,7 +188,7 @@ void container_take_label(struct container_list *list, const char *name, size_t 
     text[0][name_size] = '\0';
     memcpy(text[1], value, value_size);
     text[1][value_size] = '\0';
-    container_list_add(list, (const char *const[]){text[0], text[1]}, CONTAINER_LABEL_PARTS);
+    container_add_label(list, text[0], text[1]);
 }
 
 void container_take_labels(struct container_list *list, const json_t *object)

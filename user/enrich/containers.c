@@ -7,6 +7,7 @@
 #include "base/outside.h"
 #include "base/series.h"
 #include "base/text.h"
+#include "pod_table.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -23,11 +24,12 @@ struct container_entry {
     struct container container;
     struct containers *owner;
     size_t refs;
-    unsigned attempts;
-    bool described;
+    unsigned attempts; // that found nothing
+    bool described, looked;
     uint64_t looked_ns;
     char *bundle;     // NULL: not known
     char pod_uid[37]; // as the cgroup has it
+    struct pods_asked pods_asked;
     struct container_stamp stamp;
     struct container_entry *prev, *next; // of those without references, the oldest first
     UT_hash_handle hh;
@@ -87,7 +89,8 @@ void container_clear(struct container *container)
                            container->mounts.bytes,
                            container->pod_sandbox_id,
                            container->labels.bytes,
-                           container->pod_labels.bytes};
+                           container->pod_labels.bytes,
+                           container->pod_ip};
     for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
         free(texts[i]);
 }
@@ -281,22 +284,67 @@ static void entry_describe(struct container_entry *entry)
     description_read((struct reader){description, (size_t)size}, &described);
     container_clear(container);
     *container = described;
+    entry->pods_asked.version = 0;
     take_pod_uid(entry);
     entry->described = true;
 }
 
+// --- What the kubelet says of its pod, which is more than its files may ---
+
+static ssize_t describe_pod_now(void *context, void *ret_data, size_t capacity)
+{
+    struct container_entry *entry = context;
+    return pods_describe(entry->container.pod_uid, entry->container.id, &entry->pods_asked, ret_data,
+                         capacity);
+}
+
+static void take_over(char **field, char *text, bool better)
+{
+    if (!text || (*field && !better)) {
+        free(text);
+        return;
+    }
+    free(*field);
+    *field = text;
+}
+
+static void entry_describe_pod(struct container_entry *entry)
+{
+    struct container *container = &entry->container;
+    if (!container->pod_uid)
+        return;
+    char question[600];
+    snprintf(question, sizeof(question), "pod of %s: %.500s", container->id, container->pod_uid);
+    _cleanup_free_ char *answer = malloc(DESCRIPTION_MAX);
+    ssize_t size = answer
+                       ? outside_ask(OUTSIDE_ONCE, question, describe_pod_now, entry, answer, DESCRIPTION_MAX)
+                       : -ENOMEM;
+    if (size < 0)
+        return;
+    struct reader reader = {answer, (size_t)size};
+    take_over(&container->pod_name, read_copy(&reader), false);
+    take_over(&container->pod_namespace, read_copy(&reader), false);
+    take_over(&container->pod_ip, read_copy(&reader), true);
+    take_over(&container->image_digest, read_copy(&reader), false);
+    free(container->pod_labels.bytes);
+    container->pod_labels = read_list(&reader);
+}
+
 static void entry_look(struct container_entry *entry, uint64_t now_ns)
 {
-    if (!entry->described && entry->attempts >= ATTEMPTS_MAX)
+    bool read = entry->described || entry->attempts < ATTEMPTS_MAX;
+    if (!read && !entry->container.pod_uid)
         return;
     // A clock reading from before the last look (records of several CPUs) is no reason to look again.
-    if (entry->attempts > 0 && (now_ns < entry->looked_ns || now_ns - entry->looked_ns < LOOK_AGAIN_NS))
+    if (entry->looked && (now_ns < entry->looked_ns || now_ns - entry->looked_ns < LOOK_AGAIN_NS))
         return;
-    entry->attempts += entry->attempts < ATTEMPTS_MAX;
+    entry->looked = true;
     entry->looked_ns = now_ns;
-    entry_describe(entry);
-    if (!entry->described && entry->attempts == ATTEMPTS_MAX)
+    if (read)
+        entry_describe(entry);
+    if (!entry->described && entry->attempts < ATTEMPTS_MAX && ++entry->attempts == ATTEMPTS_MAX)
         log_debug("container %s: no file of %s describes it", entry->container.id, entry->container.runtime);
+    entry_describe_pod(entry);
 }
 
 // --- The table ---
@@ -344,8 +392,10 @@ const struct container *containers_get(struct containers *containers, const stru
     memcpy(entry->pod_uid, id->pod_uid, sizeof(entry->pod_uid));
     take_pod_uid(entry);
     // One that comes back may have changed, or be another of the same name.
-    if (entry->refs == 0)
+    if (entry->refs == 0) {
         entry->attempts = 0;
+        entry->looked = false;
+    }
     container_ref(&entry->container);
     entry_look(entry, now_ns);
     return &entry->container;
@@ -365,6 +415,7 @@ void containers_expect(struct containers *containers, const char *id, const char
     free(entry->bundle);
     entry->bundle = copy;
     entry->attempts = 0;
+    entry->looked = false;
     entry_look(entry, now_ns);
 }
 

@@ -61,5 +61,7 @@ const char *container_runtime(const char *name);
 // "host:5000/a/b:tag@sha256:…" into "host:5000/a/b", "tag" and, where it is not known, "sha256:…"; each stays
 // NULL where there is none.
 void container_split_image(struct container *container);
+// Adds a label where there is room; else it is counted.
+void container_add_label(struct container_list *list, const char *name, const char *value);
 // Frees all that it has, but for itself.
 void container_clear(struct container *container);

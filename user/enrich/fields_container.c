@@ -56,6 +56,7 @@ TEXT_GETTER(image_digest)
 TEXT_GETTER(pod_name)
 TEXT_GETTER(pod_namespace)
 TEXT_GETTER(pod_uid)
+TEXT_GETTER(pod_ip)
 TEXT_GETTER(pod_sandbox_id)
 
 GETTER(get_pod_short_sandbox_id)
@@ -197,6 +198,10 @@ static const struct field k8s_fields[] = {
      .type = FIELD_STRING,
      .help = "The whole id of that container",
      .get = get_pod_sandbox_id},
+    {.name = "k8s.pod.ip",
+     .type = FIELD_STRING,
+     .help = "The pod's address, where the kubelet is asked (`kubelet.url`)",
+     .get = get_pod_ip},
     {.name = "k8s.pod.label",
      .type = FIELD_STRING,
      .arg = FIELD_ARG_KEY,
