@@ -76,7 +76,7 @@ static void warn_hooks(const struct source *source, const struct source_report *
         const struct hook_report *hook = &report->hooks[i];
         if (hook->state == HOOK_FAILED && hook->error != ENOENT)
             log_warning("source %s does without %s: cannot attach to %s: %s", source->name, hook->name,
-                        hook->attach_point, strerror(hook->error));
+                        hook->attach_point, source_hook_words(hook->error));
         else if (hook->state == HOOK_FAILED)
             log_debug("source %s: this kernel has no %s", source->name, hook->name);
     }
