@@ -80,3 +80,17 @@ Test(containerd, privileged)
     agent_wait_alert(agent, "started", "container.full_id", id, "container.privileged", "true",
                      "container.image.tag", BOX_TAG, "k8s.pod.uid", POD_UID, NULL);
 }
+
+// Without Kubernetes the cgroup says nothing but a name that somebody chose.
+Test(containerd, by_a_name_of_its_own)
+{
+    const char *name = box_name("ctr");
+    box_ctr("image import --snapshotter native --base-name " BOX_IMAGE " %s", test_path("image.oci"));
+    // The one place that containerd's configuration does not move is where its runc keeps its notes.
+    cr_assert_eq(symlink("/run/containerd/runc", format_text("%s/run/containerd/runc", box_root())), 0);
+    _cleanup_agent_ struct agent *agent = start_agent();
+    box_ctr("run --rm --snapshotter native --label team=research " IMAGE " %s /stranger", name);
+    agent_wait_alert(agent, "started", "container.full_id", name, "container.name", name, "container.type",
+                     "containerd", "container.image.repository", BOX_IMAGE, "container.label[team]",
+                     "research", NULL);
+}

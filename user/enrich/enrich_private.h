@@ -3,6 +3,7 @@
 
 #include "containers.h"
 #include "enrich.h"
+#include "plain.h"
 #include "proc_scan.h"
 #include "process_table.h"
 #include "users.h"
@@ -11,6 +12,7 @@
 struct enrich {
     struct process_table table;
     struct containers *containers;
+    struct plains plains;
     struct users users;
     char *host_root;
     const char *proc_root; // "/proc"; tests have their own

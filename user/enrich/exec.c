@@ -98,7 +98,10 @@ static void exec_set_container(struct enrich *enrich, struct process_entry *entr
 {
     const struct wire_header *header = &wire->header;
     struct container_id id;
-    if (wire->cgroup_size > 0 && container_id_from_names(parts->cgroup, wire->cgroup_size, &id))
+    if (wire->cgroup_size > 0 &&
+        (container_id_from_names(parts->cgroup, wire->cgroup_size, &id) ||
+         (!wire->cgroup_truncated &&
+          plain_find_names(&enrich->plains, enrich->host_root, parts->cgroup, wire->cgroup_size, &id))))
         process_entry_set_container(entry, containers_get(enrich->containers, &id, header->time_ns));
     else if (wire->cgroup_truncated)
         // The container's name may be further up. Where /proc does not tell either, what was known stays.

@@ -14,7 +14,9 @@ static const struct container *container_of_cgroup(struct enrich *enrich, const 
                                                    uint64_t now_ns)
 {
     struct container_id id;
-    return container_id_from_proc(text, size, &id) ? containers_get(enrich->containers, &id, now_ns) : NULL;
+    bool found = container_id_from_proc(text, size, &id) ||
+                 plain_find_proc(&enrich->plains, enrich->host_root, text, size, &id);
+    return found ? containers_get(enrich->containers, &id, now_ns) : NULL;
 }
 
 void enrich_ask_container(struct enrich *enrich, struct process_entry *entry, uint64_t now_ns)
@@ -98,6 +100,7 @@ static void scan_visit(const struct proc_info *info, void *context)
 int enrich_scan(struct enrich *enrich)
 {
     users_learn(&enrich->users);
+    plain_learn(&enrich->plains, enrich->host_root, enrich->containers);
     int count = proc_scan(enrich->proc_root, enrich->proc, scan_visit, enrich);
     if (count < 0)
         return count;

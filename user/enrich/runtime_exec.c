@@ -21,6 +21,7 @@ static bool is_runtime(const char *name)
 struct order {
     bool create;
     const char *bundle; // NULL: the directory where it runs
+    const char *root;   // where the runtime keeps its notes; NULL: in the usual place
     const char *id;
 };
 
@@ -28,18 +29,22 @@ struct order {
 static bool order_read(const char *args, size_t size, struct order *ret_order)
 {
     struct order order = {};
-    bool bundle_next = false;
+    const char **next = NULL;
     for (size_t at = 0; at < size;) {
         const char *word = args + at;
         size_t length = strnlen(word, size - at);
         if (length == size - at)
             return false;
         at += length + 1;
-        if (bundle_next)
-            order.bundle = word;
-        bundle_next = strcmp(word, "--bundle") == 0 || strcmp(word, "-b") == 0;
+        if (next)
+            *next = word;
+        next = strcmp(word, "--bundle") == 0 || strcmp(word, "-b") == 0 ? &order.bundle
+               : strcmp(word, "--root") == 0                            ? &order.root
+                                                                        : NULL;
         if (strncmp(word, "--bundle=", 9) == 0)
             order.bundle = word + 9;
+        if (strncmp(word, "--root=", 7) == 0)
+            order.root = word + 7;
         order.create = order.create || strcmp(word, "create") == 0 || strcmp(word, "run") == 0;
         order.id = word;
     }
@@ -55,6 +60,7 @@ void enrich_expect_container(struct enrich *enrich, const struct process_entry *
     if (entry->process.container || header->uid != 0 || !is_runtime(entry->process.name) ||
         !order_read(args, size, &order))
         return;
+    plain_add(&enrich->plains, order.id, order.root);
     char bundle[PATH_MAX], cwd[PATH_MAX] = "";
     if (!order.bundle || order.bundle[0] != '/') {
         ssize_t length = enrich_ask_cwd(enrich, entry, cwd, sizeof(cwd) - 1);
