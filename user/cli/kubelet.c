@@ -50,6 +50,14 @@ static int ask_once(const struct config_kubelet *kubelet)
     return 0;
 }
 
+// Where memory is short, this process goes and not the agent.
+static void offer_itself(void)
+{
+    _cleanup_fclose_ FILE *file = fopen("/proc/self/oom_score_adj", "we");
+    if (file)
+        fputs("1000", file);
+}
+
 int cli_kubelet(int argc, char **argv)
 {
     static const struct option long_options[] = {
@@ -81,6 +89,7 @@ int cli_kubelet(int argc, char **argv)
     if (path)
         return ask_once(&config->kubelet);
     signal(SIGPIPE, SIG_IGN);
+    offer_itself();
     error = privilege_drop_all();
     if (!error)
         error = kubelet_run(&config->kubelet, KUBELET_FRAMES, KUBELET_NEWS);

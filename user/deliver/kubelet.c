@@ -13,7 +13,7 @@
 #include <string.h>
 
 enum {
-    ANSWER_MAX = 64 * 1024 * 1024,
+    ANSWER_MAX = 16 * 1024 * 1024,
     CONNECT_MS = 5000,
     TIMEOUT_MS = 20000,
     PAUSE_MS = 1000, // between two times, however much is missing
@@ -110,7 +110,7 @@ enum pods_result kubelet_ask(const struct config_kubelet *config, struct text *r
     if (code) {
         multi_make_printable(why);
         snprintf(ret_why, why_size, "%s",
-                 body.truncated ? "its answer is larger than 64 MiB"
+                 body.truncated ? "its answer is larger than 16 MiB"
                  : why[0]       ? why
                                 : curl_easy_strerror(code));
         return result_of(code, body.truncated);
