@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <time.h>
@@ -235,6 +236,32 @@ Test(kubelet_agent, tells_a_pods_labels)
                      "proc.cmdline", "stranger two", NULL);
     cr_expect(strstr(agent_stderr(agent), "status 401"), "%s", agent_stderr(agent));
     cr_expect_eq(agent_metric(agent, "inferscope_kubelet_pods", NULL), 1);
+}
+
+static long asker_of(struct agent *agent)
+{
+    _cleanup_free_ char *children =
+        read_whole_file(format_text("/proc/%d/task/%d/children", agent_pid(agent), agent_pid(agent)));
+    return children ? strtol(children, NULL, 10) : 0;
+}
+
+// Who speaks to the network may do nothing else, and another one comes where it dies.
+Test(kubelet_agent, is_asked_by_a_process_of_its_own)
+{
+    start_kubelet();
+    _cleanup_agent_ struct agent *agent = agent_start(rule, "--config", config(test_path("ca.crt")), NULL);
+    wait_metric(agent, "listed", 0);
+    long asker = asker_of(agent);
+    cr_assert_gt(asker, 0);
+    _cleanup_free_ char *status = read_whole_file(format_text("/proc/%ld/status", asker));
+    cr_expect(status && strstr(status, "CapEff:\t0000000000000000"), "%s", status);
+    cr_expect(status && strstr(status, "CapPrm:\t0000000000000000"), "%s", status);
+    cr_expect(status && strstr(status, "NoNewPrivs:\t1"), "%s", status);
+    double before = answers(agent, "listed");
+    cr_assert_eq(kill((pid_t)asker, SIGKILL), 0);
+    wait_metric(agent, "listed", before + 1);
+    cr_expect_neq(asker_of(agent), asker);
+    cr_expect(strstr(agent_stderr(agent), "is started again"), "%s", agent_stderr(agent));
 }
 
 // Whatever it does, the agent goes on.

@@ -19,37 +19,59 @@ static bool is_runtime(const char *name)
 }
 
 struct order {
-    bool create;
     const char *bundle; // NULL: the directory where it runs
     const char *root;   // where the runtime keeps its notes; NULL: in the usual place
     const char *id;
 };
 
-// The arguments, a NUL behind each; the last may have been cut off.
+// Where the value of an option goes that has one in the next word; NULL: it has none.
+static const char **value_of(const char *option, struct order *order)
+{
+    // What is of no interest, but must not be taken for the command.
+    static const char *const others[] = {
+        "--log",      "--log-format",     "--criu",        "--rootless", "--cgroup-manager",
+        "--pid-file", "--console-socket", "--preserve-fds"};
+    static const char *ignored;
+    if (strcmp(option, "--bundle") == 0 || strcmp(option, "-b") == 0)
+        return &order->bundle;
+    if (strcmp(option, "--root") == 0)
+        return &order->root;
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        if (strcmp(option, others[i]) == 0)
+            return &ignored;
+    return NULL;
+}
+
+// The arguments, a NUL behind each; the last may have been cut off. False where it is no order.
 static bool order_read(const char *args, size_t size, struct order *ret_order)
 {
     struct order order = {};
-    const char **next = NULL;
-    for (size_t at = 0; at < size;) {
+    const char **value = NULL, *command = NULL, *id = NULL;
+    for (size_t at = strnlen(args, size) + 1; at < size;) {
         const char *word = args + at;
         size_t length = strnlen(word, size - at);
         if (length == size - at)
             return false;
         at += length + 1;
-        if (next)
-            *next = word;
-        next = strcmp(word, "--bundle") == 0 || strcmp(word, "-b") == 0 ? &order.bundle
-               : strcmp(word, "--root") == 0                            ? &order.root
-                                                                        : NULL;
-        if (strncmp(word, "--bundle=", 9) == 0)
-            order.bundle = word + 9;
-        if (strncmp(word, "--root=", 7) == 0)
-            order.root = word + 7;
-        order.create = order.create || strcmp(word, "create") == 0 || strcmp(word, "run") == 0;
-        order.id = word;
+        if (value) {
+            *value = word;
+            value = NULL;
+        } else if (word[0] == '-') {
+            value = value_of(word, &order);
+            if (strncmp(word, "--bundle=", 9) == 0)
+                order.bundle = word + 9;
+            if (strncmp(word, "--root=", 7) == 0)
+                order.root = word + 7;
+        } else if (!command) {
+            command = word;
+        } else {
+            id = word;
+        }
     }
+    order.id = id;
     *ret_order = order;
-    return order.create && order.id && container_id_valid(order.id, strlen(order.id));
+    return command && (strcmp(command, "create") == 0 || strcmp(command, "run") == 0) && id &&
+           container_id_valid(id, strlen(id));
 }
 
 void enrich_expect_container(struct enrich *enrich, const struct process_entry *entry,
