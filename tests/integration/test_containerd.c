@@ -89,7 +89,9 @@ Test(containerd, by_a_name_of_its_own)
     // The one place that containerd's configuration does not move is where its runc keeps its notes.
     cr_assert_eq(symlink("/run/containerd/runc", format_text("%s/run/containerd/runc", box_root())), 0);
     _cleanup_agent_ struct agent *agent = start_agent();
-    box_ctr("run --rm --snapshotter native --label team=research " IMAGE " %s /stranger", name);
+    // runc's note goes with the container, so this one stays.
+    box_ctr("run -d --null-io --snapshotter native --label team=research " IMAGE " %s /python3 stay", name);
+    box_ctr("task exec --exec-id one %s /stranger", name);
     agent_wait_alert(agent, "started", "container.full_id", name, "container.name", name, "container.type",
                      "containerd", "container.image.repository", BOX_IMAGE, "container.label[team]",
                      "research", NULL);

@@ -534,5 +534,6 @@ Test(enrich_containers, images)
         }
         free(container.image_repository);
         free(container.image_tag);
+        free(container.image_digest);
     }
 }
