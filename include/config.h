@@ -133,6 +133,14 @@ struct config_noise {
     unsigned burst;
 };
 
+// The kubelet of this node, whose list of pods tells their labels.
+struct config_kubelet {
+    char *url; // NULL: it is not asked
+    char *token_file;
+    char *ca_file;
+    unsigned interval_s;
+};
+
 struct config_audit {
     char *path; // NULL: none is kept
 };
@@ -157,6 +165,7 @@ struct config {
     bool inference;
     bool egress;
     struct config_strings inference_routes;
+    struct config_strings inference_pod_labels;
     bool body_values;
     uint64_t ring_size;
     char *host_root; // "/": the agent's own
@@ -166,6 +175,7 @@ struct config {
     struct config_spool spool;
     struct config_noise noise;
     struct config_audit audit;
+    struct config_kubelet kubelet;
     struct config_otlp_export otlp;
 };
 

@@ -38,6 +38,9 @@ struct hook_report {
     int error; // positive errno where state is HOOK_FAILED
 };
 
+// What a hook's error means, as strerror() puts it, or better. Valid until the next call.
+const char *source_hook_words(int error);
+
 enum {
     SOURCE_HOOKS_MAX = 48,
     SOURCE_COMPAT_MAX = 48, // 32-bit calls that one source watches

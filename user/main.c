@@ -34,6 +34,7 @@ static const char help[] =
     "                                        what is in effect; config example: agent.yaml to begin with;\n"
     "                                        config reference: docs/CONFIG.md\n"
     "  agent deliver --config FILE           deliver what is in the spool to the outputs of the file\n"
+    "  agent kubelet --config FILE           ask the kubelet of the file for its pods, once\n"
     "  agent audit verify FILE…              check the chain of hashes of an audit log\n"
     "  agent --help | --version\n"
     "\n"
@@ -94,6 +95,8 @@ int main(int argc, char **argv)
         return cli_replay(argc - 1, argv + 1);
     if (strcmp(command, "deliver") == 0)
         return cli_deliver(argc - 1, argv + 1);
+    if (strcmp(command, "kubelet") == 0)
+        return cli_kubelet(argc - 1, argv + 1);
     if (command[0] == '-')
         return cli_run(argc, argv);
     fprintf(stderr, "agent: there is no command \"%s\"; see: agent --help\n", command);

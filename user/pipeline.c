@@ -77,7 +77,7 @@ static void warn_hooks(const struct source *source, const struct source_report *
         const struct hook_report *hook = &report->hooks[i];
         if (hook->state == HOOK_FAILED && hook->error != ENOENT)
             log_warning("source %s does without %s: cannot attach to %s: %s", source->name, hook->name,
-                        hook->attach_point, strerror(hook->error));
+                        hook->attach_point, source_hook_words(hook->error));
         else if (hook->state == HOOK_FAILED)
             log_debug("source %s: this kernel has no %s", source->name, hook->name);
     }
@@ -238,6 +238,11 @@ static int start(struct pipeline *pipeline)
         log_error("cannot start: %s", strerror(-error));
         return error;
     }
+    error = kubelet_start(options->config, options->config_text, options->config_size, &pipeline->kubelet);
+    if (!error && pipeline->kubelet)
+        error = pipeline_watch_fd(pipeline, kubelet_epoll_fd(pipeline->kubelet));
+    if (error)
+        return error;
     error = start_server(pipeline);
     if (error)
         return error;
@@ -287,6 +292,7 @@ static void stop(struct pipeline *pipeline)
     ring_free(&pipeline->ring);
     event_path_stop(&pipeline->path);
     delivery_stop(&pipeline->delivery);
+    kubelet_stop(&pipeline->kubelet);
     rule_set_free(&pipeline->rules);
     demand_free(&pipeline->demand);
     cleanup_close(&pipeline->epoll_fd);
@@ -349,6 +355,7 @@ static void on_tick(struct pipeline *pipeline)
     event_path_tick(&pipeline->path);
     measured_tick();
     delivery_tick(pipeline->delivery);
+    kubelet_tick(pipeline->kubelet);
     reload_on_change(pipeline, true);
 }
 
@@ -361,6 +368,7 @@ static bool on_signal(struct pipeline *pipeline)
         switch (info.ssi_signo) {
         case SIGCHLD:
             delivery_reap(pipeline->delivery);
+            kubelet_reap(pipeline->kubelet);
             break;
         case SIGUSR1:
             delivery_reopen(pipeline->delivery);
@@ -415,6 +423,8 @@ static int loop(struct pipeline *pipeline)
             }
             if (events[i].data.fd == pipeline->timer_fd && !stopping)
                 on_tick(pipeline);
+            if (events[i].data.fd == kubelet_epoll_fd(pipeline->kubelet) && !stopping)
+                kubelet_read(pipeline->kubelet);
             if (pipeline->watch && events[i].data.fd == rule_watch_fd(pipeline->watch) && !stopping)
                 reload_on_change(pipeline, false);
         }

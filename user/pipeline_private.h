@@ -4,6 +4,7 @@
 #include "delivery.h"
 #include "demand.h"
 #include "event_path.h"
+#include "kubelet.h"
 #include "pipeline.h"
 #include "source.h"
 
@@ -19,6 +20,7 @@ struct pipeline {
     struct source_report reports[WIRE_SOURCES_MAX];
     struct event_path path;
     struct delivery *delivery; // NULL: alerts are only written to standard output, and no audit log is kept
+    struct kubelet *kubelet;   // NULL: no kubelet is asked
     struct ring *ring;
     struct metric_server *server;
     struct record_writer *writer; // NULL: nothing is recorded

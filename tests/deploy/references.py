@@ -32,7 +32,7 @@ mounted = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
 
 for document in documents:
     namespace = document["metadata"].get("namespace")
-    expect(document["kind"] == "Namespace" or namespace in names["Namespace"],
+    expect(document["kind"] in ("Namespace", "ClusterRole", "ClusterRoleBinding") or namespace in names["Namespace"],
            f"{document['kind']} is in {namespace}, which is not made")
 expect(pod["serviceAccountName"] in names["ServiceAccount"], "there is no such service account")
 expect(chooses(daemon_set["spec"]["selector"], labels), "the DaemonSet does not choose its own pods")
@@ -49,6 +49,10 @@ for policy in of_kind.get("NetworkPolicy", []):
     expect(chooses(policy["spec"]["podSelector"], labels), "the NetworkPolicy chooses no pod")
     for rule in policy["spec"]["ingress"]:
         expect(all(p["port"] in ports for p in rule["ports"]), "the NetworkPolicy opens no port")
+for binding in of_kind.get("ClusterRoleBinding", []):
+    expect(binding["roleRef"]["name"] in names["ClusterRole"], "the ClusterRoleBinding gives no role")
+    expect(all(s["name"] in names["ServiceAccount"] and s["namespace"] in names["Namespace"]
+               for s in binding["subjects"]), "the ClusterRoleBinding is nobody's")
 for monitor in of_kind.get("PodMonitor", []):
     expect(chooses(monitor["spec"]["selector"], labels), "the PodMonitor chooses no pod")
     expect(labels.get(monitor["spec"].get("jobLabel")) == "inferscope", "the rules do not know the PodMonitor's job")

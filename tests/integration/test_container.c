@@ -124,3 +124,81 @@ Test(container, many_levels_of_cgroups_lead_to_it_all_the_same)
     for (int i = LEVELS - 1; i >= 0; i--)
         rmdir(paths[i]); // the first may be somebody else's, too
 }
+
+// --- Without a manager: runc alone, whose own note says which cgroup is the container's ---
+
+static const char plain_rule[] =
+    "- rule: started\n"
+    "  desc: a program started in a container\n"
+    "  condition: evt.type = execve and container.id != host and proc.name = stranger\n"
+    "  output: \"%container.full_id %container.name %container.type %container.privileged %proc.cmdline\"\n"
+    "  priority: NOTICE\n";
+
+static const char *plain_bundle(const char *arguments, const char *cgroup)
+{
+    static const char *const directories[] = {"plain", "plain/rootfs", "plain/rootfs/proc"};
+    for (size_t i = 0; i < ARRAY_SIZE(directories); i++)
+        cr_assert(mkdir(test_path("%s", directories[i]), 0755) == 0 || errno == EEXIST);
+    static const char *const programs[] = {"python3", "stranger"};
+    for (size_t i = 0; i < ARRAY_SIZE(programs); i++)
+        if (access(test_path("plain/rootfs/%s", programs[i]), F_OK))
+            copy_file(actor_copy(programs[i]), test_path("plain/rootfs/%s", programs[i]));
+    write_file(test_path("plain/config.json"),
+               format_text("{\"ociVersion\":\"1.0.2\","
+                           "\"process\":{\"user\":{\"uid\":0,\"gid\":0},\"args\":[%s],\"cwd\":\"/\","
+                           "\"capabilities\":{\"bounding\":[\"CAP_CHOWN\"]},\"noNewPrivileges\":true},"
+                           "\"root\":{\"path\":\"rootfs\"},"
+                           "\"mounts\":[{\"destination\":\"/proc\",\"type\":\"proc\",\"source\":\"proc\"}],"
+                           "\"linux\":{%s\"resources\":{\"devices\":[{\"allow\":false,\"access\":\"rwm\"}]},"
+                           "\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"mount\"},{\"type\":\"network\"},"
+                           "{\"type\":\"ipc\"},{\"type\":\"uts\"}]}}",
+                           arguments, cgroup));
+    return test_path("plain");
+}
+
+// runc's note goes with the container, so this one stays.
+static void expect_alone(struct agent *agent, const char *name, const char *cgroup, const char *word)
+{
+    const char *bundle = plain_bundle("\"/python3\",\"stay\"", cgroup), *root = test_path("own");
+    int code = run_program(
+        "sh", "-c",
+        format_text("cd %s && exec runc --root %s run -d %s </dev/null >/dev/null 2>&1", bundle, root, name),
+        NULL);
+    if (code == 127)
+        cr_skip_test("runc is not installed");
+    cr_assert_eq(code, 0);
+    cr_expect_eq(run_program("runc", "--root", root, "exec", name, "/stranger", word, NULL), 0);
+    agent_wait_alert(agent, "started", "container.full_id", name, "container.name", name, "container.type",
+                     "runc", "container.privileged", "false", "proc.cmdline",
+                     format_text("stranger %s", word), NULL);
+    run_program("runc", "--root", root, "delete", "--force", name, NULL);
+}
+
+Test(container, runc_alone)
+{
+    const char *name = format_text("plain-%d", getpid());
+    _cleanup_agent_ struct agent *agent = agent_start(plain_rule, NULL);
+    // In a cgroup that is called as the container is, and in one of its own choice.
+    expect_alone(agent, name, "", "one");
+    expect_alone(agent, name, format_text("\"cgroupsPath\":\"/of-%d/%s\",", getpid(), name), "two");
+    rmdir(format_text("%s/of-%d", cgroup_mount(), getpid()));
+}
+
+Test(container, runc_alone_before_the_agent)
+{
+    const char *name = format_text("before-%d", getpid());
+    const char *bundle = plain_bundle("\"/python3\",\"stay\"", "");
+    int code = run_program(
+        "sh", "-c", format_text("exec runc run -d --bundle %s %s </dev/null >/dev/null 2>&1", bundle, name),
+        NULL);
+    if (code == 127)
+        cr_skip_test("runc is not installed");
+    cr_assert_eq(code, 0);
+    {
+        _cleanup_agent_ struct agent *agent = agent_start(plain_rule, NULL);
+        cr_expect_eq(run_program("runc", "exec", name, "/stranger", "inside", NULL), 0);
+        agent_wait_alert(agent, "started", "container.full_id", name, "container.name", name,
+                         "container.type", "runc", "proc.cmdline", "stranger inside", NULL);
+    }
+    run_program("runc", "delete", "--force", name, NULL);
+}

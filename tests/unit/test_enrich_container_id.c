@@ -103,6 +103,13 @@ Test(enrich_container_id, table)
                 continue;
             cr_assert_str_eq(id.runtime, cases[i].runtime, "%s", cases[i].path);
             cr_assert_str_eq(id.id, cases[i].id, "%s", cases[i].path);
+            bool in_pod = strstr(cases[i].path, POD) || strstr(cases[i].path, POD_);
+            bool from_file = strstr(cases[i].path, "/pod0123456789abcdef0123456789abcdef/");
+            cr_assert_str_eq(id.pod_uid,
+                             in_pod      ? POD
+                             : from_file ? "0123456789abcdef0123456789abcdef"
+                                         : "",
+                             "%s", cases[i].path);
         }
     }
 }

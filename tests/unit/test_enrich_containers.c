@@ -1,4 +1,5 @@
 #include "../../user/enrich/containers.h"
+#include "base/cleanup.h"
 #include "base/text.h"
 #include "enrich.h"
 #include "enrich_tree.h"
@@ -135,6 +136,195 @@ Test(enrich_containers, mounts_of_the_node)
     container_unref(docker);
 }
 
+Test(enrich_containers, a_pod_of_containerd)
+{
+    cr_assert_eq(enrich_register_fields(), 0);
+    tree_write(root, "/run/containerd/io.containerd.runtime.v2.task/k8s.io/" A "/config.json",
+               "{\"annotations\":{\"io.kubernetes.cri.container-name\":\"server\","
+               "\"io.kubernetes.cri.sandbox-id\":\"" B "\",\"io.kubernetes.cri.sandbox-uid\":\"u-1\","
+               "\"io.kubernetes.cri.image-name\":\"registry.example/web@sha256:0123\"}}");
+    const struct container *container = get(A, "containerd", 1);
+    cr_expect_str_eq(field_of(container, "k8s.pod.uid", NULL), "u-1");
+    cr_expect_str_eq(field_of(container, "k8s.pod.sandbox_id", NULL), "fedcba987654");
+    cr_expect_str_eq(field_of(container, "k8s.pod.full_sandbox_id", NULL), B);
+    cr_expect_str_eq(field_of(container, "container.image.repository", NULL), "registry.example/web");
+    cr_expect_str_eq(field_of(container, "container.image.digest", NULL), "sha256:0123");
+    cr_expect_eq(container->privileged, CONTAINER_UNKNOWN, "nothing tells");
+    container_unref(container);
+}
+
+Test(enrich_containers, the_uid_of_a_pod_by_its_cgroup)
+{
+    struct container_id id = {
+        .id = A, .runtime = "containerd", .pod_uid = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0"};
+    const struct container *container = containers_get(containers, &id, 1);
+    cr_expect_str_eq(container->pod_uid, id.pod_uid, "no file tells");
+    tree_write(root, "/run/containerd/io.containerd.runtime.v2.task/k8s.io/" A "/config.json",
+               "{\"annotations\":{\"io.kubernetes.cri.sandbox-uid\":\"told\"}}");
+    container_refresh(container, 2 * SECOND);
+    cr_expect_str_eq(container->pod_uid, "told");
+    container_unref(container);
+}
+
+Test(enrich_containers, all_that_docker_tells)
+{
+    cr_assert_eq(enrich_register_fields(), 0);
+    tree_write(root, "/etc/docker/daemon.json", "{\"data-root\":\"/srv/docker\"}");
+    tree_write(root, "/srv/docker/containers/" A "/config.v2.json",
+               "{\"Name\":\"/web\",\"Image\":\"sha256:" B
+               "\",\"Config\":{\"Image\":\"nginx:1.25\",\"Labels\":{"
+               "\"team\":\"shop\",\"cost-centre\":\"42\",\"io.kubernetes.sandbox.id\":\"" B "\","
+               "\"io.kubernetes.pod.uid\":\"u-2\"}}}");
+    tree_write(root, "/srv/docker/containers/" A "/hostconfig.json", "{\"Privileged\":true}");
+    tree_write(root, "/srv/docker/containers/" B "/config.v2.json",
+               "{\"Name\":\"/pause\",\"Config\":{\"Labels\":{\"app\":\"web\",\"tier\":\"front\"}}}");
+    tree_write(root, "/srv/docker/containers/" B "/hostconfig.json", "{\"Privileged\":false}");
+    tree_write(root, "/srv/docker/image/overlay2/repositories.json",
+               "{\"Repositories\":{\"other\":{\"other@sha256:1111\":\"sha256:" B "\"},"
+               "\"nginx\":{\"nginx:1.25\":\"sha256:" B "\",\"nginx@sha256:2222\":\"sha256:" B "\","
+               "\"nginx@sha256:3333\":\"sha256:" A "\"}}}");
+    const struct container *container = get(A, "docker", 1), *pause = get(B, "docker", 1);
+    cr_expect_str_eq(field_of(container, "container.image.id", NULL), B);
+    cr_expect_str_eq(field_of(container, "container.image.digest", NULL), "sha256:2222");
+    cr_expect_str_eq(field_of(container, "container.label", "team"), "shop");
+    cr_expect_str_eq(field_of(container, "container.label", "none"), "");
+    cr_expect_str_eq(field_of(container, "k8s.pod.uid", NULL), "u-2");
+    cr_expect_str_eq(field_of(container, "k8s.pod.label", "tier"), "front");
+    cr_expect_str_eq(field_of(container, "k8s.pod.labels", NULL), "app:web, tier:front");
+    cr_expect_eq(container->privileged, CONTAINER_TRUE);
+    cr_expect_eq(pause->privileged, CONTAINER_FALSE);
+    container_unref(container);
+    container_unref(pause);
+}
+
+Test(enrich_containers, crio_has_labels_in_annotations)
+{
+    cr_assert_eq(enrich_register_fields(), 0);
+    tree_write(root, "/run/containers/storage/overlay-containers/" A "/userdata/config.json",
+               "{\"annotations\":{\"io.kubernetes.container.name\":\"app\","
+               "\"io.kubernetes.pod.uid\":\"u-3\",\"io.kubernetes.cri-o.SandboxID\":\"" B "\","
+               "\"io.kubernetes.cri-o.ImageRef\":\"" B "\","
+               "\"io.kubernetes.cri-o.Labels\":\"{\\\"own\\\":\\\"1\\\"}\"}}");
+    tree_write(root, "/run/containers/storage/overlay-containers/" B "/userdata/config.json",
+               "{\"annotations\":{\"io.kubernetes.cri-o.Labels\":\"{\\\"team\\\":\\\"lab\\\"}\"}}");
+    tree_write(root, "/var/lib/containers/storage/overlay-images/images.json",
+               "[{\"id\":\"" A "\",\"digest\":\"sha256:no\"},{\"id\":\"" B "\",\"digest\":\"sha256:yes\"}]");
+    const struct container *container = get(A, "cri-o", 1);
+    cr_expect_str_eq(field_of(container, "container.label", "own"), "1");
+    cr_expect_str_eq(field_of(container, "k8s.pod.label", "team"), "lab");
+    cr_expect_str_eq(field_of(container, "k8s.pod.uid", NULL), "u-3");
+    cr_expect_str_eq(field_of(container, "container.image.digest", NULL), "sha256:yes");
+    container_unref(container);
+}
+
+#define SOME "\"CAP_CHOWN\",\"CAP_SETUID\""
+#define ALL SOME ",\"CAP_SYS_ADMIN\",\"CAP_SYS_MODULE\",\"CAP_SYS_RAWIO\",\"CAP_SYS_BOOT\",\"CAP_MAC_ADMIN\""
+#define DEVICES \
+    "\"resources\":{\"devices\":[{\"allow\":false,\"access\":\"rwm\"},{\"allow\":true,\"access\":\"rwm\"}]}"
+#define NO_DEVICES "\"resources\":{\"devices\":[{\"allow\":false,\"access\":\"rwm\"}]}"
+#define OCI(capabilities, platform) \
+    "{\"process\":{\"capabilities\":{\"bounding\":[" capabilities "]}},\"linux\":{" platform "}}"
+
+Test(enrich_containers, privileged_as_the_configuration_tells)
+{
+    static const struct {
+        const char *config;
+        enum container_truth privileged;
+    } cases[] = {
+        {OCI(ALL, DEVICES), CONTAINER_TRUE},
+        {OCI(ALL, DEVICES ",\"maskedPaths\":[],\"readonlyPaths\":null"), CONTAINER_TRUE},
+        {OCI(SOME, DEVICES), CONTAINER_FALSE},
+        {OCI(ALL, NO_DEVICES), CONTAINER_FALSE},
+        {OCI(ALL, DEVICES ",\"maskedPaths\":[\"/proc/kcore\"]"), CONTAINER_UNKNOWN},
+        {OCI(ALL, DEVICES ",\"seccomp\":{}"), CONTAINER_UNKNOWN},
+        {OCI(ALL, "\"resources\":{}"), CONTAINER_UNKNOWN},
+        {"{\"process\":{},\"linux\":{" DEVICES "}}", CONTAINER_UNKNOWN},
+        {"{}", CONTAINER_UNKNOWN},
+        {"{\"annotations\":{\"io.podman.annotations.privileged\":\"TRUE\"}}", CONTAINER_TRUE},
+        {"{\"annotations\":{\"io.podman.annotations.privileged\":\"FALSE\"}}", CONTAINER_FALSE},
+    };
+    cr_assert_eq(enrich_register_fields(), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        tree_write(root, "/run/containerd/io.containerd.runtime.v2.task/k8s.io/" A "/config.json",
+                   cases[i].config);
+        struct container container = {.id = A, .runtime = "containerd"};
+        struct container_stamp stamp = {};
+        cr_assert(container_files_read(root, "", &container, &stamp));
+        cr_expect_eq(container.privileged, cases[i].privileged, "%s", cases[i].config);
+        container_clear(&container);
+    }
+}
+
+// What its runtime was told is read before the container's first event, when the files may be gone.
+Test(enrich_containers, an_expected_one_outlives_its_files)
+{
+    tree_write(root, "/run/containerd/io.containerd.runtime.v2.task/k8s.io/" A "/config.json",
+               "{\"annotations\":{\"io.kubernetes.cri.container-name\":\"brief\"}}");
+    containers_expect(containers, A, "/run/containerd/io.containerd.runtime.v2.task/k8s.io/" A, 1);
+    cr_expect_eq(containers_count(containers), 0, "nobody refers to it yet");
+    tree_unlink(root, "/run/containerd");
+    const struct container *container = get(A, "containerd", 2 * SECOND);
+    expect(container, "brief", NULL, NULL, NULL);
+    cr_expect_str_eq(container->runtime, "containerd");
+    container_unref(container);
+    container = get(A, "containerd", 9 * SECOND);
+    expect(container, "brief", NULL, NULL, NULL);
+    container_unref(container);
+}
+
+// Where nothing but the bundle is known, as of a storage elsewhere.
+Test(enrich_containers, an_expected_one_is_described_by_its_bundle)
+{
+    tree_write(root, "/srv/graph/overlay-containers/containers.json",
+               "[{\"id\":\"" A "\",\"names\":[\"far\"]}]");
+    tree_write(root, "/srv/graph/overlay-containers/" A "/userdata/config.json",
+               "{\"annotations\":{\"io.podman.annotations.privileged\":\"TRUE\"}}");
+    tree_write(root, "/srv/bundle/config.json", OCI(SOME, DEVICES));
+    containers_expect(containers, A, "/srv/graph/overlay-containers/" A "/userdata", 1);
+    containers_expect(containers, "web-1", "/srv/bundle", 1);
+    containers_expect(containers, "../x", "/srv/bundle", 1);
+    const struct container *podman = get(A, "podman", 1), *plain = get("web-1", "containerd", 1);
+    expect(podman, "far", NULL, NULL, NULL);
+    cr_expect_eq(podman->privileged, CONTAINER_TRUE);
+    expect(plain, "web-1", NULL, NULL, NULL);
+    cr_expect_eq(plain->privileged, CONTAINER_FALSE);
+    container_unref(podman);
+    container_unref(plain);
+}
+
+Test(enrich_containers, those_that_nobody_refers_to_make_room)
+{
+    for (int i = 0; i < 20; i++) {
+        char id[16];
+        snprintf(id, sizeof(id), "e%d", i);
+        containers_expect(containers, id, "/none", 1);
+    }
+    const struct container *held[8];
+    for (int i = 0; i < 8; i++) {
+        char id[16];
+        snprintf(id, sizeof(id), "c%d", i);
+        held[i] = get(id, "containerd", 1);
+        cr_assert_str_eq(held[i]->id, id);
+    }
+    for (int i = 0; i < 8; i++)
+        container_unref(held[i]);
+}
+
+Test(enrich_containers, a_new_name_is_seen)
+{
+    tree_write(root, "/var/lib/docker/containers/" A "/config.v2.json", "{\"Name\":\"/old\"}");
+    const struct container *container = get(A, "docker", 10 * SECOND);
+    tree_write(root, "/var/lib/docker/containers/" A "/config.v2.json", "{\"Name\":\"/newer\"}");
+    container_refresh(container, 11 * SECOND - 1);
+    expect(container, "old", NULL, NULL, NULL);
+    container_refresh(container, 11 * SECOND);
+    expect(container, "newer", NULL, NULL, NULL);
+    tree_unlink(root, "/var/lib/docker");
+    container_refresh(container, 20 * SECOND);
+    expect(container, "newer", NULL, NULL, NULL);
+    container_unref(container);
+}
+
 // A list that is too long ends after a whole mount, and the rest is counted.
 Test(enrich_containers, mounts_are_capped)
 {
@@ -149,8 +339,8 @@ Test(enrich_containers, mounts_are_capped)
     tree_write(root, "/run/containerd/io.containerd.runtime.v2.task/k8s.io/" A "/config.json",
                text_string(&json));
     const struct container *container = get(A, "containerd", 1);
-    cr_expect_leq(container->mounts_size, CONTAINER_MOUNTS_MAX);
-    cr_expect_gt(container->mounts_size, CONTAINER_MOUNTS_MAX - 200);
+    cr_expect_leq(container->mounts.size, CONTAINER_LIST_MAX);
+    cr_expect_gt(container->mounts.size, CONTAINER_LIST_MAX - 200);
     cr_expect_str_eq(field_of(container, "container.mount.dest", "0"), "/m");
     cr_expect_str_eq(field_of(container, "container.mount.dest", "200"), "");
     container_unref(container);
@@ -308,9 +498,10 @@ Test(enrich_containers, ids_never_leave_the_directory)
 {
     tree_write(root, "/var/lib/docker/config.v2.json", "{\"Name\":\"/outside\"}");
     struct container container = {.id = "..", .runtime = "docker"};
-    cr_assert_not(container_files_read(root, &container));
+    struct container_stamp stamp = {};
+    cr_assert_not(container_files_read(root, "", &container, &stamp));
     strcpy(container.id, "a/../..");
-    cr_assert_not(container_files_read(root, &container));
+    cr_assert_not(container_files_read(root, "", &container, &stamp));
     cr_assert_null(container.name);
 }
 
@@ -343,5 +534,6 @@ Test(enrich_containers, images)
         }
         free(container.image_repository);
         free(container.image_tag);
+        free(container.image_digest);
     }
 }

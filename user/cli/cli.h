@@ -14,6 +14,7 @@ int cli_replay(int argc, char **argv);
 int cli_config(int argc, char **argv);
 int cli_audit(int argc, char **argv);
 int cli_deliver(int argc, char **argv);
+int cli_kubelet(int argc, char **argv);
 
 // Fills the tables of events and fields; every command but help needs them. 0 or 1 after having said why.
 int cli_register_tables(void);

@@ -32,7 +32,7 @@ static const char *advice(const struct hook_report *hook)
     case EOPNOTSUPP:
         return "this kernel is built without it";
     default:
-        return strerror(hook->error);
+        return source_hook_words(hook->error);
     }
 }
 

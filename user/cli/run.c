@@ -6,6 +6,7 @@
 #include "cli.h"
 #include "deliver/receiver.h"
 #include "enrich.h"
+#include "metric/served_by.h"
 #include "options.h"
 #include "pipeline.h"
 #include "record.h"
@@ -107,6 +108,17 @@ static int set_pipeline(struct run *run, struct pipeline_options *pipeline)
             log_error("there is no room for the route %s", config->inference_routes.items[i]);
             return 1;
         }
+    served_by_forget_pod_labels();
+    for (size_t i = 0; i < config->inference_pod_labels.count; i++) {
+        const char *name = config->inference_pod_labels.items[i];
+        int error = served_by_add_pod_label(name);
+        if (error) {
+            log_error("inference.pod_labels: \"%s\" %s", name,
+                      error == -EEXIST ? "would be the same label of a metric as another one"
+                                       : "is too long");
+            return 1;
+        }
+    }
     *pipeline = (struct pipeline_options){
         .matching = config->rules_match_all ? RULE_MATCHING_ALL : RULE_MATCHING_FIRST,
         .syscalls = config->syscall_latency.count ? config->syscall_latency.items : NULL,

@@ -192,6 +192,9 @@ void config_check_file(struct config_reading *reading, const struct config_scope
     if (interval && config->spool.sync != SYNC_INTERVAL)
         config_say(reading, interval, SHOW_NAME,
                    "spool.sync_interval has no effect but with spool.sync: interval");
+    const struct node *kubelet = config_given_at(scope, "kubelet.url");
+    if (kubelet && strncmp(config->kubelet.url, "https://", 8) != 0)
+        config_say(reading, kubelet, SHOW_NAME, "the kubelet is asked by https:// only: a token goes along");
     if (audit && is_below(config->audit.path, config->spool.directory))
         config_say(reading, audit, SHOW_NAME, "the audit log does not lie in the spool's directory");
     for (size_t i = 0; i < config->outputs_count; i++) {

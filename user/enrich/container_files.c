@@ -1,52 +1,41 @@
 // What the runtimes write about a container on the node: read directly, because asking a runtime's socket
 // needs its permission, its protocol and its patience.
-#include "base/cleanup.h"
 #include "base/log.h"
 #include "base/series.h"
-#include "containers.h"
+#include "container_read.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
-enum { FILE_MAX_BYTES = 4 * 1024 * 1024, TEXT_MAX_BYTES = 512, NAMESPACES_MAX = 64 };
+enum { FILE_MAX_BYTES = 4 * 1024 * 1024, TEXT_MAX_BYTES = 512 };
 
 static struct counter rejected = {
     .name = "inferscope_container_files_rejected_total",
     .help = "Files of container runtimes that were too large or did not hold what they should",
 };
 
-static struct counter mounts_left_out = {
-    .name = "inferscope_container_mounts_left_out_total",
-    .help = "Mounts of containers that were not kept, because all together are longer than 16 KB",
+static struct counter left_out = {
+    .name = "inferscope_container_texts_left_out_total",
+    .help =
+        "Mounts and labels of containers that were not kept, because all of a kind together are longer than "
+        "16 KB",
 };
 
 void container_files_init(void)
 {
-    counter_register(&mounts_left_out);
+    counter_register(&left_out);
     counter_register(&rejected);
 }
 
-static void cleanup_json(json_t **json)
-{
-    json_decref(*json);
-}
+// --- Files ---
 
-static void cleanup_closedir(DIR **dir)
+static json_t *json_read(const char *path, struct stat *ret_info)
 {
-    if (*dir)
-        closedir(*dir);
-}
-
-// The whole file as JSON, or NULL.
-static json_t *json_read(const char *path)
-{
-    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0)
         return NULL;
     struct stat info;
@@ -72,230 +61,166 @@ static json_t *json_read(const char *path)
         rejected.value++;
         log_debug("%s: not JSON", path);
     }
+    *ret_info = info;
     return json;
 }
 
-// A path that is too long is no path: the file is then simply not found.
-__attribute__((format(printf, 1, 2))) static json_t *json_readf(const char *format, ...)
+static bool path_print(char *ret_path, size_t size, const char *format, va_list args)
 {
-    char path[PATH_MAX];
-    va_list args;
-    va_start(args, format);
-    int length = vsnprintf(path, sizeof(path), format, args);
-    va_end(args);
-    return length > 0 && (size_t)length < sizeof(path) ? json_read(path) : NULL;
+    int length = vsnprintf(ret_path, size, format, args);
+    return length > 0 && (size_t)length < size;
 }
 
-// Replaces a string by the one under a key, if there is one of sensible length.
-static void take_bytes(char **field, const char *text)
+json_t *container_json(const char *format, ...)
 {
-    if (!text || text[0] == '\0' || strlen(text) > TEXT_MAX_BYTES)
+    char path[PATH_MAX];
+    struct stat info;
+    va_list args;
+    va_start(args, format);
+    bool whole = path_print(path, sizeof(path), format, args);
+    va_end(args);
+    return whole ? json_read(path, &info) : NULL;
+}
+
+static void stamp_set(struct container_stamp *stamp, const struct stat *info)
+{
+    stamp->device = info->st_dev;
+    stamp->inode = info->st_ino;
+    stamp->size = info->st_size;
+    stamp->changed = info->st_mtim;
+}
+
+json_t *container_json_stamped(struct container_reading *reading, const char *format, ...)
+{
+    char path[PATH_MAX];
+    struct stat info;
+    va_list args;
+    va_start(args, format);
+    bool whole = path_print(path, sizeof(path), format, args);
+    va_end(args);
+    json_t *json = whole ? json_read(path, &info) : NULL;
+    reading->stamp = (struct container_stamp){};
+    if (json && strlen(path) < sizeof(reading->stamp.path)) {
+        strcpy(reading->stamp.path, path);
+        stamp_set(&reading->stamp, &info);
+    }
+    return json;
+}
+
+bool container_files_changed(const struct container_stamp *stamp)
+{
+    struct container_stamp now = {};
+    struct stat info;
+    // One that is gone is no news: its container has gone, too, or goes.
+    if (!stamp->path[0] || stat(stamp->path, &info))
+        return false;
+    stamp_set(&now, &info);
+    return now.device != stamp->device || now.inode != stamp->inode || now.size != stamp->size ||
+           now.changed.tv_sec != stamp->changed.tv_sec || now.changed.tv_nsec != stamp->changed.tv_nsec;
+}
+
+// --- What they hold ---
+
+void container_take_bytes(char **field, const char *bytes, size_t size)
+{
+    if (size == 0 || size > TEXT_MAX_BYTES || memchr(bytes, '\0', size))
         return;
-    char *copy = strdup(text);
+    char *copy = strndup(bytes, size);
     if (!copy)
         return;
     free(*field);
     *field = copy;
 }
 
-static void take(char **field, const json_t *object, const char *key)
+void container_take(char **field, const char *text)
 {
-    take_bytes(field, json_string_value(json_object_get(object, key)));
+    if (text)
+        container_take_bytes(field, text, strlen(text));
 }
 
-// Adds a mount to the list, all parts or none.
-static void mount_add(struct container *container, const char *const parts[CONTAINER_MOUNT_PARTS])
+void container_take_key(char **field, const json_t *object, const char *key)
+{
+    container_take(field, json_string_value(json_object_get(object, key)));
+}
+
+void container_take_image_id(char **field, const char *text)
+{
+    if (!text)
+        return;
+    text += strncmp(text, "sha256:", 7) == 0 ? 7 : 0;
+    if (container_id_is_hash(text, strlen(text)))
+        container_take(field, text);
+}
+
+void container_list_add(struct container_list *list, const char *const *parts, size_t count)
 {
     size_t size = 0;
-    for (size_t i = 0; i < CONTAINER_MOUNT_PARTS; i++)
+    for (size_t i = 0; i < count; i++)
         size += strlen(parts[i]) + 1;
-    char *more = container->mounts_size + size <= CONTAINER_MOUNTS_MAX
-                     ? realloc(container->mounts, container->mounts_size + size)
-                     : NULL;
+    char *more = list->size + size <= CONTAINER_LIST_MAX ? realloc(list->bytes, list->size + size) : NULL;
     if (!more) {
-        mounts_left_out.value++;
+        left_out.value++;
         return;
     }
-    container->mounts = more;
-    for (size_t i = 0; i < CONTAINER_MOUNT_PARTS; i++) {
+    list->bytes = more;
+    for (size_t i = 0; i < count; i++) {
         size_t length = strlen(parts[i]) + 1;
-        memcpy(more + container->mounts_size, parts[i], length);
-        container->mounts_size += length;
+        memcpy(more + list->size, parts[i], length);
+        list->size += length;
     }
 }
 
-static const char *text_of(const json_t *object, const char *key)
+void container_add_label(struct container_list *list, const char *name, const char *value)
+{
+    container_list_add(list, (const char *const[]){name, value}, CONTAINER_LABEL_PARTS);
+}
+
+void container_take_label(struct container_list *list, const char *name, size_t name_size, const char *value,
+                          size_t value_size)
+{
+    char text[CONTAINER_LABEL_PARTS][4096];
+    if (name_size >= sizeof(text[0]) || value_size >= sizeof(text[0]) || memchr(name, '\0', name_size) ||
+        memchr(value, '\0', value_size)) {
+        left_out.value++;
+        return;
+    }
+    memcpy(text[0], name, name_size);
+    text[0][name_size] = '\0';
+    memcpy(text[1], value, value_size);
+    text[1][value_size] = '\0';
+    container_add_label(list, text[0], text[1]);
+}
+
+void container_take_labels(struct container_list *list, const json_t *object)
+{
+    const char *name;
+    json_t *value;
+    free(list->bytes);
+    *list = (struct container_list){};
+    json_object_foreach((json_t *)object, name, value)
+    {
+        const char *text = json_string_value(value);
+        if (text)
+            container_take_label(list, name, strlen(name), text, strlen(text));
+    }
+}
+
+const char *container_text(const json_t *object, const char *key)
 {
     const char *text = json_string_value(json_object_get(object, key));
     return text ? text : "";
 }
 
-// Those of the OCI runtime's configuration that show something of the node; the others (proc, tmpfs, …) every
-// container has.
-static void take_oci_mounts(struct container *container, const json_t *config)
-{
-    static const char *const propagations[] = {"rprivate", "private", "rshared", "shared", "rslave", "slave"};
-    size_t index, at;
-    json_t *mount, *option;
-    json_array_foreach(json_object_get(config, "mounts"), index, mount)
-    {
-        bool bind = strcmp(text_of(mount, "type"), "bind") == 0, writes = true;
-        const char *propagation = "";
-        json_array_foreach(json_object_get(mount, "options"), at, option)
-        {
-            const char *word = json_string_value(option);
-            if (!word)
-                continue;
-            bind = bind || strcmp(word, "bind") == 0 || strcmp(word, "rbind") == 0;
-            writes = writes && strcmp(word, "ro") != 0;
-            for (size_t i = 0; i < ARRAY_SIZE(propagations); i++)
-                propagation = strcmp(word, propagations[i]) == 0 ? propagations[i] : propagation;
-        }
-        if (bind)
-            mount_add(container,
-                      (const char *const[]){text_of(mount, "source"), text_of(mount, "destination"), "",
-                                            writes ? "true" : "false", propagation});
-    }
-}
-
-static void take_docker_mounts(struct container *container, json_t *config)
-{
-    const char *destination;
-    json_t *mount;
-    json_object_foreach(json_object_get(config, "MountPoints"), destination, mount)
-    {
-        mount_add(container,
-                  (const char *const[]){text_of(mount, "Source"), destination, text_of(mount, "Mode"),
-                                        json_is_true(json_object_get(mount, "RW")) ? "true" : "false",
-                                        text_of(mount, "Propagation")});
-    }
-}
-
-static bool containerd_read_config(struct container *container, const json_t *config)
-{
-    const json_t *annotations = json_object_get(config, "annotations");
-    // Plain containerd has no name beside the id that its user chose.
-    if (!container_id_is_hash(container->id, strlen(container->id)))
-        take_bytes(&container->name, container->id);
-    take(&container->name, annotations, "nerdctl/name");
-    take(&container->name, annotations, "io.kubernetes.cri.container-name");
-    take(&container->pod_name, annotations, "io.kubernetes.cri.sandbox-name");
-    take(&container->pod_namespace, annotations, "io.kubernetes.cri.sandbox-namespace");
-    take(&container->image, annotations, "io.kubernetes.cri.image-name");
-    take_oci_mounts(container, config);
-    return true;
-}
-
-static bool containerd_read_in(const char *host_root, const char *state, struct container *container)
-{
-    char tasks[PATH_MAX];
-    int length = snprintf(tasks, sizeof(tasks), "%s%s/io.containerd.runtime.v2.task", host_root, state);
-    if (length < 0 || (size_t)length >= sizeof(tasks))
-        return false;
-    _cleanup_(cleanup_closedir) DIR *dir = opendir(tasks);
-    if (!dir)
-        return false;
-
-    const struct dirent *entry;
-    for (int i = 0; i < NAMESPACES_MAX && (entry = readdir(dir));) {
-        // "moby" is where dockerd keeps its own, about which its own files tell more.
-        if (entry->d_name[0] == '.' || strcmp(entry->d_name, "moby") == 0)
-            continue;
-        i++;
-        _cleanup_(cleanup_json) json_t *config =
-            json_readf("%s/%s/%s/config.json", tasks, entry->d_name, container->id);
-        if (config)
-            return containerd_read_config(container, config);
-    }
-    return false;
-}
-
-static bool containerd_read(const char *host_root, struct container *container)
-{
-    static const char *const states[] = {"/run/containerd", "/run/k3s/containerd", "/run/k0s/containerd",
-                                         "/var/snap/microk8s/common/run/containerd"};
-    for (size_t i = 0; i < ARRAY_SIZE(states); i++)
-        if (containerd_read_in(host_root, states[i], container))
-            return true;
-    return false;
-}
-
-static bool docker_read(const char *host_root, struct container *container)
-{
-    _cleanup_(cleanup_json) json_t *root =
-        json_readf("%s/var/lib/docker/containers/%s/config.v2.json", host_root, container->id);
-    if (!root)
-        return false;
-    const json_t *config = json_object_get(root, "Config");
-    const json_t *labels = json_object_get(config, "Labels");
-    const char *name = json_string_value(json_object_get(root, "Name"));
-    take_bytes(&container->name, name && name[0] == '/' ? name + 1 : name);
-    take(&container->image, config, "Image");
-    take(&container->name, labels, "io.kubernetes.container.name");
-    take(&container->pod_name, labels, "io.kubernetes.pod.name");
-    take(&container->pod_namespace, labels, "io.kubernetes.pod.namespace");
-    take_docker_mounts(container, root);
-    return true;
-}
-
-static bool crio_read(const char *host_root, struct container *container)
-{
-    _cleanup_(cleanup_json) json_t *config = json_readf(
-        "%s/run/containers/storage/overlay-containers/%s/userdata/config.json", host_root, container->id);
-    if (!config)
-        return false;
-    const json_t *annotations = json_object_get(config, "annotations");
-    take(&container->name, annotations, "io.kubernetes.container.name");
-    take(&container->pod_name, annotations, "io.kubernetes.pod.name");
-    take(&container->pod_namespace, annotations, "io.kubernetes.pod.namespace");
-    take(&container->image, annotations, "io.kubernetes.cri-o.ImageName");
-    take_oci_mounts(container, config);
-    return true;
-}
-
-static bool podman_read_list(struct container *container, const json_t *list)
-{
-    size_t index;
-    json_t *item;
-    json_array_foreach(list, index, item)
-    {
-        const char *id = json_string_value(json_object_get(item, "id"));
-        if (!id || strcmp(id, container->id) != 0)
-            continue;
-        take_bytes(&container->name, json_string_value(json_array_get(json_object_get(item, "names"), 0)));
-        const char *text = json_string_value(json_object_get(item, "metadata"));
-        _cleanup_(cleanup_json) json_t *metadata = text ? json_loads(text, 0, NULL) : NULL;
-        take(&container->image, metadata, "image-name");
-        return true;
-    }
-    return false;
-}
-
-static bool podman_read(const char *host_root, struct container *container)
-{
-    static const char *const drivers[] = {"overlay", "vfs", "btrfs", "zfs"};
-    for (size_t i = 0; i < ARRAY_SIZE(drivers); i++) {
-        _cleanup_(cleanup_json) json_t *list =
-            json_readf("%s/var/lib/containers/storage/%s-containers/containers.json", host_root, drivers[i]);
-        if (!list || !podman_read_list(container, list))
-            continue;
-        _cleanup_(cleanup_json) json_t *config =
-            json_readf("%s/var/lib/containers/storage/%s-containers/%s/userdata/config.json", host_root,
-                       drivers[i], container->id);
-        take_oci_mounts(container, config);
-        return true;
-    }
-    return false;
-}
+// --- Which runtime's ---
 
 static const struct {
     const char *runtime;
-    bool (*read)(const char *host_root, struct container *container);
+    bool (*read)(struct container_reading *reading);
 } readers[] = {
-    {"containerd", containerd_read},
-    {"docker", docker_read},
-    {"cri-o", crio_read},
-    {"podman", podman_read},
+    {"containerd", container_read_containerd},
+    {"docker", container_read_docker},
+    {"cri-o", container_read_crio},
+    {"podman", container_read_podman},
 };
 
 const char *container_runtime(const char *name)
@@ -303,24 +228,46 @@ const char *container_runtime(const char *name)
     for (size_t i = 0; i < ARRAY_SIZE(readers); i++)
         if (strcmp(readers[i].runtime, name) == 0)
             return readers[i].runtime;
-    return NULL;
+    return strcmp(name, "runc") == 0 ? "runc" : NULL;
 }
 
-bool container_files_read(const char *host_root, struct container *container)
+// An id is in one runtime's files only, whatever the cgroup made it look like: the kubelet's cgroups do not
+// say which runtime it is.
+static bool read_any(struct container_reading *reading)
 {
-    if (!container_id_valid(container->id, strlen(container->id)))
-        return false;
+    struct container *container = reading->container;
     for (size_t i = 0; i < ARRAY_SIZE(readers); i++)
-        if (strcmp(readers[i].runtime, container->runtime) == 0 && readers[i].read(host_root, container))
+        if (strcmp(readers[i].runtime, container->runtime) == 0 && readers[i].read(reading))
             return true;
-    // The kubelet's cgroups do not say which runtime it is; an id is in one runtime's files only.
     for (size_t i = 0; i < ARRAY_SIZE(readers); i++) {
-        if (strcmp(readers[i].runtime, container->runtime) != 0 && readers[i].read(host_root, container)) {
+        if (strcmp(readers[i].runtime, container->runtime) != 0 && readers[i].read(reading)) {
             container->runtime = readers[i].runtime;
             return true;
         }
     }
     return false;
+}
+
+bool container_files_read(const char *host_root, const char *bundle, struct container *container,
+                          struct container_stamp *ret_stamp)
+{
+    struct container_reading reading = {.host_root = host_root, .bundle = bundle, .container = container};
+    if (!container_id_valid(container->id, strlen(container->id)))
+        return false;
+    bool found = read_any(&reading);
+    if (!found && bundle[0]) {
+        // None of those that are known: what the bundle itself says, under the name that it was given.
+        _cleanup_json_ json_t *config =
+            container_json_stamped(&reading, "%s%s/config.json", host_root, bundle);
+        found = config != NULL;
+        if (found) {
+            container_take(&container->name, container->id);
+            container_take_oci(container, config);
+        }
+    }
+    if (found)
+        *ret_stamp = reading.stamp;
+    return found;
 }
 
 void container_split_image(struct container *container)
@@ -339,4 +286,6 @@ void container_split_image(struct container *container)
         container->image_repository = strndup(image, repository);
     if (colon && colon + 1 < image + length)
         container->image_tag = strndup(colon + 1, (size_t)(image + length - colon - 1));
+    if (!container->image_digest && strncmp(image + length, "@sha256:", 8) == 0)
+        container->image_digest = strdup(image + length + 1);
 }

@@ -77,6 +77,7 @@ static bool id_take(struct part id, const char *runtime, struct container_id *re
     memcpy(ret_id->id, id.text, id.length);
     ret_id->id[id.length] = '\0';
     ret_id->runtime = runtime;
+    ret_id->pod_uid[0] = '\0';
     return true;
 }
 
@@ -138,6 +139,30 @@ static bool match(struct part name, struct part parent, struct part grandparent,
     return false;
 }
 
+// "pod…" of cgroupfs, or "kubepods-burstable-pod….slice" of systemd, where dashes mean levels.
+static bool take_pod_uid(struct part part, struct container_id *ret_id)
+{
+    static const char slice[] = ".slice";
+    const char *colon = memchr(part.text, ':', part.length);
+    size_t length = colon ? (size_t)(colon - part.text) : part.length, tail = sizeof(slice) - 1;
+    if (length > tail && memcmp(part.text + length - tail, slice, tail) == 0)
+        length -= tail;
+    for (size_t uid = 36; uid >= 32; uid -= 4) {
+        struct part pod = {part.text + length - uid - 3, uid + 3};
+        char text[3 + 36];
+        if (length < uid + 3 || (length > uid + 3 && pod.text[-1] != '-'))
+            continue;
+        for (size_t i = 0; i < pod.length; i++)
+            text[i] = pod.text[i] == '_' ? '-' : pod.text[i];
+        if (!part_is_pod((struct part){text, pod.length}))
+            continue;
+        memcpy(ret_id->pod_uid, text + 3, uid);
+        ret_id->pod_uid[uid] = '\0';
+        return true;
+    }
+    return false;
+}
+
 // Innermost first, so that a container inside a container is the inner one.
 static bool match_parts(const struct part *parts, size_t count, struct container_id *ret_id)
 {
@@ -145,8 +170,11 @@ static bool match_parts(const struct part *parts, size_t count, struct container
     for (size_t i = 0; i < count; i++) {
         struct part parent = i + 1 < count ? parts[i + 1] : none;
         struct part grandparent = i + 2 < count ? parts[i + 2] : none;
-        if (match(parts[i], parent, grandparent, ret_id))
-            return true;
+        if (!match(parts[i], parent, grandparent, ret_id))
+            continue;
+        for (size_t k = i; k < count && !take_pod_uid(parts[k], ret_id); k++)
+            ;
+        return true;
     }
     return false;
 }

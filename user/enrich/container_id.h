@@ -9,6 +9,7 @@ enum { CONTAINER_ID_MAX = 64 };
 struct container_id {
     char id[CONTAINER_ID_MAX + 1];
     const char *runtime; // static: "docker", "containerd", "cri-o", "podman"
+    char pod_uid[37];    // of the pod that the kubelet's cgroup is named by; "": none
 };
 
 // `names` are cgroup names from the leaf up, a NUL after each. False: no container.

@@ -2,27 +2,36 @@
 
 #include "containers.h"
 
+#include "base/cleanup.h"
 #include "base/log.h"
 #include "base/outside.h"
 #include "base/series.h"
+#include "base/text.h"
+#include "pod_table.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
+#include <utlist.h>
 
-// A runtime writes its files shortly before or after the first process runs.
-#define RETRY_AFTER_NS 1000000000ULL
-enum { ATTEMPTS_MAX = 5, CONTAINERS_MIN = 1 };
+// A runtime writes its files shortly before or after the first process runs, and some change later.
+#define LOOK_AGAIN_NS 1000000000ULL
+enum { ATTEMPTS_MAX = 5, CONTAINERS_MIN = 1, IDLE_MAX = 128 };
 
 struct container_entry {
     struct container container;
     struct containers *owner;
     size_t refs;
-    unsigned attempts;
-    bool described;
-    uint64_t tried_ns;
+    unsigned attempts; // that found nothing
+    bool described, looked;
+    uint64_t looked_ns;
+    char *bundle;     // NULL: not known
+    char pod_uid[37]; // as the cgroup has it
+    struct pods_asked pods_asked;
+    struct container_stamp stamp;
+    struct container_entry *prev, *next; // of those without references, the oldest first
     UT_hash_handle hh;
 };
 
@@ -30,6 +39,8 @@ struct containers {
     const char *host_root;
     size_t max;
     struct container_entry *by_id;
+    struct container_entry *idle;
+    size_t idle_count;
     struct container_entry unknown; // never in by_id
 };
 
@@ -54,14 +65,9 @@ struct containers *containers_new(const char *host_root, size_t max)
     return containers;
 }
 
-void containers_free(struct containers *containers)
-{
-    free(containers);
-}
-
 size_t containers_count(const struct containers *containers)
 {
-    return HASH_COUNT(containers->by_id);
+    return HASH_COUNT(containers->by_id) - containers->idle_count;
 }
 
 static struct container_entry *entry_of(const struct container *container)
@@ -69,138 +75,305 @@ static struct container_entry *entry_of(const struct container *container)
     return (struct container_entry *)((char *)container - offsetof(struct container_entry, container));
 }
 
-const struct container *container_ref(const struct container *container)
+void container_clear(struct container *container)
 {
-    if (container)
-        entry_of(container)->refs++;
-    return container;
+    char *const texts[] = {container->name,
+                           container->image,
+                           container->image_repository,
+                           container->image_tag,
+                           container->image_id,
+                           container->image_digest,
+                           container->pod_name,
+                           container->pod_namespace,
+                           container->pod_uid,
+                           container->mounts.bytes,
+                           container->pod_sandbox_id,
+                           container->labels.bytes,
+                           container->pod_labels.bytes,
+                           container->pod_ip};
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+        free(texts[i]);
 }
 
 static void entry_free(struct container_entry *entry)
 {
-    free(entry->container.name);
-    free(entry->container.image);
-    free(entry->container.image_repository);
-    free(entry->container.image_tag);
-    free(entry->container.pod_name);
-    free(entry->container.pod_namespace);
-    free(entry->container.mounts);
+    container_clear(&entry->container);
+    free(entry->bundle);
     free(entry);
+}
+
+static void idle_take(struct containers *containers, struct container_entry *entry)
+{
+    DL_DELETE(containers->idle, entry);
+    containers->idle_count--;
+}
+
+static void idle_add(struct containers *containers, struct container_entry *entry)
+{
+    DL_APPEND(containers->idle, entry);
+    containers->idle_count++;
+    if (containers->idle_count <= IDLE_MAX)
+        return;
+    struct container_entry *oldest = containers->idle;
+    idle_take(containers, oldest);
+    HASH_DEL(containers->by_id, oldest);
+    entry_free(oldest);
+}
+
+void containers_free(struct containers *containers)
+{
+    struct container_entry *entry, *next;
+    HASH_ITER (hh, containers->by_id, entry, next) {
+        HASH_DEL(containers->by_id, entry);
+        entry_free(entry);
+    }
+    free(containers);
+}
+
+const struct container *container_ref(const struct container *container)
+{
+    struct container_entry *entry = container ? entry_of(container) : NULL;
+    if (entry && entry->refs++ == 0)
+        idle_take(entry->owner, entry);
+    return container;
 }
 
 void container_unref(const struct container *container)
 {
     struct container_entry *entry = container ? entry_of(container) : NULL;
-    if (!entry || --entry->refs > 0)
-        return;
-    HASH_DEL(entry->owner->by_id, entry);
-    entry_free(entry);
+    if (entry && --entry->refs == 0)
+        idle_add(entry->owner, entry);
 }
 
-// What the runtimes' files tell, as texts with a NUL each; what they do not tell is empty. Behind them come
-// the mounts. Of the files no more is kept or recorded: they hold the container's environment, too.
-enum { DESCRIPTION_TEXTS = 5, DESCRIPTION_MAX = 4096 + CONTAINER_MOUNTS_MAX };
+// --- What the runtimes' files tell, as an answer of the node: texts with a NUL each, empty where nothing is
+// told, then the lists, before each its size. Of the files no more is kept or recorded: they hold the
+// container's environment, too. ---
 
-struct describe_context {
-    const char *host_root;
-    struct container *container;
+enum { TEXTS = 10, LISTS = 3, DESCRIPTION_MAX = 64 * 1024 };
+
+static const char *truth_text(enum container_truth truth)
+{
+    return truth == CONTAINER_TRUE ? "true" : truth == CONTAINER_FALSE ? "false" : "";
+}
+
+static enum container_truth truth_of(const char *text)
+{
+    return strcmp(text, "true") == 0    ? CONTAINER_TRUE
+           : strcmp(text, "false") == 0 ? CONTAINER_FALSE
+                                        : CONTAINER_UNKNOWN;
+}
+
+static ssize_t description_write(const struct container *found, char *ret_data, size_t capacity)
+{
+    const char *texts[TEXTS] = {found->runtime,        found->name,
+                                found->image,          found->image_id,
+                                found->image_digest,   found->pod_name,
+                                found->pod_namespace,  found->pod_uid,
+                                found->pod_sandbox_id, truth_text(found->privileged)};
+    const struct container_list *lists[LISTS] = {&found->mounts, &found->labels, &found->pod_labels};
+    _cleanup_text_ struct text text = TEXT_INIT(capacity);
+    for (size_t i = 0; i < TEXTS; i++) {
+        text_add(&text, texts[i] ? texts[i] : "");
+        text_add_char(&text, '\0');
+    }
+    for (size_t i = 0; i < LISTS; i++) {
+        text_addf(&text, "%zu", lists[i]->size);
+        text_add_char(&text, '\0');
+        if (lists[i]->size)
+            text_add_bytes(&text, lists[i]->bytes, lists[i]->size);
+    }
+    if (text.truncated)
+        return -ENOBUFS;
+    memcpy(ret_data, text.data, text.length);
+    return (ssize_t)text.length;
+}
+
+struct reader {
+    const char *data;
+    size_t left;
 };
 
+// The next text, borrowed; "" at the end.
+static const char *read_text(struct reader *reader)
+{
+    size_t length = strnlen(reader->data, reader->left);
+    if (length == reader->left)
+        return "";
+    const char *text = reader->data;
+    reader->data += length + 1;
+    reader->left -= length + 1;
+    return text;
+}
+
+static char *read_copy(struct reader *reader)
+{
+    const char *text = read_text(reader);
+    return text[0] ? strdup(text) : NULL;
+}
+
+static struct container_list read_list(struct reader *reader)
+{
+    struct container_list list = {};
+    size_t size = strtoul(read_text(reader), NULL, 10);
+    if (size == 0 || size > reader->left || size > CONTAINER_LIST_MAX)
+        return list;
+    list.bytes = malloc(size);
+    if (list.bytes) {
+        memcpy(list.bytes, reader->data, size);
+        list.size = size;
+    }
+    reader->data += size;
+    reader->left -= size;
+    return list;
+}
+
+static void description_read(struct reader reader, struct container *container)
+{
+    const char *runtime = container_runtime(read_text(&reader));
+    container->runtime = runtime ? runtime : container->runtime;
+    char **const texts[] = {&container->name,         &container->image,         &container->image_id,
+                            &container->image_digest, &container->pod_name,      &container->pod_namespace,
+                            &container->pod_uid,      &container->pod_sandbox_id};
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+        *texts[i] = read_copy(&reader);
+    container->privileged = truth_of(read_text(&reader));
+    container->mounts = read_list(&reader);
+    container->labels = read_list(&reader);
+    container->pod_labels = read_list(&reader);
+    container_split_image(container);
+}
+
+// -EALREADY: nothing has changed since it was described.
 static ssize_t describe_now(void *context, void *ret_data, size_t capacity)
 {
-    const struct describe_context *describe = context;
-    struct container found = {.runtime = describe->container->runtime};
-    memcpy(found.id, describe->container->id, sizeof(found.id));
+    struct container_entry *entry = context;
+    if (entry->described && !container_files_changed(&entry->stamp))
+        return -EALREADY;
+    struct container found = {.runtime = entry->container.runtime};
+    memcpy(found.id, entry->container.id, sizeof(found.id));
+    struct container_stamp stamp = {};
     ssize_t result = -ENOENT;
-    if (container_files_read(describe->host_root, &found)) {
-        const char *texts[DESCRIPTION_TEXTS] = {found.runtime, found.name, found.image, found.pod_name,
-                                                found.pod_namespace};
-        char *to = ret_data;
-        result = 0;
-        for (size_t i = 0; i < DESCRIPTION_TEXTS && result >= 0; i++) {
-            size_t size = strlen(texts[i] ? texts[i] : "") + 1;
-            if (size > capacity - (size_t)result) {
-                result = -ENOBUFS;
-                break;
-            }
-            memcpy(to + result, texts[i] ? texts[i] : "", size);
-            result += (ssize_t)size;
-        }
-        if (result >= 0 && found.mounts_size > 0 && found.mounts_size <= capacity - (size_t)result) {
-            memcpy(to + result, found.mounts, found.mounts_size);
-            result += (ssize_t)found.mounts_size;
-        }
+    if (container_files_read(entry->owner->host_root, entry->bundle ? entry->bundle : "", &found, &stamp)) {
+        entry->stamp = stamp;
+        result = description_write(&found, ret_data, capacity);
     }
-    free(found.name);
-    free(found.image);
-    free(found.pod_name);
-    free(found.pod_namespace);
-    free(found.mounts);
+    container_clear(&found);
     return result;
 }
 
-static bool container_describe(const char *host_root, struct container *container)
+// Where the files do not tell.
+static void take_pod_uid(struct container_entry *entry)
 {
-    char question[sizeof(container->id) + 16], texts[DESCRIPTION_MAX + 1];
-    snprintf(question, sizeof(question), "container %s", container->id);
-    struct describe_context context = {.host_root = host_root, .container = container};
-    ssize_t size = outside_ask(OUTSIDE_ONCE, question, describe_now, &context, texts, DESCRIPTION_MAX);
+    if (!entry->container.pod_uid && entry->pod_uid[0])
+        entry->container.pod_uid = strdup(entry->pod_uid);
+}
+
+static void entry_describe(struct container_entry *entry)
+{
+    struct container *container = &entry->container;
+    char question[sizeof(container->id) + 24];
+    snprintf(question, sizeof(question), "container identity %s", container->id);
+    _cleanup_free_ char *description = malloc(DESCRIPTION_MAX);
+    ssize_t size =
+        description ? outside_ask(OUTSIDE_ONCE, question, describe_now, entry, description, DESCRIPTION_MAX)
+                    : -ENOMEM;
     if (size < 0)
-        return false;
-    texts[size] = '\0';
-    const char *parts[DESCRIPTION_TEXTS];
-    size_t at = 0;
-    for (size_t i = 0; i < DESCRIPTION_TEXTS; i++) {
-        parts[i] = texts + at;
-        at += at < (size_t)size ? strlen(parts[i]) + 1 : 0;
-    }
-    const char *runtime = container_runtime(parts[0]);
-    container->runtime = runtime ? runtime : container->runtime;
-    container->name = parts[1][0] ? strdup(parts[1]) : NULL;
-    container->image = parts[2][0] ? strdup(parts[2]) : NULL;
-    container->pod_name = parts[3][0] ? strdup(parts[3]) : NULL;
-    container->pod_namespace = parts[4][0] ? strdup(parts[4]) : NULL;
-    container->mounts = at < (size_t)size ? malloc((size_t)size - at) : NULL;
-    if (container->mounts) {
-        container->mounts_size = (size_t)size - at;
-        memcpy(container->mounts, texts + at, container->mounts_size);
-    }
-    return true;
+        return;
+    struct container described = {.runtime = container->runtime};
+    memcpy(described.id, container->id, sizeof(described.id));
+    description_read((struct reader){description, (size_t)size}, &described);
+    container_clear(container);
+    *container = described;
+    entry->pods_asked.version = 0;
+    take_pod_uid(entry);
+    entry->described = true;
 }
 
-static void entry_describe(struct containers *containers, struct container_entry *entry, uint64_t now_ns)
+// --- What the kubelet says of its pod, which is more than its files may ---
+
+static ssize_t describe_pod_now(void *context, void *ret_data, size_t capacity)
 {
-    if (entry->described || entry->attempts >= ATTEMPTS_MAX)
-        return;
-    // A clock reading from before the last attempt (records of several CPUs) is no reason to try again.
-    if (entry->attempts > 0 && (now_ns < entry->tried_ns || now_ns - entry->tried_ns < RETRY_AFTER_NS))
-        return;
-    entry->attempts++;
-    entry->tried_ns = now_ns;
-    entry->described = container_describe(containers->host_root, &entry->container);
-    if (entry->described)
-        container_split_image(&entry->container);
-    else if (entry->attempts == ATTEMPTS_MAX)
-        log_debug("container %s: no file of %s describes it", entry->container.id, entry->container.runtime);
+    struct container_entry *entry = context;
+    return pods_describe(entry->container.pod_uid, entry->container.id, &entry->pods_asked, ret_data,
+                         capacity);
 }
 
-static struct container_entry *entry_add(struct containers *containers, const struct container_id *id)
+static void take_over(char **field, char *text, bool better)
+{
+    if (!text || (*field && !better)) {
+        free(text);
+        return;
+    }
+    free(*field);
+    *field = text;
+}
+
+static void entry_describe_pod(struct container_entry *entry)
+{
+    struct container *container = &entry->container;
+    if (!container->pod_uid)
+        return;
+    char question[600];
+    snprintf(question, sizeof(question), "pod of %s: %.500s", container->id, container->pod_uid);
+    _cleanup_free_ char *answer = malloc(DESCRIPTION_MAX);
+    ssize_t size = answer
+                       ? outside_ask(OUTSIDE_ONCE, question, describe_pod_now, entry, answer, DESCRIPTION_MAX)
+                       : -ENOMEM;
+    if (size < 0)
+        return;
+    struct reader reader = {answer, (size_t)size};
+    take_over(&container->pod_name, read_copy(&reader), false);
+    take_over(&container->pod_namespace, read_copy(&reader), false);
+    take_over(&container->pod_ip, read_copy(&reader), true);
+    take_over(&container->image_digest, read_copy(&reader), false);
+    free(container->pod_labels.bytes);
+    container->pod_labels = read_list(&reader);
+}
+
+static void entry_look(struct container_entry *entry, uint64_t now_ns)
+{
+    bool read = entry->described || entry->attempts < ATTEMPTS_MAX;
+    if (!read && !entry->container.pod_uid)
+        return;
+    // A clock reading from before the last look (records of several CPUs) is no reason to look again.
+    if (entry->looked && (now_ns < entry->looked_ns || now_ns - entry->looked_ns < LOOK_AGAIN_NS))
+        return;
+    entry->looked = true;
+    entry->looked_ns = now_ns;
+    if (read)
+        entry_describe(entry);
+    if (!entry->described && entry->attempts < ATTEMPTS_MAX && ++entry->attempts == ATTEMPTS_MAX)
+        log_debug("container %s: no file of %s describes it", entry->container.id, entry->container.runtime);
+    entry_describe_pod(entry);
+}
+
+// --- The table ---
+
+// Without references yet.
+static struct container_entry *entry_add(struct containers *containers, const char *id, const char *runtime)
 {
     if (HASH_COUNT(containers->by_id) >= containers->max) {
-        turned_away.value++;
-        return NULL;
+        struct container_entry *oldest = containers->idle;
+        if (!oldest) {
+            turned_away.value++;
+            return NULL;
+        }
+        idle_take(containers, oldest);
+        HASH_DEL(containers->by_id, oldest);
+        entry_free(oldest);
     }
     struct container_entry *entry = calloc(1, sizeof(*entry));
     if (!entry)
         return NULL;
     entry->owner = containers;
-    memcpy(entry->container.id, id->id, sizeof(entry->container.id));
-    entry->container.runtime = id->runtime;
+    snprintf(entry->container.id, sizeof(entry->container.id), "%s", id);
+    entry->container.runtime = runtime;
     HASH_ADD_STR(containers->by_id, container.id, entry);
     if (!entry->hh.tbl) {
         entry_free(entry);
         return NULL;
     }
+    idle_add(containers, entry);
     return entry;
 }
 
@@ -210,9 +383,45 @@ const struct container *containers_get(struct containers *containers, const stru
     struct container_entry *entry;
     HASH_FIND_STR(containers->by_id, id->id, entry);
     if (!entry)
-        entry = entry_add(containers, id);
+        entry = entry_add(containers, id->id, id->runtime);
     if (!entry)
         return container_ref(&containers->unknown.container);
-    entry_describe(containers, entry, now_ns);
-    return container_ref(&entry->container);
+    // What a bundle alone told of a runtime is less than what the cgroup tells.
+    if (strcmp(entry->container.runtime, "runc") == 0)
+        entry->container.runtime = id->runtime;
+    memcpy(entry->pod_uid, id->pod_uid, sizeof(entry->pod_uid));
+    take_pod_uid(entry);
+    // One that comes back may have changed, or be another of the same name.
+    if (entry->refs == 0) {
+        entry->attempts = 0;
+        entry->looked = false;
+    }
+    container_ref(&entry->container);
+    entry_look(entry, now_ns);
+    return &entry->container;
+}
+
+void containers_expect(struct containers *containers, const char *id, const char *bundle, uint64_t now_ns)
+{
+    if (!container_id_valid(id, strlen(id)))
+        return;
+    struct container_entry *entry;
+    HASH_FIND_STR(containers->by_id, id, entry);
+    if (!entry)
+        entry = entry_add(containers, id, "runc");
+    char *copy = entry ? strdup(bundle) : NULL;
+    if (!copy)
+        return;
+    free(entry->bundle);
+    entry->bundle = copy;
+    entry->attempts = 0;
+    entry->looked = false;
+    entry_look(entry, now_ns);
+}
+
+void container_refresh(const struct container *container, uint64_t now_ns)
+{
+    struct container_entry *entry = container ? entry_of(container) : NULL;
+    if (entry && entry != &entry->owner->unknown)
+        entry_look(entry, now_ns);
 }

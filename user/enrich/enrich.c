@@ -291,6 +291,7 @@ void enrich_event(struct enrich *enrich, struct event *event)
     follow_cgroup(enrich, entry, header);
     if (event_is(event, enrich->procexit, WIRE_PROCESS_PROCEXIT, sizeof(struct wire_process_procexit)))
         entry->process.exited = true;
+    container_refresh(entry->process.container, header->time_ns);
     event->process = &entry->process;
     event->container = entry->process.container;
     cgroups_note(enrich->cgroups, header->cgroup_id, event->container);

@@ -4,6 +4,7 @@
 #include "cgroups.h"
 #include "containers.h"
 #include "enrich.h"
+#include "plain.h"
 #include "proc_scan.h"
 #include "process_table.h"
 #include "users.h"
@@ -13,6 +14,7 @@ struct enrich {
     struct process_table table;
     struct containers *containers;
     struct cgroups *cgroups;
+    struct plains plains;
     struct users users;
     char *host_root;
     const char *proc_root; // "/proc"; tests have their own
@@ -37,6 +39,10 @@ void enrich_set_ids(struct process_entry *entry, const struct wire_process_ids *
 // exec.c. NULL where memory is short, or for a record that does not hold together.
 struct process_entry *enrich_exec(struct enrich *enrich, const struct wire_process_execve *wire);
 
+// runtime_exec.c. Looks whether an exec is that of a runtime that is told to make a container.
+void enrich_expect_container(struct enrich *enrich, const struct process_entry *entry,
+                             const struct wire_header *header, const char *args, size_t size);
+
 // learn.c. What these return stays valid until the next entry is added, unless it is held.
 
 // The table's entry of that very process. One of the same pid that started at another time has exited, and
@@ -55,14 +61,19 @@ void enrich_ask_container(struct enrich *enrich, struct process_entry *entry, ui
 // Takes from /proc what no record has told of a process that still runs, once per program.
 enum process_ask { ASK_IDS = 1 << 0, ASK_EXE = 1 << 1, ASK_ENV = 1 << 2 };
 void enrich_ask_proc(struct enrich *enrich, struct process_entry *entry, enum process_ask what);
+// Where a process is now: the path's bytes, or a negative errno.
+ssize_t enrich_ask_cwd(struct enrich *enrich, const struct process_entry *entry, char *ret_path,
+                       size_t capacity);
 // The number of the event's thread as its own pid namespace counts; 0: unknown.
 pid_t enrich_vtid(struct enrich *enrich, const struct event *event);
 // Where the process of this event is by now, or was as far as is known; with a slash at its end. NULL:
 // unknown.
 const struct blob *enrich_cwd(struct enrich *enrich, const struct event *event);
 
-int enrich_register_event_fields(void);   // fields_event.c
-int enrich_register_process_fields(void); // fields_process.c
-int enrich_register_program_fields(void); // fields_program.c
-int enrich_register_session_fields(void);
-int enrich_register_mount_fields(void); // fields_session.c
+int enrich_register_event_fields(void);     // fields_event.c
+int enrich_register_process_fields(void);   // fields_process.c
+int enrich_register_program_fields(void);   // fields_program.c
+int enrich_register_session_fields(void);   // fields_session.c
+int enrich_register_container_fields(void); // fields_container.c
+int enrich_register_pod_fields(void);       // fields_container.c
+int enrich_register_mount_fields(void);     // fields_mount.c

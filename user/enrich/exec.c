@@ -98,7 +98,10 @@ static void exec_set_container(struct enrich *enrich, struct process_entry *entr
 {
     const struct wire_header *header = &wire->header;
     struct container_id id;
-    if (wire->cgroup_size > 0 && container_id_from_names(parts->cgroup, wire->cgroup_size, &id))
+    if (wire->cgroup_size > 0 &&
+        (container_id_from_names(parts->cgroup, wire->cgroup_size, &id) ||
+         (!wire->cgroup_truncated &&
+          plain_find_names(&enrich->plains, enrich->host_root, parts->cgroup, wire->cgroup_size, &id))))
         process_entry_set_container(entry, containers_get(enrich->containers, &id, header->time_ns));
     else if (wire->cgroup_truncated)
         // The container's name may be further up. Where /proc does not tell either, what was known stays.
@@ -130,6 +133,8 @@ struct process_entry *enrich_exec(struct enrich *enrich, const struct wire_proce
     exec_set_surroundings(entry, wire, &parts);
     exec_set_args(enrich, entry, wire, &parts);
     exec_set_container(enrich, entry, wire, &parts);
+    if (wire->args_size > 0)
+        enrich_expect_container(enrich, entry, header, parts.args, wire->args_size);
 
     if (!entry->process.parent && wire->parent_pid) {
         // Held, because learning the parent may push out other entries.

@@ -107,108 +107,6 @@ static const struct field group_fields[] = {
      .get = get_group_name},
 };
 
-// --- container, k8s ---
-
-// As many characters of an id as people are shown.
-enum { SHORT_ID = 12 };
-
-GETTER(get_container_id)
-{
-    if (nth > 0)
-        return false;
-    if (!event->container)
-        return value_set_string(ret_value, "host");
-    size_t length = strnlen(event->container->id, SHORT_ID);
-    char *id = event_alloc(event, SHORT_ID + 1);
-    if (!id)
-        return false;
-    memcpy(id, event->container->id, length);
-    id[length] = '\0';
-    return value_set_bytes(ret_value, id, length);
-}
-
-GETTER(get_container_full_id)
-{
-    return nth == 0 && value_set_string(ret_value, event->container ? event->container->id : "host");
-}
-
-GETTER(get_container_name)
-{
-    return nth == 0 && value_set_string(ret_value, event->container ? event->container->name : "host");
-}
-
-GETTER(get_container_type)
-{
-    return nth == 0 && value_set_string(ret_value, event->container ? event->container->runtime : "host");
-}
-
-GETTER(get_container_image)
-{
-    return nth == 0 && event->container && value_set_string(ret_value, event->container->image);
-}
-
-GETTER(get_container_image_repository)
-{
-    return nth == 0 && event->container && value_set_string(ret_value, event->container->image_repository);
-}
-
-GETTER(get_container_image_tag)
-{
-    return nth == 0 && event->container && value_set_string(ret_value, event->container->image_tag);
-}
-
-GETTER(get_pod_name)
-{
-    return nth == 0 && event->container && value_set_string(ret_value, event->container->pod_name);
-}
-
-GETTER(get_pod_namespace)
-{
-    return nth == 0 && event->container && value_set_string(ret_value, event->container->pod_namespace);
-}
-
-static const struct field container_fields[] = {
-    {.name = "container.id",
-     .type = FIELD_STRING,
-     .help = "First 12 characters of the container's id; `host` outside containers",
-     .get = get_container_id},
-    {.name = "container.full_id",
-     .type = FIELD_STRING,
-     .help = "The container's whole id; `host` outside containers",
-     .get = get_container_full_id},
-    {.name = "container.name",
-     .type = FIELD_STRING,
-     .help = "The container's name, in Kubernetes that in the pod's specification; `host` outside containers",
-     .get = get_container_name},
-    {.name = "container.image",
-     .type = FIELD_STRING,
-     .help = "The container's image as the runtime wrote it",
-     .get = get_container_image},
-    {.name = "container.image.repository",
-     .type = FIELD_STRING,
-     .help = "The image's registry and repository, without tag and digest",
-     .get = get_container_image_repository},
-    {.name = "container.image.tag",
-     .type = FIELD_STRING,
-     .help = "The image's tag",
-     .get = get_container_image_tag},
-    {.name = "container.type",
-     .type = FIELD_STRING,
-     .help = "The runtime: `docker`, `containerd`, `cri-o`, `podman`; `host` outside containers",
-     .get = get_container_type},
-};
-
-static const struct field k8s_fields[] = {
-    {.name = "k8s.pod.name",
-     .type = FIELD_STRING,
-     .help = "Name of the pod that the container belongs to",
-     .get = get_pod_name},
-    {.name = "k8s.ns.name",
-     .type = FIELD_STRING,
-     .help = "Kubernetes namespace of that pod",
-     .get = get_pod_namespace},
-};
-
 int enrich_register_fields(void)
 {
     event_set_user_names(user_name);
@@ -224,10 +122,10 @@ int enrich_register_fields(void)
     if (!err)
         err = field_register_context("group", group_fields, ARRAY_SIZE(group_fields));
     if (!err)
-        err = field_register_context("container", container_fields, ARRAY_SIZE(container_fields));
+        err = enrich_register_container_fields();
     if (!err)
         err = enrich_register_mount_fields();
     if (!err)
-        err = field_register_context("k8s", k8s_fields, ARRAY_SIZE(k8s_fields));
+        err = enrich_register_pod_fields();
     return err;
 }

@@ -18,8 +18,8 @@ static bool mount_next(const struct container *container, size_t *offset, struct
     struct mount mount;
     size_t at = *offset;
     for (size_t i = 0; i < CONTAINER_MOUNT_PARTS; i++) {
-        size_t left = container->mounts_size - at;
-        const char *part = container->mounts + at;
+        size_t left = container->mounts.size - at;
+        const char *part = container->mounts.bytes + at;
         if (left == 0 || strnlen(part, left) == left)
             return false;
         mount.parts[i] = part;
@@ -35,7 +35,7 @@ static bool mount_find(const struct event *event, const struct field_arg *arg, e
                        struct mount *ret_mount)
 {
     const struct container *container = event->container;
-    if (!container || !container->mounts)
+    if (!container || !container->mounts.bytes)
         return false;
     char *end;
     unsigned long wanted = strtoul(arg->key, &end, 10);
@@ -65,10 +65,10 @@ static bool get_mounts(const struct event *event, const struct field_arg *arg, s
                        struct value *ret_value)
 {
     const struct container *container = event->container;
-    _cleanup_text_ struct text text = TEXT_INIT(CONTAINER_MOUNTS_MAX);
+    _cleanup_text_ struct text text = TEXT_INIT(CONTAINER_LIST_MAX);
     struct mount mount;
     size_t offset = 0;
-    while (container && container->mounts && mount_next(container, &offset, &mount)) {
+    while (container && container->mounts.bytes && mount_next(container, &offset, &mount)) {
         text_add(&text, text.length ? " " : "");
         mount_write(&mount, &text);
     }
@@ -78,7 +78,7 @@ static bool get_mounts(const struct event *event, const struct field_arg *arg, s
 static bool get_mount(const struct event *event, const struct field_arg *arg, size_t nth,
                       struct value *ret_value)
 {
-    _cleanup_text_ struct text text = TEXT_INIT(CONTAINER_MOUNTS_MAX);
+    _cleanup_text_ struct text text = TEXT_INIT(CONTAINER_LIST_MAX);
     struct mount mount;
     if (!mount_find(event, arg, CONTAINER_MOUNT_SOURCE, &mount))
         return false;

@@ -14,7 +14,9 @@ static const struct container *container_of_cgroup(struct enrich *enrich, const 
                                                    uint64_t now_ns)
 {
     struct container_id id;
-    return container_id_from_proc(text, size, &id) ? containers_get(enrich->containers, &id, now_ns) : NULL;
+    bool found = container_id_from_proc(text, size, &id) ||
+                 plain_find_proc(&enrich->plains, enrich->host_root, text, size, &id);
+    return found ? containers_get(enrich->containers, &id, now_ns) : NULL;
 }
 
 void enrich_ask_container(struct enrich *enrich, struct process_entry *entry, uint64_t now_ns)
@@ -98,6 +100,7 @@ static void scan_visit(const struct proc_info *info, void *context)
 int enrich_scan(struct enrich *enrich)
 {
     users_learn(&enrich->users);
+    plain_learn(&enrich->plains, enrich->host_root, enrich->containers);
     int count = proc_scan(enrich->proc_root, enrich->proc, scan_visit, enrich);
     if (count < 0)
         return count;
@@ -241,6 +244,14 @@ pid_t enrich_vtid(struct enrich *enrich, const struct event *event)
     return found ? ids.vpid : 0;
 }
 
+ssize_t enrich_ask_cwd(struct enrich *enrich, const struct process_entry *entry, char *ret_path,
+                       size_t capacity)
+{
+    struct proc_dir dir _cleanup_proc_dir_ = PROC_DIR_NONE;
+    int err = open_proc(enrich, entry, &dir);
+    return err ? err : proc_read_cwd(&dir, ret_path, capacity);
+}
+
 const struct blob *enrich_cwd(struct enrich *enrich, const struct event *event)
 {
     struct process_entry *entry = process_entry_of(event->process);
@@ -249,11 +260,8 @@ const struct blob *enrich_cwd(struct enrich *enrich, const struct event *event)
     if (told || entry->cwd_num == event->num)
         return entry->cwd;
     entry->cwd_num = event->num;
-    struct proc_dir dir _cleanup_proc_dir_ = PROC_DIR_NONE;
     char path[4096];
-    ssize_t size = open_proc(enrich, entry, &dir);
-    if (size == 0)
-        size = proc_read_cwd(&dir, path, sizeof(path));
+    ssize_t size = enrich_ask_cwd(enrich, entry, path, sizeof(path));
     if (size > 0)
         process_entry_set_cwd(entry, path, (size_t)size);
     return entry->cwd;

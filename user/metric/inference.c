@@ -18,7 +18,7 @@
 static const double per_token_bounds[] = {.0005, .001, .0025, .005, .01, .025, .05, .075, .1,
                                           .15,   .2,   .3,    .4,   .5,  .75,  1,   2.5};
 
-enum { SERIES_MAX = 200, OUTCOMES_MAX = 16, LABELS_MAX = 10 };
+enum { SERIES_MAX = 200, OUTCOMES_MAX = 16, LABELS_MAX = SERVED_BY_LABELS + 6 };
 
 // Zero-filled.
 struct key {

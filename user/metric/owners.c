@@ -39,11 +39,6 @@ void owners_stop(void)
     ask_whose = NULL;
 }
 
-static void copy_name(char *ret_name, const char *name)
-{
-    snprintf(ret_name, SERVED_BY_NAME, "%s", name ? name : "");
-}
-
 static struct owner *owner_add(uint64_t cgroup_id)
 {
     if (HASH_COUNT(owners) >= OWNERS_MAX) {
@@ -73,11 +68,7 @@ const struct served_by *owner_of(uint64_t cgroup_id, pid_t pid, bool tick)
     int error = ask_whose(cgroup_id, pid, &container, ask_context);
     owner->tries += tick;
     // The runtime may not have written yet what describes it.
-    owner->known = (!error && (!container || container->name)) || owner->tries >= TRIES_MAX;
-    if (container) {
-        copy_name(owner->who.pod_namespace, container->pod_namespace);
-        copy_name(owner->who.pod, container->pod_name);
-        copy_name(owner->who.container, container->name);
-    }
+    owner->known = (!error && served_by_is_known(container)) || owner->tries >= TRIES_MAX;
+    served_by_container(container, 0, &owner->who);
     return owner->known ? &owner->who : NULL;
 }

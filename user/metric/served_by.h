@@ -5,10 +5,11 @@
 #include "base/series.h"
 #include "event.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum { SERVED_BY_LABELS = 4, SERVED_BY_NAME = 64 };
+enum { SERVED_BY_POD_LABELS = 4, SERVED_BY_LABELS = 4 + SERVED_BY_POD_LABELS, SERVED_BY_NAME = 64 };
 
 // Zero-filled, so that it can be a key.
 struct served_by {
@@ -16,8 +17,19 @@ struct served_by {
     char pod_namespace[SERVED_BY_NAME];
     char pod[SERVED_BY_NAME];
     char container[SERVED_BY_NAME];
+    char pod_labels[SERVED_BY_POD_LABELS][SERVED_BY_NAME];
 };
 
+// Which labels of pods become labels, at most SERVED_BY_POD_LABELS: "cost-centre" is
+// k8s_pod_label_cost_centre. Before the first event. -EEXIST where two would be one, -ENOSPC, -EINVAL: too
+// long.
+int served_by_add_pod_label(const char *name);
+void served_by_forget_pod_labels(void);
+
+// Whether all is known of it that there may be; it can come a little later.
+bool served_by_is_known(const struct container *container);
+// `container`: NULL for the node itself. Port 0: none.
+void served_by_container(const struct container *container, uint16_t port, struct served_by *ret_served_by);
 void served_by_event(const struct event *event, uint16_t port, struct served_by *ret_served_by);
 // Writes those labels that have a value; their number. They borrow from `served_by`.
 size_t served_by_labels(const struct served_by *served_by, struct label *ret_labels);

@@ -11,7 +11,9 @@
 #include <linux/perf_event.h>
 #include <mntent.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -82,6 +84,14 @@ static int hook_prepare(struct bpf_object *object, const struct source_env *env,
         bpf_program__set_autoload(program, true);
     }
     return 0;
+}
+
+const char *source_hook_words(int error)
+{
+    return error == EXDEV
+               ? "the cgroups that are mounted here are only this container's own; mount the node's "
+                 "/sys/fs/cgroup"
+               : strerror(error);
 }
 
 int hook_load_failed(int error, struct source_report *ret_report)
@@ -195,7 +205,7 @@ int hook_update(struct bpf_object *object, const struct hook *hooks, size_t coun
     }
     if (failed && (!failed->optional || (wanted && !up))) {
         snprintf(ret_report->reason, sizeof(ret_report->reason), "cannot attach to %s: %s",
-                 failed->attach_point, strerror(-failure));
+                 failed->attach_point, source_hook_words(-failure));
         hook_detach_all(attached);
         return failure;
     }
@@ -284,6 +294,35 @@ int hook_attach_tracepoint(struct bpf_program *program, const struct hook *hook,
     return 0;
 }
 
+// Whether this process is in the very cgroup that a mount begins at.
+static bool is_in_cgroup(int fd)
+{
+    _cleanup_close_ int list = openat(fd, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+    _cleanup_fclose_ FILE *stream = list >= 0 ? fdopen(list, "re") : NULL;
+    long pid;
+    if (!stream)
+        return false;
+    TAKE_FD(list);
+    while (fscanf(stream, "%ld", &pid) == 1)
+        if (pid == getpid())
+            return true;
+    return false;
+}
+
+// Takes a descriptor of where a cgroup2 mount begins, and closes it where no other process's cgroup is below:
+// what is mounted in a cgroup namespace begins at its own. The hierarchy's root has the number 1 (kernfs,
+// since 5.5); a node that is a container itself has another, and is good enough for what runs in it.
+static int cgroup_take(int fd)
+{
+    struct stat status;
+    if (fd < 0)
+        return fd;
+    if (fstat(fd, &status) == 0 && (status.st_ino == 1 || !is_in_cgroup(fd)))
+        return fd;
+    close(fd);
+    return -EXDEV;
+}
+
 // The root of the cgroup v2 hierarchy.
 static int cgroup_root_open(void)
 {
@@ -293,12 +332,12 @@ static int cgroup_root_open(void)
     int fd = -1;
     while (mounts && fd < 0 && getmntent_r(mounts, &entry, buffer, sizeof(buffer)))
         if (strcmp(entry.mnt_type, "cgroup2") == 0)
-            fd = open(entry.mnt_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+            fd = cgroup_take(open(entry.mnt_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (mounts)
         endmntent(mounts);
     if (fd >= 0)
         return fd;
-    return mount_kept("cgroup2", &kept_cgroups);
+    return cgroup_take(mount_kept("cgroup2", &kept_cgroups));
 }
 
 void hook_keep_attaching(void)

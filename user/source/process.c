@@ -159,6 +159,7 @@ static const char *const exe_fields[] = {"proc.exe_ino", "proc.is_exe_writable",
                                          "proc.is_exe_lower_layer", NULL};
 static const char *const cwd_fields[] = {"proc.cwd", NULL};
 static const char *const env_fields[] = {"proc.env", "proc.aenv", NULL};
+static const char *const container_fields[] = {"container.", "k8s.", NULL};
 
 static bool reads_any(const struct demand *demand, const char *const *names)
 {
@@ -217,6 +218,16 @@ static void make_hooks(const struct source_env *env, bool follow_ids, struct cal
         ret_hooks->hooks[ret_hooks->count++] = always[i];
 }
 
+// Where rules read what containers are called, the exec of a program that makes them wakes the reader, so
+// that it looks at a container's files before they can be gone (user/enrich/runtime_exec.c).
+static void wake_for_runtimes(void)
+{
+    static const char runtimes[][WIRE_COMM_LEN] = {"runc", "crun", "youki", "runsc", "kata-runtime"};
+    for (size_t i = 0; i < ARRAY_SIZE(runtimes); i++)
+        filter_set_add(skeleton->bss->wake_names, filter_set_bytes(runtimes[i]));
+    skeleton->bss->wake_execve = true;
+}
+
 static void set_demand(const struct demand *demand)
 {
     const bool *wanted = demand->wanted;
@@ -228,6 +239,8 @@ static void set_demand(const struct demand *demand)
     // An exec gives no other clue than the name.
     skeleton->data->wake_all =
         filter_set_clues(demand, &types[WIRE_PROCESS_EXECVE], skeleton->bss->wake_names, NULL);
+    if (reads_any(demand, container_fields))
+        wake_for_runtimes();
     skeleton->bss->read_ids = reads_any(demand, ids_fields);
     skeleton->bss->read_exe = reads_any(demand, exe_fields);
     skeleton->bss->read_cwd = reads_any(demand, cwd_fields);

@@ -2,6 +2,8 @@
 // also runs in an empty container and under any name:
 //   wait             says so by a byte on stdout, then waits for a byte or the end of stdin
 //   hold             waits for the end of stdin, silently
+//   stay             waits until it is killed
+//   dup              copies its standard output's descriptor
 //   name NAME        gives itself that name (prctl)
 //   open PATH        opens a file for reading
 //   connect ADDR PORT  connects a TCP socket, IPv4
@@ -83,6 +85,11 @@ int main(int argc, char **argv)
                 return 1;
         } else if (strcmp(*word, "hold") == 0) {
             act_hold();
+        } else if (strcmp(*word, "stay") == 0) {
+            for (;;)
+                pause();
+        } else if (strcmp(*word, "dup") == 0) {
+            dup2(1, 100);
         } else if (strcmp(*word, "name") == 0 && word[1]) {
             prctl(PR_SET_NAME, *++word);
         } else if (strcmp(*word, "open") == 0 && word[1]) {

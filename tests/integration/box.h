@@ -1,0 +1,28 @@
+// Containers of real runtimes, in a node's root of the test's own (--host-root): nothing of theirs is where
+// the machine's own containers are.
+#pragma once
+
+#include "harness.h"
+
+// Makes the root, and an image of three programs (copies of `actor`): /sh, /python3 and /stranger.
+void box_setup(void);
+void box_teardown(void);
+// The root, for the agent's option --host-root.
+const char *box_root(void);
+
+#define BOX_IMAGE "registry.example:5000/lab/box"
+#define BOX_TAG "1.2"
+
+// Runs `podman ARGUMENTS` (words of a shell) on a storage below the root; its output, which lives until the
+// test ends. The first call imports the image. Skips the test where podman or its way to run containers is
+// not there.
+__attribute__((format(printf, 1, 2))) const char *box_podman(const char *format, ...);
+// The options that `podman run` needs to work without what a test machine may lack: a network, limits to
+// raise.
+#define BOX_RUN "run --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 --network=none"
+
+// The same for containerd, whose daemon the first call starts: `ctr ARGUMENTS`. The image comes from podman.
+__attribute__((format(printf, 1, 2))) const char *box_ctr(const char *format, ...);
+
+// A name that no other test's container has.
+const char *box_name(const char *what);

@@ -1,0 +1,124 @@
+// Containers of podman: what users' rules say of them is right from their first event on.
+#include "box.h"
+
+#include <stdio.h>
+#include <string.h>
+
+TestSuite(podman, .init = box_setup, .fini = box_teardown);
+
+#define IMAGE BOX_IMAGE ":" BOX_TAG
+
+static struct agent *start_agent(const char *rules)
+{
+    return agent_start(rules, "--host-root", box_root(), NULL);
+}
+
+static const char identity_rule[] =
+    "- rule: started\n"
+    "  desc: a program started in a container\n"
+    "  condition: evt.type = execve and container.id != host and proc.name = stranger\n"
+    "  output: \"%container.full_id %container.name %container.type %container.image\n"
+    "    %container.image.repository %container.image.tag %container.image.id %container.image.digest\n"
+    "    %container.privileged %container.label[team] %container.label[origin] %container.labels\n"
+    "    %container.mount.dest[0] %k8s.pod.name %proc.cmdline\"\n"
+    "  priority: NOTICE\n";
+
+Test(podman, the_users_four_rules_fire)
+{
+    const char *name = box_name("rules");
+    _cleanup_free_ char *rules = read_whole_file("tests/data/user-rules.yaml");
+    cr_assert(rules);
+    box_podman("image exists " IMAGE);
+    _cleanup_agent_ struct agent *agent = start_agent(rules);
+    box_podman(BOX_RUN " --rm --name %s " IMAGE
+                       " /python3 open /etc/secrets/key connect 127.0.0.1 4444 spawn /sh x",
+               name);
+    agent_wait_alert(agent, "Sensitive File Access", "fd.name", "/etc/secrets/key", "container.name", name,
+                     "user.name", "root", NULL);
+    agent_wait_alert(agent, "Unexpected Network Connection", "fd.sip", "127.0.0.1", "fd.sport", "4444",
+                     "container.name", name, NULL);
+    agent_wait_alert(agent, "Shell Spawned in Container", "proc.name", "sh", "proc.pname", "python3",
+                     "container.name", name, NULL);
+    box_podman(BOX_RUN " --rm --name %s-2 " IMAGE " /stranger x", name);
+    agent_wait_alert(agent, "Unauthorized Process in Container", "proc.cmdline", "stranger x",
+                     "container.name", format_text("%s-2", name), "container.image.repository", BOX_IMAGE,
+                     NULL);
+}
+
+Test(podman, all_of_a_containers_identity)
+{
+    const char *name = box_name("identity");
+    const char *digest = box_podman("image inspect --format '{{.Digest}}' " IMAGE);
+    const char *image_id = box_podman("image inspect --format '{{.Id}}' " IMAGE);
+    _cleanup_agent_ struct agent *agent = start_agent(identity_rule);
+    const char *id = box_podman("create --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 --network=none "
+                                "--label team=research -v %s:/node:ro --name %s " IMAGE " /stranger who",
+                                test_dir(), name);
+    box_podman("start %s", name);
+    json_t *alert = agent_wait_alert(agent, "started", "container.name", name, "container.type", "podman",
+                                     "container.image", IMAGE, "container.image.repository", BOX_IMAGE,
+                                     "container.image.tag", BOX_TAG, "container.privileged", "false",
+                                     "container.label[team]", "research", "container.label[origin]", "image",
+                                     "k8s.pod.name", "-", "proc.cmdline", "stranger who", NULL);
+    cr_expect_eq(strncmp(id, alert_field(alert, "container.full_id"), 64), 0, "%s", id);
+    cr_expect_eq(strncmp(image_id, alert_field(alert, "container.image.id"), 64), 0, "%s", image_id);
+    cr_expect_eq(strncmp(digest, alert_field(alert, "container.image.digest"), 7 + 64), 0, "%s", digest);
+    cr_expect(strstr(alert_field(alert, "container.labels"), "team:research"));
+}
+
+Test(podman, privileged)
+{
+    const char *name = box_name("privileged");
+    box_podman("image exists " IMAGE);
+    _cleanup_agent_ struct agent *agent = start_agent(identity_rule);
+    box_podman(BOX_RUN " --rm --privileged --name %s " IMAGE " /stranger", name);
+    agent_wait_alert(agent, "started", "container.name", name, "container.privileged", "true", NULL);
+}
+
+// A rule about calls that wake nobody is judged when the containers have long gone.
+Test(podman, what_is_gone_at_once_has_its_name_all_the_same)
+{
+    enum { CONTAINERS = 10 };
+    const char *name = box_name("gone");
+    box_podman("image exists " IMAGE);
+    _cleanup_agent_ struct agent *agent = start_agent(
+        "- rule: copied\n"
+        "  desc: a descriptor was copied in a container\n"
+        "  condition: evt.type = dup2 and evt.arg.newfd = 100 and container.id != host\n"
+        "  output: \"%container.name %container.image.tag %container.image.digest %container.privileged "
+        "%container.label[team]\"\n"
+        "  priority: NOTICE\n");
+    for (int i = 0; i < CONTAINERS; i++)
+        box_podman(BOX_RUN " --rm --label team=research --name %s-%d " IMAGE " /stranger dup", name, i);
+    for (int i = 0; i < CONTAINERS; i++)
+        agent_wait_alert(agent, "copied", "container.name", format_text("%s-%d", name, i),
+                         "container.image.tag", BOX_TAG, "container.image.digest", "*",
+                         "container.privileged", "false", "container.label[team]", "research", NULL);
+}
+
+Test(podman, what_happens_to_one_that_runs)
+{
+    const char *name = box_name("runs"), *renamed = box_name("renamed");
+    box_podman(BOX_RUN " -d --name %s " IMAGE " /python3 stay", name);
+    // Begun before the agent.
+    _cleanup_agent_ struct agent *agent = start_agent(identity_rule);
+    box_podman("exec %s /stranger first", name);
+    agent_wait_alert(agent, "started", "proc.cmdline", "stranger first", "container.name", name,
+                     "container.image.repository", BOX_IMAGE, NULL);
+    box_podman("pause %s", name);
+    box_podman("unpause %s", name);
+    box_podman("exec %s /stranger again", name);
+    agent_wait_alert(agent, "started", "proc.cmdline", "stranger again", "container.name", name, NULL);
+
+    // The new name is looked for once a second.
+    box_podman("rename %s %s", name, renamed);
+    json_t *alert = NULL;
+    for (int i = 0; !alert && i < 100; i++) {
+        box_podman("exec %s /stranger renamed-%d", renamed, i);
+        alert =
+            agent_wait_alert(agent, "started", "proc.cmdline", format_text("stranger renamed-%d", i), NULL);
+        if (strcmp(alert_field(alert, "container.name"), renamed) != 0)
+            alert = NULL;
+    }
+    cr_assert(alert, "the container's new name did not come");
+}

@@ -1,0 +1,110 @@
+// A runtime that is told to make a container, and the container that is gone when its first event is read.
+#include "enrich_events.h"
+
+#include <criterion/criterion.h>
+
+#define A "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define BUNDLE "/run/containerd/io.containerd.runtime.v2.task/k8s.io/" A
+
+static struct stage stage;
+
+static void setup(void)
+{
+    stage_start(&stage, 0);
+    tree_write(stage.root, BUNDLE "/config.json",
+               "{\"annotations\":{\"io.kubernetes.cri.container-name\":\"brief\"}}");
+}
+
+static void teardown(void)
+{
+    stage_stop(&stage);
+}
+
+TestSuite(enrich_runtime_exec, .init = setup, .fini = teardown);
+
+static const struct who runc = {.pid = 100, .start_ns = 10 * SECOND, .comm = "runc"};
+
+// What the container is called after the runtime's exec, with its files gone; "": that is not known.
+static const char *name_after(struct who runtime, const char *args, size_t size, const char *cgroup,
+                              size_t cgroup_size)
+{
+    static char name[64];
+    struct exec exec = {
+        .parent_pid = 1, .args = args, .args_size = size, .cgroup = cgroup, .cgroup_size = cgroup_size};
+    stage_exec(&stage, runtime, exec, 11 * SECOND);
+    stage_done(&stage);
+    tree_unlink(stage.root, "/run/containerd");
+
+    struct who inside = {.pid = 200, .start_ns = 20 * SECOND, .comm = "true"};
+    struct exec first = {.parent_pid = 100, PART(args, "true"), PART(cgroup, A "\0k8s.io\0")};
+    stage_exec(&stage, inside, first, 21 * SECOND);
+    cr_assert_not_null(stage.event.container);
+    cr_assert_str_eq(stage.event.container->id, A);
+    snprintf(name, sizeof(name), "%s", stage.event.container->name ? stage.event.container->name : "");
+    stage_done(&stage);
+    return name;
+}
+#define NAME_AFTER(runtime, args) name_after(runtime, args, sizeof(args), "init.scope", sizeof("init.scope"))
+
+Test(enrich_runtime_exec, create)
+{
+    cr_expect_str_eq(NAME_AFTER(runc,
+                                "runc\0--root\0/run/containerd/runc/k8s.io\0--log\0/l\0--log-format\0json\0"
+                                "--systemd-cgroup\0create\0--bundle\0" BUNDLE "\0--pid-file\0/p\0" A),
+                     "brief");
+}
+
+Test(enrich_runtime_exec, run_in_other_words)
+{
+    const struct who crun = {.pid = 100, .start_ns = 10 * SECOND, .comm = "crun"};
+    cr_expect_str_eq(NAME_AFTER(crun, "/usr/bin/crun\0--root=/run/crun\0run\0--bundle=" BUNDLE "\0" A),
+                     "brief");
+}
+
+Test(enrich_runtime_exec, where_it_is)
+{
+    char cwd[PATH_MAX];
+    stage_proc(&stage, 100, 1, "runc", 1000, "runc", 5);
+    snprintf(cwd, sizeof(cwd), "%s", BUNDLE);
+    tree_link(stage.root, "/proc/100/cwd", cwd);
+    cr_expect_str_eq(NAME_AFTER(runc, "runc\0run\0" A), "brief");
+}
+
+// Else anybody could give a container a name.
+Test(enrich_runtime_exec, only_the_nodes_root_is_believed)
+{
+    const struct who user = {.pid = 100, .start_ns = 10 * SECOND, .comm = "runc", .uid = 1000};
+    cr_expect_str_eq(NAME_AFTER(user, "runc\0create\0--bundle\0" BUNDLE "\0" A), "");
+}
+
+Test(enrich_runtime_exec, a_containers_root_is_not_the_nodes)
+{
+    static const char other[] = "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210\0docker\0";
+    static const char args[] = "runc\0create\0--bundle\0" BUNDLE "\0" A;
+    cr_expect_str_eq(name_after(runc, args, sizeof(args), other, sizeof(other)), "");
+}
+
+Test(enrich_runtime_exec, other_programs_say_nothing)
+{
+    const struct who other = {.pid = 100, .start_ns = 10 * SECOND, .comm = "bash"};
+    cr_expect_str_eq(NAME_AFTER(other, "bash\0create\0--bundle\0" BUNDLE "\0" A), "");
+}
+
+Test(enrich_runtime_exec, other_commands_say_nothing)
+{
+    cr_expect_str_eq(NAME_AFTER(runc, "runc\0exec\0--bundle\0" BUNDLE "\0create\0" A), "");
+}
+
+Test(enrich_runtime_exec, orders_that_are_none)
+{
+    static const char *const wrong[] = {"runc", "runc\0create", "runc\0create\0--bundle", "runc\0create\0..",
+                                        "runc\0create\0--bundle\0/x\0a/b"};
+    static const size_t sizes[] = {5, 12, 21, 15, 28};
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        struct exec exec = {.parent_pid = 1, .args = wrong[i], .args_size = sizes[i]};
+        stage_exec(&stage, runc, exec, (11 + i) * SECOND);
+        stage_done(&stage);
+    }
+    // Cut off in the middle of a word.
+    cr_expect_str_eq(name_after(runc, "runc\0create\0--bundle\0" BUNDLE "\0" A, 60, "init.scope", 11), "");
+}

@@ -1,0 +1,170 @@
+// containerd: a bundle for each container that runs, and a database that tells image and labels.
+#include "bolt.h"
+#include "container_read.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { NAMESPACES_MAX = 64, ATTEMPTS_MAX = 3 };
+
+#define TASKS "/io.containerd.runtime.v2.task"
+#define DATABASE "/io.containerd.metadata.v1.bolt/meta.db"
+
+static const struct {
+    const char *state, *root;
+} places[] = {
+    {"/run/containerd", "/var/lib/containerd"},
+    {"/run/k3s/containerd", "/var/lib/rancher/k3s/agent/containerd"},
+    {"/run/k3s/containerd", "/var/lib/rancher/rke2/agent/containerd"},
+    {"/run/k0s/containerd", "/var/lib/k0s/containerd"},
+    {"/var/snap/microk8s/common/run/containerd", "/var/snap/microk8s/common/var/lib/containerd"},
+};
+
+static void cleanup_closedir(DIR **dir)
+{
+    if (*dir)
+        closedir(*dir);
+}
+
+// --- The database ---
+
+static bool on_text(void *context, const char *key, size_t key_size, const char *value, size_t value_size)
+{
+    container_take_bytes(context, value, value_size);
+    return false;
+}
+
+static bool has_prefix(const char *text, size_t size, const char *prefix)
+{
+    return size >= strlen(prefix) && memcmp(text, prefix, strlen(prefix)) == 0;
+}
+
+static bool on_label(void *context, const char *key, size_t key_size, const char *value, size_t value_size)
+{
+    // Not what containerd notes for itself.
+    if (!has_prefix(key, key_size, "io.cri-containerd.") && !has_prefix(key, key_size, "io.containerd."))
+        container_take_label(context, key, key_size, value, value_size);
+    return true;
+}
+
+// The kubelet's own beside those of the pod are told by fields of their own.
+static bool on_pod_label(void *context, const char *key, size_t key_size, const char *value,
+                         size_t value_size)
+{
+    return has_prefix(key, key_size, "io.kubernetes.") || on_label(context, key, key_size, value, value_size);
+}
+
+static void list_empty(struct container_list *list)
+{
+    free(list->bytes);
+    *list = (struct container_list){};
+}
+
+static void read_text(const char *database, const char *const *keys, char **field)
+{
+    for (int i = 0; i < ATTEMPTS_MAX; i++) {
+        char *text = NULL;
+        int error = bolt_walk(database, keys, on_text, &text);
+        if (!error)
+            container_take(field, text);
+        free(text);
+        if (error != -EAGAIN)
+            return;
+    }
+}
+
+// True where the bucket of labels is there.
+static bool read_labels(const char *database, const char *const *keys, bolt_visit_fn visit,
+                        struct container_list *list)
+{
+    int error = -EAGAIN;
+    for (int i = 0; i < ATTEMPTS_MAX && error == -EAGAIN; i++) {
+        list_empty(list);
+        error = bolt_walk(database, keys, visit, list);
+    }
+    if (error)
+        list_empty(list);
+    return !error;
+}
+
+static void read_database(struct container_reading *reading, const char *root, const char *namespace)
+{
+    struct container *container = reading->container;
+    char path[PATH_MAX];
+    int length = snprintf(path, sizeof(path), "%s%s" DATABASE, reading->host_root, root);
+    if (length < 0 || (size_t)length >= sizeof(path))
+        return;
+    if (!container->image)
+        read_text(path, (const char *const[]){"v1", namespace, "containers", container->id, "image", NULL},
+                  &container->image);
+    read_labels(path, (const char *const[]){"v1", namespace, "containers", container->id, "labels", NULL},
+                on_label, &container->labels);
+    if (container->image)
+        read_text(
+            path,
+            (const char *const[]){"v1", namespace, "images", container->image, "target", "digest", NULL},
+            &container->image_digest);
+    const char *sandbox = container->pod_sandbox_id;
+    if (sandbox &&
+        !read_labels(path, (const char *const[]){"v1", namespace, "containers", sandbox, "labels", NULL},
+                     on_pod_label, &container->pod_labels))
+        read_labels(path, (const char *const[]){"v1", namespace, "sandboxes", sandbox, "labels", NULL},
+                    on_pod_label, &container->pod_labels);
+}
+
+// --- The bundle ---
+
+static bool read_namespace(struct container_reading *reading, size_t place, const char *namespace)
+{
+    struct container *container = reading->container;
+    _cleanup_json_ json_t *config =
+        container_json_stamped(reading, "%s%s" TASKS "/%s/%s/config.json", reading->host_root,
+                               places[place].state, namespace, container->id);
+    if (!config)
+        return false;
+    // Plain containerd has no name beside the id that its user chose.
+    if (!container_id_is_hash(container->id, strlen(container->id)))
+        container_take(&container->name, container->id);
+    container_take_oci(container, config);
+    read_database(reading, places[place].root, namespace);
+    return true;
+}
+
+static bool read_place(struct container_reading *reading, size_t place)
+{
+    char tasks[PATH_MAX];
+    int length = snprintf(tasks, sizeof(tasks), "%s%s" TASKS, reading->host_root, places[place].state);
+    if (length < 0 || (size_t)length >= sizeof(tasks))
+        return false;
+    _cleanup_(cleanup_closedir) DIR *dir = opendir(tasks);
+    if (!dir)
+        return false;
+
+    const struct dirent *entry;
+    for (int i = 0; i < NAMESPACES_MAX && (entry = readdir(dir));) {
+        // "moby" is where dockerd keeps its own, about which its own files tell more.
+        if (entry->d_name[0] == '.' || strcmp(entry->d_name, "moby") == 0)
+            continue;
+        i++;
+        if (read_namespace(reading, place, entry->d_name))
+            return true;
+    }
+    return false;
+}
+
+bool container_read_containerd(struct container_reading *reading)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+        // Two can have one state directory: then the database tells which it is.
+        if (!read_place(reading, i))
+            continue;
+        for (size_t k = i + 1; k < ARRAY_SIZE(places) && !reading->container->labels.bytes; k++)
+            if (strcmp(places[k].state, places[i].state) == 0)
+                read_place(reading, k);
+        return true;
+    }
+    return false;
+}

@@ -1,0 +1,53 @@
+// What the readers of the runtimes' files share (container_files.c).
+#pragma once
+
+#include "containers.h"
+
+#include "base/cleanup.h"
+
+#include <jansson.h>
+
+// A container's files, as far as they are looked for and found.
+struct container_reading {
+    const char *host_root;
+    const char *bundle;          // where the runtime was told to find it, below host_root; "": not known
+    struct container *container; // what is filled
+    struct container_stamp stamp;
+};
+
+static inline void cleanup_json(json_t **json)
+{
+    json_decref(*json);
+}
+#define _cleanup_json_ _cleanup_(cleanup_json)
+
+// The whole file as JSON, or NULL. A path that is too long is no path: the file is then not found.
+__attribute__((format(printf, 1, 2))) json_t *container_json(const char *format, ...);
+// The same, and the file is the one that the container's name is from: read again when it changes.
+__attribute__((format(printf, 2, 3))) json_t *container_json_stamped(struct container_reading *reading,
+                                                                     const char *format, ...);
+
+// Replace a text by another of sensible length, if there is one.
+void container_take(char **field, const char *text);
+void container_take_bytes(char **field, const char *bytes, size_t size);
+void container_take_key(char **field, const json_t *object, const char *key);
+// The hexadecimal digits of "sha256:…", or of a bare id.
+void container_take_image_id(char **field, const char *text);
+
+// Adds a group to a list, all of its parts or none; what does not fit is counted.
+void container_list_add(struct container_list *list, const char *const *parts, size_t count);
+// Adds what is a text of an object of labels; `list` is emptied before.
+void container_take_labels(struct container_list *list, const json_t *object);
+void container_take_label(struct container_list *list, const char *name, size_t name_size, const char *value,
+                          size_t value_size);
+
+const char *container_text(const json_t *object, const char *key); // "" where there is none
+
+// container_oci.c: what every OCI runtime is told. Fills mounts, privileged, and what annotations say.
+void container_take_oci(struct container *container, const json_t *config);
+
+// The readers. False: the files say nothing of that container.
+bool container_read_containerd(struct container_reading *reading);
+bool container_read_docker(struct container_reading *reading);
+bool container_read_crio(struct container_reading *reading);
+bool container_read_podman(struct container_reading *reading);

@@ -1,0 +1,38 @@
+// Containers whose cgroup's name does not tell that it is one: those of runc alone, and of `ctr`. runc's own
+// note of a container (state.json) says which cgroup is its.
+#pragma once
+
+#include "container_id.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { PLAIN_MAX = 64 };
+
+struct plain {
+    char id[CONTAINER_ID_MAX + 1];
+    char root[256];   // runc's, where its notes are
+    char cgroup[512]; // as the note has it, with the mount point; "": it was not read yet
+};
+
+// The latest that runc was told to make; all zero at the beginning.
+struct plains {
+    struct plain at[PLAIN_MAX];
+    unsigned next;
+};
+
+struct containers;
+
+// runc, whose root is `root`, was told to make that container.
+void plain_add(struct plains *plains, const char *id, const char *root);
+// Reads the notes of all that run already, and has them described by their bundles.
+void plain_learn(struct plains *plains, const char *host_root, struct containers *containers);
+// True where a cgroup, "/a/b", is such a container's.
+bool plain_find(struct plains *plains, const char *host_root, const char *cgroup,
+                struct container_id *ret_id);
+// The same for cgroup names from the leaf up, a NUL after each.
+bool plain_find_names(struct plains *plains, const char *host_root, const char *names, size_t size,
+                      struct container_id *ret_id);
+// The same for the text of a /proc/PID/cgroup.
+bool plain_find_proc(struct plains *plains, const char *host_root, const char *text, size_t size,
+                     struct container_id *ret_id);

@@ -1,0 +1,97 @@
+// An OCI runtime that is told to make a container: "runc … create --bundle DIR … ID", and so for each runtime
+// that has runc's command line, which containerd, dockerd, CRI-O and podman all use. The container is
+// described then, because one that lives for some milliseconds can be gone before its first event is read.
+#include "enrich_private.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+// comm has room for 15 letters. bpf's wake-up knows them too (user/source/process.c).
+static const char *const runtimes[] = {"runc", "crun", "youki", "runsc", "kata-runtime"};
+
+static bool is_runtime(const char *name)
+{
+    for (size_t i = 0; i < sizeof(runtimes) / sizeof(runtimes[0]); i++)
+        if (strcmp(name, runtimes[i]) == 0)
+            return true;
+    return false;
+}
+
+struct order {
+    const char *bundle; // NULL: the directory where it runs
+    const char *root;   // where the runtime keeps its notes; NULL: in the usual place
+    const char *id;
+};
+
+// Where the value of an option goes that has one in the next word; NULL: it has none.
+static const char **value_of(const char *option, struct order *order)
+{
+    // What is of no interest, but must not be taken for the command.
+    static const char *const others[] = {
+        "--log",      "--log-format",     "--criu",        "--rootless", "--cgroup-manager",
+        "--pid-file", "--console-socket", "--preserve-fds"};
+    static const char *ignored;
+    if (strcmp(option, "--bundle") == 0 || strcmp(option, "-b") == 0)
+        return &order->bundle;
+    if (strcmp(option, "--root") == 0)
+        return &order->root;
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        if (strcmp(option, others[i]) == 0)
+            return &ignored;
+    return NULL;
+}
+
+// The arguments, a NUL behind each; the last may have been cut off. False where it is no order.
+static bool order_read(const char *args, size_t size, struct order *ret_order)
+{
+    struct order order = {};
+    const char **value = NULL, *command = NULL, *id = NULL;
+    for (size_t at = strnlen(args, size) + 1; at < size;) {
+        const char *word = args + at;
+        size_t length = strnlen(word, size - at);
+        if (length == size - at)
+            return false;
+        at += length + 1;
+        if (value) {
+            *value = word;
+            value = NULL;
+        } else if (word[0] == '-') {
+            value = value_of(word, &order);
+            if (strncmp(word, "--bundle=", 9) == 0)
+                order.bundle = word + 9;
+            if (strncmp(word, "--root=", 7) == 0)
+                order.root = word + 7;
+        } else if (!command) {
+            command = word;
+        } else {
+            id = word;
+        }
+    }
+    order.id = id;
+    *ret_order = order;
+    return command && (strcmp(command, "create") == 0 || strcmp(command, "run") == 0) && id &&
+           container_id_valid(id, strlen(id));
+}
+
+void enrich_expect_container(struct enrich *enrich, const struct process_entry *entry,
+                             const struct wire_header *header, const char *args, size_t size)
+{
+    struct order order;
+    // Only the node's root is believed: anybody can run a program of that name.
+    if (entry->process.container || header->uid != 0 || !is_runtime(entry->process.name) ||
+        !order_read(args, size, &order))
+        return;
+    plain_add(&enrich->plains, order.id, order.root);
+    char bundle[PATH_MAX], cwd[PATH_MAX] = "";
+    if (!order.bundle || order.bundle[0] != '/') {
+        ssize_t length = enrich_ask_cwd(enrich, entry, cwd, sizeof(cwd) - 1);
+        if (length <= 0)
+            return;
+        cwd[length] = '\0';
+    }
+    int length = snprintf(bundle, sizeof(bundle), "%s%s%s", cwd, order.bundle && cwd[0] ? "/" : "",
+                          order.bundle ? order.bundle : "");
+    if (length > 0 && (size_t)length < sizeof(bundle))
+        containers_expect(enrich->containers, order.id, bundle, header->time_ns);
+}
