@@ -52,13 +52,14 @@ struct multi_link {
     uint32_t reserved;
 };
 
-static int attach_multi(int program_fd, const char *path, uint64_t offset, bool at_return)
+static int attach_multi(int program_fd, const char *path, const uint64_t *offsets, size_t count,
+                        bool at_return)
 {
     struct multi_link link = {.program_fd = (uint32_t)program_fd,
                               .attach_type = ATTACH_TYPE_UPROBE_MULTI,
                               .path = (uint64_t)(uintptr_t)path,
-                              .offsets = (uint64_t)(uintptr_t)&offset,
-                              .count = 1,
+                              .offsets = (uint64_t)(uintptr_t)offsets,
+                              .count = (uint32_t)count,
                               .multi_flags = at_return ? UPROBE_MULTI_RETURN : 0};
     int fd = (int)syscall(SYS_bpf, BPF_LINK_CREATE, &link, sizeof(link));
     return fd < 0 ? -errno : fd;
@@ -74,7 +75,8 @@ static bool probe_multi(void)
         bpf_prog_load(BPF_PROG_TYPE_KPROBE, "nothing", "GPL", nothing, ARRAY_SIZE(nothing), &options);
     if (program < 0)
         return false;
-    _cleanup_close_ int link = attach_multi(program, "/", 0, false);
+    uint64_t offset = 0;
+    _cleanup_close_ int link = attach_multi(program, "/", &offset, 1, false);
     return link == -EBADF;
 }
 
@@ -97,13 +99,9 @@ bool uprobe_is_privileged(void)
     return !has_multi();
 }
 
-int uprobe_attach(int program_fd, int file_fd, uint64_t offset, bool at_return)
+static int attach_one(int program_fd, const char *path, uint64_t offset, bool at_return)
 {
     static int type = -1, return_bit = -1;
-    char path[32];
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", file_fd);
-    if (has_multi())
-        return attach_multi(program_fd, path, behind_marker(file_fd, offset), at_return);
     if (type < 0)
         type = read_number(PMU "type", "%d");
     if (return_bit < 0)
@@ -114,11 +112,42 @@ int uprobe_attach(int program_fd, int file_fd, uint64_t offset, bool at_return)
                                    .size = sizeof(attr),
                                    .config = at_return ? UINT64_C(1) << return_bit : 0,
                                    .uprobe_path = (uint64_t)(uintptr_t)path,
-                                   .probe_offset = behind_marker(file_fd, offset)};
+                                   .probe_offset = offset};
     // Of all processes on all CPUs, whichever CPU the event names.
     _cleanup_close_ int event = (int)syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
     if (event < 0)
         return -errno;
     int link = bpf_link_create(program_fd, event, BPF_PERF_EVENT, NULL);
     return link < 0 ? -errno : link;
+}
+
+int uprobe_attach_all(int program_fd, int file_fd, const uint64_t *offsets, size_t count, bool at_return,
+                      int *ret_links, size_t *ret_links_count)
+{
+    enum { AT_ONCE_MAX = 256 };
+    uint64_t behind[AT_ONCE_MAX];
+    char path[32];
+    *ret_links_count = 0;
+    if (count > AT_ONCE_MAX)
+        return -E2BIG;
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", file_fd);
+    for (size_t i = 0; i < count; i++)
+        behind[i] = behind_marker(file_fd, offsets[i]);
+    bool multi = has_multi();
+    for (size_t i = 0; i < (multi ? 1 : count); i++) {
+        int link = multi ? attach_multi(program_fd, path, behind, count, at_return)
+                         : attach_one(program_fd, path, behind[i], at_return);
+        if (link < 0)
+            return link;
+        ret_links[(*ret_links_count)++] = link;
+    }
+    return 0;
+}
+
+int uprobe_attach(int program_fd, int file_fd, uint64_t offset, bool at_return)
+{
+    int link = -1;
+    size_t count;
+    int error = uprobe_attach_all(program_fd, file_fd, &offset, 1, at_return, &link, &count);
+    return error ? error : link;
 }

@@ -12,6 +12,11 @@ void uprobe_prepare(struct bpf_program *program);
 // attached until it is closed, or a negative errno.
 int uprobe_attach(int program_fd, int file_fd, uint64_t offset, bool at_return);
 
+// To several at once: one descriptor for all from 6.6 on, else one for each. How many there are is set on
+// failure, too; `ret_links` has room for `count`.
+int uprobe_attach_all(int program_fd, int file_fd, const uint64_t *offsets, size_t count, bool at_return,
+                      int *ret_links, size_t *ret_links_count);
+
 // Before 6.6 that takes CAP_SYS_ADMIN ("perf: Revert to requiring CAP_SYS_ADMIN for uprobes", 2025, also in
 // older stable series), else no more than CAP_BPF.
 bool uprobe_is_privileged(void);
