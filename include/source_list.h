@@ -7,4 +7,5 @@
 #define SOURCE_LIST(X) \
     X(process)         \
     X(file)            \
-    X(connect) X(syscall) X(inode) X(socket) X(control) X(dup) X(dns) X(api) X(tls) X(mapping) X(compat)
+    X(connect)         \
+    X(syscall) X(inode) X(socket) X(control) X(dup) X(dns) X(api) X(tls) X(probe) X(mapping) X(compat)

@@ -20,8 +20,10 @@ struct pipeline_options {
     enum rule_matching matching;
     char *const *syscalls; // names, NULL-terminated; may be NULL
     bool inference;        // follow requests to inference servers, also where no rule asks for them
-    bool no_body_values;   // take nothing out of their bodies
-    const char *listen;    // NULL: no metrics server
+    const struct config_probe *probes; // borrowed, like all of the configuration
+    size_t probes_count;
+    bool no_body_values; // take nothing out of their bodies
+    const char *listen;  // NULL: no metrics server
     const char *host_root;
     size_t ring_size; // bytes
     int record_fd;    // where the recording is written, borrowed; -1: none is made

@@ -104,6 +104,8 @@ static int set_pipeline(struct run *run, struct pipeline_options *pipeline)
         .matching = config->rules_match_all ? RULE_MATCHING_ALL : RULE_MATCHING_FIRST,
         .syscalls = config->syscall_latency.count ? config->syscall_latency.items : NULL,
         .inference = config->inference,
+        .probes = config->probes,
+        .probes_count = config->probes_count,
         .no_body_values = !config->body_values,
         .listen = config->listen,
         .ring_size = config->ring_size,
@@ -182,7 +184,7 @@ int cli_run(int argc, char **argv)
     if (code)
         return code;
     const struct config *config = run.config;
-    bool metrics = config->syscall_latency.count || config->inference;
+    bool metrics = config->syscall_latency.count || config->inference || config->probes_count;
     if (!config->rules_enabled && (run.options.files_count || !metrics)) {
         log_error(
             "nothing to do: say --config, --rules, --inference or --syscall-latency; see: agent --help");

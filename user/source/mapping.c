@@ -11,6 +11,11 @@
 static struct mapping_bpf *skeleton;
 static struct hooks attached;
 
+static struct counter told = {
+    .name = "inferscope_mappings_new_total",
+    .help = "Times that the kernel told of a program or library which nobody had run before",
+};
+
 static size_t record_size(uint16_t type)
 {
     return sizeof(struct wire_mapping);
@@ -32,8 +37,10 @@ static void stop(void)
 // A recording is read where nothing is attached.
 static void learn(const struct wire_header *wire)
 {
-    if (skeleton)
-        probes_look();
+    if (!skeleton)
+        return;
+    told.value++;
+    probes_look();
 }
 
 static int load(const struct source_env *env, const struct hook *hooks, size_t count,
@@ -61,6 +68,7 @@ static int start(const struct source_env *env, struct source_report *ret_report)
          .optional = true,
          .wanted = true},
     };
+    counter_register(&told);
     ret_report->needed = probes_wanted() || env->everything;
     if (!ret_report->needed) {
         stop();

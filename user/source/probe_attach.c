@@ -8,16 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-// A symbol that several functions of a file share an address with is probed once.
-static size_t add_offset(uint64_t *offsets, size_t count, uint64_t offset)
-{
-    for (size_t i = 0; i < count; i++)
-        if (offsets[i] == offset)
-            return count;
-    offsets[count] = offset;
-    return count + 1;
-}
-
 static bool same_program(const char *left, const char *right)
 {
     return left && right && strcmp(left, right) == 0;
@@ -48,30 +38,72 @@ static const char *program_of(const struct probe_symbol *symbol, bool at_return)
     return at_return ? symbol->leave : symbol->enter;
 }
 
-// The program of one symbol, to all symbols that it is for.
-static int attach_program(struct probe_part *part, int fd, const uint64_t *offsets, size_t first,
-                          uint8_t group, bool at_return)
+enum { PLACES_MAX = 256 };
+
+struct places {
+    uint64_t offsets[PLACES_MAX];
+    size_t count;
+};
+
+// Two names of one function are one place.
+static int add_place(struct places *places, uint64_t offset)
 {
-    const struct probe_kind *kind = part->kind;
-    const char *name = program_of(&kind->symbols[first], at_return);
-    uint64_t at[ELF_NAMES_MAX];
-    int links[ELF_NAMES_MAX];
-    size_t count = 0, made = 0;
-    for (size_t i = 0; i < first; i++)
-        if (same_program(name, program_of(&kind->symbols[i], at_return)))
-            return 0; // with that one
-    for (size_t i = first; i < kind->symbols_count; i++)
-        if (offsets[i] && same_program(name, program_of(&kind->symbols[i], at_return)))
-            count = add_offset(at, count, offsets[i]);
-    struct bpf_program *program = name && count ? kind->program(name) : NULL;
-    if (!name || !count)
-        return 0;
-    if (!program)
-        return -ENOENT;
-    int error = uprobe_attach_all(bpf_program__fd(program), fd, at, count, at_return, links, &made);
+    for (size_t i = 0; i < places->count; i++)
+        if (places->offsets[i] == offset)
+            return 0;
+    if (places->count == PLACES_MAX)
+        return -ENOSPC;
+    places->offsets[places->count++] = offset;
+    return 0;
+}
+
+// Where a function returns is not known here, and a return probe would harm one that exceptions pass through.
+static int add_places(const struct probe_kind *kind, uint64_t offset, bool at_return, struct places *places)
+{
+    return at_return && kind->throws ? -EOPNOTSUPP : add_place(places, offset);
+}
+
+static int attach_places(struct probe_part *part, int fd, const struct bpf_program *program,
+                         const struct places *places, uint8_t group, bool at_return, size_t links_max)
+{
+    int links[PLACES_MAX];
+    size_t made = 0;
+    struct probe_link *more =
+        reallocarray(part->links, part->links_count + places->count, sizeof(*part->links));
+    if (!more)
+        return -ENOMEM;
+    part->links = more;
+    if (part->links_count + places->count > links_max)
+        return -ENOSPC;
+    int error = uprobe_attach_all(bpf_program__fd(program), fd, places->offsets, places->count, at_return,
+                                  links, &made);
     for (size_t i = 0; i < made; i++)
         part->links[part->links_count++] = (struct probe_link){.fd = links[i], .group = group};
     return error;
+}
+
+// The program of one symbol, to all symbols that it is for.
+static int attach_program(struct probe_part *part, int fd, const uint64_t *offsets, size_t first,
+                          uint8_t group, bool at_return, size_t links_max)
+{
+    const struct probe_kind *kind = part->kind;
+    const char *name = program_of(&kind->symbols[first], at_return);
+    struct places places = {};
+    for (size_t i = 0; i < first; i++)
+        if (same_program(name, program_of(&kind->symbols[i], at_return)))
+            return 0; // with that one
+    for (size_t i = first; i < kind->symbols_count; i++) {
+        bool of_it = offsets[i] && same_program(name, program_of(&kind->symbols[i], at_return));
+        int error = of_it ? add_places(kind, offsets[i], at_return, &places) : 0;
+        if (error)
+            return error;
+    }
+    struct bpf_program *program = places.count ? kind->program(name) : NULL;
+    if (!places.count)
+        return 0;
+    if (!program)
+        return -ENOENT;
+    return attach_places(part, fd, program, &places, group, at_return && !kind->throws, links_max);
 }
 
 int probe_attach(const struct probe_kind *kind, int fd, const uint64_t *offsets, uint32_t left_out,
@@ -79,21 +111,16 @@ int probe_attach(const struct probe_kind *kind, int fd, const uint64_t *offsets,
 {
     uint8_t groups[ELF_NAMES_MAX];
     int error = 0;
-    size_t count = 0;
-    probe_groups(kind, groups);
-    for (size_t i = 0; i < kind->symbols_count; i++)
-        count += offsets[i] ? (kind->symbols[i].leave != NULL) + (kind->symbols[i].enter != NULL) : 0;
-    if (count > links_max)
-        return -ENOSPC;
-    struct probe_part *part = calloc(1, sizeof(*part) + count * sizeof(part->links[0]));
+    struct probe_part *part = calloc(1, sizeof(*part));
     if (!part)
         return -ENOMEM;
     part->kind = kind;
+    probe_groups(kind, groups);
     // Returns first, so that no call is noted whose end is not seen.
     for (int at_return = 1; at_return >= 0; at_return--)
         for (size_t i = 0; !error && i < kind->symbols_count; i++)
             if (!(left_out >> groups[i] & 1))
-                error = attach_program(part, fd, offsets, i, groups[i], at_return);
+                error = attach_program(part, fd, offsets, i, groups[i], at_return, links_max);
     if (error)
         probe_part_free(&part);
     else
@@ -116,8 +143,10 @@ void probe_detach(struct probe_part *part, uint32_t groups)
 
 void probe_part_free(struct probe_part **part)
 {
-    if (*part)
+    if (*part) {
         probe_detach(*part, UINT32_MAX);
+        free((*part)->links);
+    }
     free(*part);
     *part = NULL;
 }

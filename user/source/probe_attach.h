@@ -13,8 +13,8 @@ struct probe_link {
 
 struct probe_part {
     const struct probe_kind *kind;
+    struct probe_link *links; // in the order in which they were attached
     size_t links_count;
-    struct probe_link links[]; // in the order in which they were attached
 };
 
 // Which of a kind's symbols come and go together: those that share a program, or all of them. Each one's

@@ -12,7 +12,6 @@
 #include "uprobe.h"
 
 #include <errno.h>
-#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -106,28 +105,12 @@ static uint64_t bit(size_t kind)
 
 // --- Which files ---
 
-static const char *file_name(const char *path)
-{
-    return strrchr(path, '/') + 1;
-}
-
-static bool matches(const struct probe_kind *kind, const char *path)
-{
-    const char *name = file_name(path);
-    if (!strstr(name, ".so"))
-        return kind->executables;
-    for (size_t i = 0; kind->libraries[i]; i++)
-        if (fnmatch(kind->libraries[i], name, 0) == 0)
-            return true;
-    return false;
-}
-
 // The kinds that a file of that name may be for.
 static uint64_t matching(const char *path)
 {
     uint64_t found = 0;
     for (size_t i = 0; i < PROBES_KINDS_MAX; i++)
-        if (kinds[i] && matches(kinds[i], path))
+        if (kinds[i] && probe_kind_matches(kinds[i], path))
             found |= bit(i);
     return found;
 }
@@ -249,7 +232,7 @@ static void probe_kind_in(struct probed *probed, struct look *look, size_t index
         return;
     }
     if (!offsets[0]) {
-        left_no_symbols.value += fnmatch(kind->libraries[0], file_name(mapped->path), 0) == 0;
+        left_no_symbols.value += probe_kind_expects(kind, mapped->path);
         return;
     }
     int error = room ? attach(probed, index, fd, offsets) : -ENOSPC;
@@ -364,7 +347,7 @@ static void on_file(const struct mapped_file *mapped)
     struct probe_file file;
     _cleanup_close_ int fd = probe_file_open(mapped, &file);
     if (fd < 0) {
-        left_gone.value += strstr(file_name(mapped->path), ".so") != NULL;
+        left_gone.value += strstr(mapped->path, ".so") != NULL;
         return;
     }
     if (seen && !probe_file_equal(&seen->file, &file)) {
@@ -410,6 +393,20 @@ static void make_room(void)
     links_max = limit.rlim_cur > DESCRIPTORS_LEFT ? limit.rlim_cur - DESCRIPTORS_LEFT : 0;
 }
 
+static void collect(struct series_writer *writer, void *context)
+{
+    static const struct series_family family = {
+        .name = "inferscope_probe_files",
+        .type = SERIES_GAUGE,
+        .help = "Programs and libraries that are probed, by what in them is"};
+    writer->family(writer, &family);
+    for (size_t i = 0; i < PROBES_KINDS_MAX; i++) {
+        struct label label = {"kind", kinds[i] ? kinds[i]->name : NULL};
+        if (kinds[i])
+            writer->number(writer, &label, 1, (double)probes_files(kinds[i]));
+    }
+}
+
 int probes_add(const struct probe_kind *kind)
 {
     size_t free_kind = PROBES_KINDS_MAX;
@@ -426,7 +423,11 @@ int probes_add(const struct probe_kind *kind)
     for (size_t i = 0; i < ARRAY_SIZE(lefts); i++)
         counter_register(lefts[i]);
     make_room();
-    int error = mapped_start(on_file);
+    static bool registered;
+    int error = registered ? 0 : series_register(collect, NULL);
+    registered |= !error;
+    if (!error)
+        error = mapped_start(on_file);
     if (error)
         return error;
     kinds[free_kind] = kind;

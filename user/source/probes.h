@@ -27,6 +27,8 @@ struct probe_kind {
     const char *const
         *libraries;   // fnmatch() patterns of file names, NULL-terminated; the first: always has it
     bool executables; // programs may carry a copy, too
+    // Programs must match a pattern as well, and a pattern with a slash is for the whole path.
+    bool by_name;
     // C++ exceptions may pass through its functions. A return probe would end the process then, as the
     // unwinder knows no such return address, so their return instructions are probed instead.
     bool throws;
@@ -62,6 +64,12 @@ void probes_look(void);
 // About once a second, by each of its users: the same, and takes probes away that nobody has run into for a
 // while.
 void probes_tick(void);
+
+// Whether a file of that path may have what the kind probes, whether it should, and why it cannot be probed;
+// NULL where nothing is known of that.
+bool probe_kind_matches(const struct probe_kind *kind, const char *path);
+bool probe_kind_expects(const struct probe_kind *kind, const char *path);
+const struct probe_blind *probe_kind_blind(const struct probe_kind *kind, const char *path);
 
 // Whether there is anything to look for.
 bool probes_wanted(void);

@@ -32,6 +32,12 @@ static const struct probe_symbol symbols[] = {
     {"SSL_shutdown", "tls_shutdown", NULL},           {"SSL_free", "tls_free", NULL},
 };
 
+static const struct probe_blind blind[] = {
+    {.pattern = "libgnutls.so*", .reason = "encrypts by GnuTLS"},
+    {.pattern = "libnss3.so*", .reason = "encrypts by NSS"},
+    {},
+};
+
 static void update_hooks(void);
 
 static const struct probe_kind openssl = {
@@ -41,8 +47,12 @@ static const struct probe_kind openssl = {
     .symbols = symbols,
     .symbols_count = ARRAY_SIZE(symbols),
     .program = api_tls_program,
+    .whole = true,
+    .blind = blind,
     .changed = update_hooks,
 };
+
+static const struct probe_kind *const kinds[] = {&openssl, NULL};
 
 static void detach_hooks(void)
 {
@@ -120,17 +130,12 @@ static int start(const struct source_env *env, struct source_report *ret_report)
 
 static void collect(struct series_writer *writer)
 {
-    static const struct series_family files = {.name = "inferscope_tls_probed_files",
-                                               .type = SERIES_GAUGE,
-                                               .help = "Programs and libraries in which OpenSSL is probed"};
     static const struct series_family missed = {
         .name = "inferscope_tls_calls_missed_total",
         .type = SERIES_COUNTER,
         .help = "Calls that read or wrote plaintext and were not seen, as too many were under way"};
     if (!up)
         return;
-    writer->family(writer, &files);
-    writer->number(writer, NULL, 0, (double)probes_files(&openssl));
     writer->family(writer, &missed);
     writer->number(writer, NULL, 0, (double)api_tls_calls_missed());
 }
@@ -142,5 +147,6 @@ const struct source source_tls = {
     .start = start,
     .stop = stop,
     .collect = collect,
+    .probes = kinds,
     .tick = probes_tick,
 };
