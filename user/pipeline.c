@@ -12,6 +12,7 @@
 #include "inference.h"
 #include "measured.h"
 #include "metric.h"
+#include "probing.h"
 #include "record.h"
 #include "ring.h"
 #include "rule_watch.h"
@@ -105,6 +106,7 @@ void pipeline_start_sources(struct pipeline *pipeline, const struct demand *dema
         .no_body_values = pipeline->options->no_body_values,
         .host_root = pipeline->options->host_root,
     };
+    probing_set_budget(pipeline->options->probes_budget);
     source_start_all(&env, pipeline->reports);
 }
 
@@ -333,6 +335,7 @@ static void on_tick(struct pipeline *pipeline)
         record_losses(pipeline);
     event_path_tick(&pipeline->path);
     measured_tick();
+    audit_trail_probes(pipeline);
     delivery_tick(pipeline->delivery);
     reload_on_change(pipeline, true);
 }

@@ -22,6 +22,7 @@ struct pipeline_options {
     bool inference;        // follow requests to inference servers, also where no rule asks for them
     const struct config_probe *probes; // borrowed, like all of the configuration
     size_t probes_count;
+    double probes_budget; // percent of the node's CPU time; 0: no ceiling
     bool no_body_values; // take nothing out of their bodies
     const char *listen;  // NULL: no metrics server
     const char *host_root;

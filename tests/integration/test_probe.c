@@ -227,6 +227,70 @@ Test(probe, files_by_path)
     expect_calls(agent);
 }
 
+// --- What it costs ---
+
+static double cost(struct agent *agent, const char *name, const char *kind)
+{
+    double value = agent_metric(agent, name, "kind", kind, NULL);
+    return isnan(value) ? 0 : value;
+}
+
+static void require_account(struct agent *agent)
+{
+    if (!isnan(agent_metric(agent, "inferscope_probe_trap_seconds", "at", "emulated", NULL)))
+        return;
+    agent_stop(agent);
+    cr_skip_test("the kernel keeps no account here");
+}
+
+Test(probe, runs_are_counted_and_cost_something)
+{
+    int in;
+    pid_t pid = start_waiting(&in, own_program(), "wait", CALLS, NULL);
+    _cleanup_agent_ struct agent *agent = watch();
+    require_account(agent);
+    wait_files(agent, 1);
+    let_go(&in, pid);
+    wait_metric(agent, "inferscope_probe_runs_total", 3 * 40 + 2 * 20);
+    cr_expect_eq(cost(agent, "inferscope_probe_runs_total", "probe_calls"), 40);
+    cr_expect_eq(cost(agent, "inferscope_probe_runs_total", "probe_sleep"), 40, "beginnings and returns");
+    double trap_s = agent_metric(agent, "inferscope_probe_trap_seconds", "at", "emulated", NULL);
+    cr_expect_geq(cost(agent, "inferscope_probe_cost_seconds_total", "probe_calls"), 40 * trap_s);
+    cr_expect_eq(agent_metric(agent, "inferscope_probe_shed_total", NULL), 0);
+}
+
+Test(probe, what_costs_too_much_is_taken_away, .timeout = 180)
+{
+    int in;
+    const char *log = test_path("audit.log");
+    pid_t pid = start_waiting(&in, own_program(), "wait", "spin", NULL);
+    struct agent *agent = watch_with(format_text("*probed-%d", getpid()),
+                                     format_text("probes_budget: 0.01%%\naudit: {path: %s}\n", log));
+    require_account(agent);
+    wait_files(agent, 1);
+    cr_assert_eq(write(in, "x", 1), 1);
+    wait_metric(agent, "inferscope_probe_shed_total", 1);
+    wait_metric(agent, "inferscope_probe_away", 1);
+    wait_metric(agent, "inferscope_probe_shed_total", 3);
+    // All that was dear has gone; what nobody calls has not.
+    for (size_t i = 0; i < 3; i++) {
+        static const char *const kinds[] = {"probe_calls", "probe_sent", "probe_signs"};
+        cr_expect_eq(agent_metric(agent, "inferscope_probe_away", "kind", kinds[i], NULL), 1, "%s", kinds[i]);
+        cr_expect_eq(agent_metric(agent, "inferscope_probe_files", "kind", kinds[i], NULL), 0, "%s",
+                     kinds[i]);
+    }
+    cr_expect_eq(agent_metric(agent, "inferscope_probe_files", "kind", "probe_sleep", NULL), 1);
+    double calls = metric(agent, "inferscope_probe_calls_total");
+    cr_expect_eq(run_program(own_program(), "bytes", "10", "1", NULL), 0);
+    cr_expect_eq(metric(agent, "inferscope_probe_calls_total"), calls);
+    let_go(&in, pid);
+    cr_expect(strstr(agent_stderr(agent), "more than probes_budget: those of probe_"), "%s",
+              agent_stderr(agent));
+    agent_stop(agent);
+    _cleanup_free_ char *audit = read_whole_file(log);
+    cr_expect(audit && strstr(audit, "\"event\":\"probes_shed\",\"kind\":\"probe_"), "%s", audit);
+}
+
 // Without an agent: what `agent list runtimes` finds.
 Test(probe, runtimes_are_listed)
 {

@@ -106,6 +106,7 @@ static int set_pipeline(struct run *run, struct pipeline_options *pipeline)
         .inference = config->inference,
         .probes = config->probes,
         .probes_count = config->probes_count,
+        .probes_budget = config->probes_budget,
         .no_body_values = !config->body_values,
         .listen = config->listen,
         .ring_size = config->ring_size,

@@ -35,7 +35,8 @@ static bool is_metric_name(const char *name)
 // What the agent's own metrics are called behind inferscope_probe_, without _total.
 static bool is_taken(const char *metric)
 {
-    static const char *const taken[] = {"files", "files_left", "cost_seconds", "runs", "trap_seconds", NULL};
+    static const char *const taken[] = {"files",        "files_left", "cost_seconds", "runs",
+                                        "trap_seconds", "shed",       "away",         NULL};
     const char *name = metric + strlen("inferscope_probe_");
     for (size_t i = 0; taken[i]; i++)
         if (strcmp(name, taken[i]) == 0)

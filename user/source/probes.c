@@ -7,6 +7,7 @@
 #include "elf_symbols.h"
 #include "mapped.h"
 #include "mapping.h"
+#include "probe_account.h"
 #include "probe_attach.h"
 #include "probe_file.h"
 #include "uprobe.h"
@@ -197,12 +198,18 @@ static int attach(struct probed *probed, size_t kind, int fd, const uint64_t *of
     bool raise = uprobe_is_privileged() && privilege_is_lowered();
     if (raise)
         privilege_raise();
-    int error = probe_attach(kinds[kind], fd, offsets, 0, links_max - links_count, &probed->parts[kind]);
+    int error = probe_attach(kinds[kind], fd, offsets, probe_account_left_out(kind), links_max - links_count,
+                             &probed->parts[kind]);
     if (raise)
         privilege_lower();
-    if (!error)
-        links_count += probed->parts[kind]->links_count;
-    return error;
+    if (error)
+        return error;
+    links_count += probed->parts[kind]->links_count;
+    uint32_t stepped = 0;
+    for (size_t i = 0; i < kinds[kind]->symbols_count; i++)
+        stepped |= (uint32_t)(offsets[i] && uprobe_is_stepped(fd, offsets[i])) << i;
+    probe_account_stepped(kind, stepped);
+    return 0;
 }
 
 static void say_left(const struct probe_kind *kind, int error)
@@ -431,6 +438,7 @@ int probes_add(const struct probe_kind *kind)
     if (error)
         return error;
     kinds[free_kind] = kind;
+    probe_account_add(free_kind, kind);
     scan();
     return 0;
 }
@@ -467,6 +475,7 @@ void probes_remove(const struct probe_kind *kind)
         seen->look.again &= ~bit(index);
     }
     kinds[index] = NULL;
+    probe_account_remove(index);
     if (probes_wanted())
         return;
     forget_seen_as(NULL);
@@ -509,12 +518,38 @@ static void look_at_users(void)
     }
 }
 
+// --- What costs too much ---
+
+static void shed(size_t kind, uint32_t groups)
+{
+    for (size_t i = 0; i < PROBES_FILES_MAX; i++) {
+        struct probe_part *part = files[i] ? files[i]->parts[kind] : NULL;
+        if (!part)
+            continue;
+        links_count -= part->links_count;
+        probe_detach(part, groups);
+        links_count += part->links_count;
+    }
+    tell(kinds[kind]);
+}
+
+// The files are opened again for it, as those who run them see them.
+static void resume(size_t kind)
+{
+    for (size_t i = 0; i < PROBES_FILES_MAX; i++)
+        if (files[i])
+            detach_kind(files[i], kind);
+    scan();
+}
+
 void probes_tick(void)
 {
+    static const struct probe_account_acts acts = {.shed = shed, .resume = resume};
     if (ticked == now())
         return;
     ticked = now();
     bytes_read = 0;
+    probe_account_tick(&acts);
     probes_look();
     if (scan_again && now() - scanned >= RESCAN_EVERY_S)
         scan();
