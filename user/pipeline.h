@@ -23,8 +23,8 @@ struct pipeline_options {
     const struct config_probe *probes; // borrowed, like all of the configuration
     size_t probes_count;
     double probes_budget; // percent of the node's CPU time; 0: no ceiling
-    bool no_body_values; // take nothing out of their bodies
-    const char *listen;  // NULL: no metrics server
+    bool no_body_values;  // take nothing out of their bodies
+    const char *listen;   // NULL: no metrics server
     const char *host_root;
     size_t ring_size; // bytes
     int record_fd;    // where the recording is written, borrowed; -1: none is made
