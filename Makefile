@@ -94,8 +94,9 @@ bench: packages-build packages-test ## What it costs (BENCH_ARGS=rules, spool: o
 	$(Q)$(if $(filter rules spool,$(BENCH_ARGS)),,tests/servers/fetch $(OUT)/servers && $(OUT)/bench/bench $(OBJ)/agent $(BENCH_ARGS))
 
 .PHONY: docs
-docs: agent ## Write EVENTS.md, CONFIG.md and deploy/agent.yaml from the tables in the agent
+docs: agent ## Write EVENTS.md, METRICS.md (as root), CONFIG.md and deploy/agent.yaml from the tables in the agent
 	$(Q)$(OUT)/agent list events --format markdown > $(OUT)/EVENTS.md.tmp && mv $(OUT)/EVENTS.md.tmp docs/EVENTS.md
+	$(Q)$(OUT)/agent list metrics --format markdown > $(OUT)/METRICS.md.tmp && mv $(OUT)/METRICS.md.tmp docs/METRICS.md
 	$(Q)$(OUT)/agent config reference > $(OUT)/CONFIG.md.tmp && mv $(OUT)/CONFIG.md.tmp docs/CONFIG.md
 	$(Q)$(OUT)/agent config example > $(OUT)/agent.yaml.tmp && mv $(OUT)/agent.yaml.tmp deploy/agent.yaml
 

@@ -434,7 +434,9 @@ int pipeline_run(const struct pipeline_options *options)
                                  .signal_fd = -1,
                                  .timer_fd = -1};
     int error = start(&pipeline);
-    if (!error) {
+    if (!error && options->instead) {
+        options->instead(options->instead_context);
+    } else if (!error) {
         pipeline_say_state(&pipeline, "ready");
         error = loop(&pipeline);
         audit_trail_stop(&pipeline, error ? strerror(-error) : pipeline.ended_by);

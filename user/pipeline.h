@@ -35,6 +35,9 @@ struct pipeline_options {
     const struct config *config; // what all of this was made of
     const char *config_text;     // its file; NULL: there is none
     size_t config_size;
+    // Called instead of running, when all has started. NULL: it runs.
+    void (*instead)(void *context);
+    void *instead_context;
     // Reads the file again; NULL: there is none.
     pipeline_config_fn read_config;
     void *read_config_context;

@@ -249,6 +249,35 @@ static int list_runtimes(enum format format)
     return error != 0;
 }
 
+// --- metrics ---
+
+static void metric_row(const char *name, const char *type, const char *labels, const char *help,
+                       void *context)
+{
+    const char *cells[] = {name, type, labels, help};
+    table_row(context, cells);
+}
+
+static int list_metrics(enum format format)
+{
+    static const char *const columns[] = {"metric", "type", "labels", "help", NULL};
+    static const int widths[] = {56, 9, 32, 0};
+    struct table table = {.format = format, .columns = columns, .widths = widths};
+    if (format == FORMAT_MARKDOWN)
+        printf("# Metrics\n\n"
+               "Made by `make docs` from a collection of all that the agent can export; do not edit. Which "
+               "of them there "
+               "are depends on what\n"
+               "the configuration asks for and on what happens; a histogram has `_bucket`, `_sum` and "
+               "`_count`. Your own "
+               "probes\n"
+               "([RUNTIMES.md](RUNTIMES.md#probes-of-your-own)) come on top.\n\n");
+    table_begin(&table);
+    int code = cli_describe_metrics(metric_row, &table);
+    table_end(&table);
+    return code;
+}
+
 // --- rules ---
 
 static int list_rules(enum format format, char **paths, size_t count)
@@ -283,7 +312,7 @@ static int list_rules(enum format format, char **paths, size_t count)
 }
 
 static const char usage[] =
-    "Usage: agent list fields|events|sources|rules|runtimes [--format text|json|markdown] [FILE…]\n";
+    "Usage: agent list fields|events|sources|rules|runtimes|metrics [--format text|json|markdown] [FILE…]\n";
 
 int cli_list(int argc, char **argv)
 {
@@ -321,6 +350,8 @@ int cli_list(int argc, char **argv)
         list_sources(format);
     else if (strcmp(what, "runtimes") == 0)
         return list_runtimes(format);
+    else if (strcmp(what, "metrics") == 0)
+        return list_metrics(format);
     else {
         fputs(usage, stderr);
         return CLI_USAGE;

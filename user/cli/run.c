@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "cli.h"
 #include "enrich.h"
+#include "metric.h"
 #include "options.h"
 #include "pipeline.h"
 #include "record.h"
@@ -12,6 +13,8 @@
 #include "source.h"
 
 #include <errno.h>
+#include <ftw.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -69,6 +72,8 @@ struct run {
     char *text; // of the configuration file; NULL: there is none
     size_t length;
     struct rule_plan plan;
+    metric_describe_fn describe; // instead of running; NULL: it runs
+    void *describe_context;
 };
 
 static void run_free(struct run *run)
@@ -127,6 +132,12 @@ static int read_again(void *context, char **ret_text, size_t *ret_length, struct
     return cli_options_config(&run->options, ret_text, ret_length, ret_config);
 }
 
+static void describe_all(void *context)
+{
+    const struct run *run = context;
+    metric_describe(run->describe, run->describe_context);
+}
+
 // Loads the rules, sees to it that the kernel can be watched, and does so, recording into a file where one is
 // named.
 static int run_pipeline(struct run *run, const char *what, const char *recording)
@@ -162,7 +173,44 @@ static int run_pipeline(struct run *run, const char *what, const char *recording
     pipeline.config_size = run->length;
     pipeline.read_config = run->options.path ? read_again : NULL;
     pipeline.read_config_context = run;
+    pipeline.instead = run->describe ? describe_all : NULL;
+    pipeline.instead_context = run;
     return pipeline_run(&pipeline);
+}
+
+// All that makes metrics, in a directory of its own.
+static const char everything_text[] = "rules: {reload: true}\n"
+                                      "listen: none\n"
+                                      "syscall_latency: [getpid]\n"
+                                      "inference: {enabled: true}\n"
+                                      "spool: {directory: %1$s/spool, size: 8MiB}\n"
+                                      "audit: {path: %1$s/audit}\n"
+                                      "outputs: [{type: file, path: %1$s/alerts}]\n"
+                                      "noise: {window: 1m}\n";
+
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *place)
+{
+    return remove(path);
+}
+
+int cli_describe_metrics(metric_describe_fn describe, void *context)
+{
+    struct run run _cleanup_(run_free) = {.options.everything = true};
+    char directory[] = "/tmp/inferscope.XXXXXX";
+    run.describe = describe;
+    run.describe_context = context;
+    if (!mkdtemp(directory)) {
+        log_error("cannot make a directory below /tmp: %s", strerror(errno));
+        return 1;
+    }
+    int length = asprintf(&run.text, everything_text, directory);
+    run.length = length > 0 ? (size_t)length : 0;
+    int code = length < 0 || config_parse("metrics", run.text, run.length, stderr, &run.config) ? 1 : 0;
+    log_set_level(LOG_LEVEL_ERROR);
+    if (!code)
+        code = run_pipeline(&run, "list metrics", NULL);
+    nftw(directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    return code;
 }
 
 static int read_config(struct run *run)

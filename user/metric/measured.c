@@ -307,15 +307,31 @@ static void write_series(const struct measure_family *family, const struct measu
     }
 }
 
+// All that a sample may have, for who describes the family before there is one.
+static void own_labels(const struct measure_family *family, char *ret_names, size_t size)
+{
+    enum { DETAILS_TRIED = 64 };
+    struct label labels[MEASURE_LABELS_MAX];
+    int count = 0;
+    for (uint16_t detail = 0; family->labels && count <= 0 && detail < DETAILS_TRIED; detail++)
+        count = family->labels(detail, labels);
+    size_t used = (size_t)snprintf(ret_names, size, "%s", SERVED_BY_LABEL_NAMES);
+    for (int i = 0; i < count && used < size; i++)
+        used += (size_t)snprintf(ret_names + used, size - used, " %s", labels[i].name);
+}
+
 static void write_family(uint16_t source, const struct measure_family *family, bool first,
                          struct series_writer *writer)
 {
+    char labels[256];
+    own_labels(family, labels, sizeof(labels));
     struct series_family described = {.name = family->name,
                                       .type = family->part == MEASURE_TIME || family->part == MEASURE_AMOUNTS
                                                   ? SERIES_HISTOGRAM
                                                   : SERIES_COUNTER,
                                       .unit = family->unit,
-                                      .help = family->help};
+                                      .help = family->help,
+                                      .labels = labels};
     if (first)
         writer->family(writer, &described);
     for (const struct measured_series *series = table; series; series = series->hh.next)

@@ -18,6 +18,9 @@ struct served_by {
     char container[SERVED_BY_NAME];
 };
 
+// Those that a server of the node's or a container's may have without its port, separated by blanks.
+#define SERVED_BY_LABEL_NAMES "k8s_namespace_name k8s_pod_name k8s_container_name container_name"
+
 void served_by_event(const struct event *event, uint16_t port, struct served_by *ret_served_by);
 // Writes those labels that have a value; their number. They borrow from `served_by`.
 size_t served_by_labels(const struct served_by *served_by, struct label *ret_labels);
