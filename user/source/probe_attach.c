@@ -1,6 +1,7 @@
 #include "probe_attach.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "elf_symbols.h"
 #include "uprobe.h"
 
@@ -121,6 +122,7 @@ int probe_attach(const struct probe_kind *kind, int fd, const uint64_t *offsets,
         for (size_t i = 0; !error && i < kind->symbols_count; i++)
             if (!(left_out >> groups[i] & 1))
                 error = attach_program(part, fd, offsets, i, groups[i], at_return, links_max);
+    part->since_ns = clock_ns(CLOCK_BOOTTIME);
     if (error)
         probe_part_free(&part);
     else

@@ -15,6 +15,7 @@ struct probe_part {
     const struct probe_kind *kind;
     struct probe_link *links; // in the order in which they were attached
     size_t links_count;
+    uint64_t since_ns; // CLOCK_BOOTTIME: when it was attached
 };
 
 // Which of a kind's symbols come and go together: those that share a program, or all of them. Each one's

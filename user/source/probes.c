@@ -566,3 +566,13 @@ size_t probes_files(const struct probe_kind *kind)
         count += files[i] && files[i]->parts[index] && files[i]->parts[index]->links_count;
     return count;
 }
+
+uint64_t probes_latest_ns(const struct probe_kind *kind)
+{
+    uint64_t latest = 0;
+    size_t index = index_of(kind);
+    for (size_t i = 0; index < PROBES_KINDS_MAX && i < PROBES_FILES_MAX; i++)
+        if (files[i] && files[i]->parts[index] && files[i]->parts[index]->since_ns > latest)
+            latest = files[i]->parts[index]->since_ns;
+    return latest;
+}
