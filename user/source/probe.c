@@ -18,7 +18,7 @@ struct own {
     struct probe_kind kind;
     struct probe_symbol symbol;
     char label[80];                      // the kind's name
-    char call[32], enter[32], leave[32]; // programs, behind the number of the probe
+    char call[40], enter[40], leave[40]; // programs, behind the number of the probe
     char metric[CONFIG_METRIC_MAX + 8];
     char help[256];
 };
