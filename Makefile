@@ -106,8 +106,9 @@ bench: packages-build packages-test ## What it costs (BENCH_ARGS=rules, spool: o
 	$(Q)$(if $(filter rules spool,$(BENCH_ARGS)),,tests/servers/fetch $(OUT)/servers && $(OUT)/bench/bench $(OBJ)/agent $(BENCH_ARGS))
 
 .PHONY: docs
-docs: agent ## Write EVENTS.md, CONFIG.md and deploy/agent.yaml from the tables in the agent
+docs: agent ## Write EVENTS.md, METRICS.md (as root), CONFIG.md and deploy/agent.yaml from the tables in the agent
 	$(Q)$(OUT)/agent list events --format markdown > $(OUT)/EVENTS.md.tmp && mv $(OUT)/EVENTS.md.tmp docs/EVENTS.md
+	$(Q)$(OUT)/agent list metrics --format markdown > $(OUT)/METRICS.md.tmp && mv $(OUT)/METRICS.md.tmp docs/METRICS.md
 	$(Q)$(OUT)/agent config reference > $(OUT)/CONFIG.md.tmp && mv $(OUT)/CONFIG.md.tmp docs/CONFIG.md
 	$(Q)$(OUT)/agent config example > $(OUT)/agent.yaml.tmp && mv $(OUT)/agent.yaml.tmp deploy/agent.yaml
 
@@ -219,7 +220,7 @@ $(OBJ)/bin/unit: $(UNIT:%.c=$(OBJ)/%.o) $(STAGE_OBJECTS)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS)) -lresolv -lm -lcriterion
 
-$(OBJ)/bin/integration: $(INTEGRATION:%.c=$(OBJ)/%.o) $(OBJ)/generated/vmlinux_types.o | $(OBJ)/bin/actor $(OBJ)/bin/plain-server $(OBJ)/bin/tls-server $(OBJ)/bin/fill-spool $(OBJ)/bin/kafka-broker $(OBJ)/kafka/agent $(OBJ)/bin/write-model
+$(OBJ)/bin/integration: $(INTEGRATION:%.c=$(OBJ)/%.o) $(OBJ)/generated/vmlinux_types.o | $(OBJ)/bin/actor $(OBJ)/bin/plain-server $(OBJ)/bin/tls-server $(OBJ)/bin/fill-spool $(OBJ)/bin/kafka-broker $(OBJ)/kafka/agent $(OBJ)/bin/write-model $(OBJ)/bin/probed $(OBJ)/bin/probed-late $(OBJ)/bin/libprobed.so
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs libbpf libelf zlib jansson libssl libcrypto) -lcriterion -lpthread -lm
 
@@ -249,6 +250,20 @@ $(OBJ)/bin/actor: tests/integration/actor/actor.c
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE $(WARN) -O1 -static $< -o $@
+
+# What the tests of probes measure: a static program, one that loads a library late, and that library.
+$(OBJ)/bin/probed: tests/integration/probed/probed.c tests/integration/probed/work.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE $(WARN) -O1 -static $^ -o $@
+$(OBJ)/bin/probed-late: tests/integration/probed/probed.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE $(WARN) -O1 -DLATE $^ -o $@ -ldl
+$(OBJ)/bin/libprobed.so: tests/integration/probed/work.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE $(WARN) -O1 -fPIC -shared $^ -o $@
 
 # Fills a spool for the tests of the deliverer, which need no agent then.
 $(OBJ)/bin/fill-spool: $(OBJ)/tests/integration/fill/fill_spool.o $(STAGE_OBJECTS)

@@ -23,6 +23,7 @@ enum config_output_type {
     OUTPUT_OTLP,  // OpenTelemetry over HTTP with JSON: logs, metrics, traces
     OUTPUT_KAFKA, // where the agent was built with it, see config_set_lacking()
     OUTPUT_TYPES,
+    CONFIG_PROBE = OUTPUT_TYPES, // not of outputs: an item of probes, in the table of keys
 };
 
 // How one alert is written, where the receiver leaves the choice.
@@ -149,6 +150,26 @@ struct config_otlp_export {
     unsigned metrics_interval_s; // how often metrics are sent to outputs that take them
 };
 
+enum config_measure {
+    MEASURED_COUNT,   // how often it is called
+    MEASURED_LATENCY, // how long it takes
+    MEASURED_AMOUNT,  // the sum of an argument
+    MEASURED_AMOUNTS, // how an argument is distributed
+};
+
+// A function that the user has measured, as inferscope_probe_NAME….
+struct config_probe {
+    char *name;                  // unique, and its metric is
+    struct config_strings files; // patterns of file names, or of paths where they have a slash
+    char *symbol;
+    enum config_measure measure;
+    unsigned argument; // of amounts: which one, from 1; 0: none
+    unsigned bits;     // of the argument: enum, 0 is 64, 1 is 32
+    bool throws;       // C++ exceptions may pass through it
+    char *unit;        // of amounts; NULL: none
+    char *help;        // NULL: made from the rest
+};
+
 // What the file leaves out has its default here. Made by config_parse() and config_default() only.
 struct config {
     struct config_strings rules_files; // none: the built-in rules, where rules_enabled
@@ -177,9 +198,22 @@ struct config {
     struct config_audit audit;
     struct config_kubelet kubelet;
     struct config_otlp_export otlp;
+    double probes_budget; // percent of the node's CPU time that probes may take; 0: as much as it takes
+    struct config_probe *probes;
+    size_t probes_count;
 };
 
-enum { CONFIG_OUTPUTS_MAX = 16, CONFIG_PROBLEMS_MAX = 20, CONFIG_FILE_MAX = 1 << 20 };
+// The metric that a probe gives, without _total; at most so many bytes with its end.
+enum { CONFIG_METRIC_MAX = 160 };
+void config_probe_metric(const struct config_probe *probe, char *ret_name);
+
+enum {
+    CONFIG_OUTPUTS_MAX = 16,
+    CONFIG_PROBES_MAX = 32,
+    CONFIG_SYMBOL_MAX = 127,
+    CONFIG_PROBLEMS_MAX = 20,
+    CONFIG_FILE_MAX = 1 << 20
+};
 
 // The whole file as text (as the deliverer gets it from the agent), named `name` in messages. Everything that
 // is wrong is said on `problems`: NAME:LINE:COLUMN: error: a sentence, then the line up to where a secret
@@ -199,7 +233,8 @@ void config_show(const struct config *config, FILE *stream);
 // Calls with a sentence for each thing that is allowed and yet has no effect.
 typedef void (*config_doubt_fn)(const char *sentence, void *context);
 void config_doubts(const struct config *config, config_doubt_fn call, void *context);
-// Calls for each key of the file whose value differs; the outputs as a whole are one key, "outputs".
+// Calls for each key of the file whose value differs; the outputs as a whole are one key, "outputs", and
+// so are the "probes".
 typedef void (*config_change_fn)(const char *key, bool needs_restart, void *context);
 void config_compare(const struct config *before, const struct config *after, config_change_fn change,
                     void *context);

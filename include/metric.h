@@ -36,3 +36,9 @@ int metric_server_epoll_fd(const struct metric_server *server);
 // Serves what is pending, without waiting. Milliseconds until it wants to be called again, or -1.
 int metric_server_run(struct metric_server *server);
 unsigned metric_server_port(const struct metric_server *server);
+
+// Calls for each metric that is registered now, by name, whether or not it has samples. Labels are separated
+// by blanks. Texts are borrowed for the call.
+typedef void (*metric_describe_fn)(const char *name, const char *type, const char *labels, const char *help,
+                                   void *context);
+void metric_describe(metric_describe_fn describe, void *context);

@@ -11,20 +11,25 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct config_probe;
+struct probe_kind;
+
 // What a source is given when it starts.
 struct source_env {
-    uint16_t id;                 // position in SOURCE_LIST; goes into wire_header.source
-    int ring_fd;                 // the ring that all sources share; borrowed
-    int lost_fd;                 // the per-CPU counters of lost records; borrowed
-    int compat_fd;               // the programs for 32-bit calls, by number; borrowed
-    const struct demand *demand; // borrowed, only for the duration of start()
-    const char *host_root;       // where the node's root is mounted; "" for /
-    char *const *syscalls;       // names for the source `syscall`, NULL-terminated; may be NULL
-    bool inference;              // follow requests to inference servers, whatever the demand
-    bool runtimes;               // probe inference libraries and CUDA
-    bool egress;                 // count what leaves the node, whatever the demand
-    bool no_body_values;         // take no names of models and no numbers out of their bodies
-    bool everything;             // attach all hooks, whatever the demand (`agent doctor`)
+    uint16_t id;                       // position in SOURCE_LIST; goes into wire_header.source
+    int ring_fd;                       // the ring that all sources share; borrowed
+    int lost_fd;                       // the per-CPU counters of lost records; borrowed
+    int compat_fd;                     // the programs for 32-bit calls, by number; borrowed
+    const struct demand *demand;       // borrowed, only for the duration of start()
+    const char *host_root;             // where the node's root is mounted; "" for /
+    char *const *syscalls;             // names for the source `syscall`, NULL-terminated; may be NULL
+    bool inference;                    // follow requests to inference servers, whatever the demand
+    bool runtimes;                     // probe inference libraries and CUDA
+    const struct config_probe *probes; // the user's own; borrowed for as long as sources run
+    size_t probes_count;
+    bool egress;         // count what leaves the node, whatever the demand
+    bool no_body_values; // take no names of models and no numbers out of their bodies
+    bool everything;     // attach all hooks, whatever the demand (`agent doctor`)
 };
 
 enum hook_state { HOOK_UP, HOOK_FAILED, HOOK_NOT_NEEDED };
@@ -85,6 +90,8 @@ struct source {
     void (*collect)(struct series_writer *writer);
     // What it measures by container; NULL: nothing.
     const struct measures *measures;
+    // What it always probes, for `agent list runtimes`; ends with NULL. NULL: nothing.
+    const struct probe_kind *const *probes;
     // Called about once a second; NULL where there is nothing to do.
     void (*tick)(void);
     // About once a second: makes events of what it keeps in maps. NULL: it makes none.

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/sha256.h"
 #include "pipeline_private.h"
+#include "probing.h"
 #include "spool.h"
 #include "version.h"
 
@@ -95,6 +96,27 @@ void audit_trail_sources(struct pipeline *pipeline)
             audit_add_text(audit, "why", failed ? report->reason : "nothing asks for it");
         else
             add_missing_hooks(audit, report);
+        audit_end(audit);
+    }
+}
+
+// --- Probes ---
+
+void audit_trail_probes(struct pipeline *pipeline)
+{
+    struct audit *audit = delivery_audit(pipeline->delivery);
+    struct probing_change change;
+    while (probing_next_change(&change)) {
+        char percent[32];
+        audit_begin(audit, change.shed ? "probes_shed" : "probes_back");
+        audit_add_text(audit, "kind", change.kind);
+        audit_add_text(audit, "symbol", change.symbol);
+        snprintf(percent, sizeof(percent), "%.2f", change.percent);
+        if (change.shed)
+            audit_add_json(audit, "percent_of_all", percent);
+        snprintf(percent, sizeof(percent), "%.2f", change.own_percent);
+        if (change.shed)
+            audit_add_json(audit, "percent", percent);
         audit_end(audit);
     }
 }

@@ -12,6 +12,7 @@
 #include "inference.h"
 #include "measured.h"
 #include "metric.h"
+#include "probing.h"
 #include "record.h"
 #include "ring.h"
 #include "rule_watch.h"
@@ -102,9 +103,12 @@ void pipeline_start_sources(struct pipeline *pipeline, const struct demand *dema
         .inference = pipeline->options->inference,
         .runtimes = pipeline->options->inference,
         .egress = pipeline->options->egress,
+        .probes = pipeline->options->probes,
+        .probes_count = pipeline->options->probes_count,
         .no_body_values = pipeline->options->no_body_values,
         .host_root = pipeline->options->host_root,
     };
+    probing_set_budget(pipeline->options->probes_budget);
     source_start_all(&env, pipeline->reports);
 }
 
@@ -354,6 +358,7 @@ static void on_tick(struct pipeline *pipeline)
         record_losses(pipeline);
     event_path_tick(&pipeline->path);
     measured_tick();
+    audit_trail_probes(pipeline);
     delivery_tick(pipeline->delivery);
     kubelet_tick(pipeline->kubelet);
     reload_on_change(pipeline, true);
@@ -456,7 +461,9 @@ int pipeline_run(const struct pipeline_options *options)
                                  .signal_fd = -1,
                                  .timer_fd = -1};
     int error = start(&pipeline);
-    if (!error) {
+    if (!error && options->instead) {
+        options->instead(options->instead_context);
+    } else if (!error) {
         pipeline_say_state(&pipeline, "ready");
         error = loop(&pipeline);
         audit_trail_stop(&pipeline, error ? strerror(-error) : pipeline.ended_by);

@@ -21,8 +21,11 @@ struct pipeline_options {
     char *const *syscalls; // names, NULL-terminated; may be NULL
     bool egress;           // count what leaves the node, also where no rule asks for it
     bool inference;        // follow requests to inference servers, also where no rule asks for them
-    bool no_body_values;   // take nothing out of their bodies
-    const char *listen;    // NULL: no metrics server
+    const struct config_probe *probes; // borrowed, like all of the configuration
+    size_t probes_count;
+    double probes_budget; // percent of the node's CPU time; 0: no ceiling
+    bool no_body_values;  // take nothing out of their bodies
+    const char *listen;   // NULL: no metrics server
     const char *host_root;
     size_t ring_size; // bytes
     int record_fd;    // where the recording is written, borrowed; -1: none is made
@@ -33,6 +36,9 @@ struct pipeline_options {
     const struct config *config; // what all of this was made of
     const char *config_text;     // its file; NULL: there is none
     size_t config_size;
+    // Called instead of running, when all has started. NULL: it runs.
+    void (*instead)(void *context);
+    void *instead_context;
     // Reads the file again; NULL: there is none.
     pipeline_config_fn read_config;
     void *read_config_context;

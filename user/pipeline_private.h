@@ -70,3 +70,5 @@ void audit_trail_config(struct pipeline *pipeline, const char *event, const stru
                         const char *keys);
 // Of each source that went up or down since the last time.
 void audit_trail_sources(struct pipeline *pipeline);
+// Which probes were taken away for their cost, or came back, since the last call.
+void audit_trail_probes(struct pipeline *pipeline);

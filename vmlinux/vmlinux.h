@@ -246,6 +246,7 @@ struct task_struct {
 };
 
 struct linux_binprm {
+    struct file *file;
     const char *filename;
 };
 
@@ -312,6 +313,8 @@ struct inode {
     unsigned int i_flags;
     struct super_block *i_sb;
     unsigned long i_ino;
+    __s64 i_size;
+    u32 i_generation;
     void *i_private;
 };
 

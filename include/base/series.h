@@ -18,6 +18,9 @@ struct series_family {
     enum series_type type;
     const char *unit; // "seconds", "bytes", or NULL; then the name must end in it (before _total)
     const char *help;
+    // The labels that its samples may have, separated by blanks, where there may be none yet to show them.
+    // For docs/METRICS.md; NULL: those that samples show.
+    const char *labels;
 };
 
 struct series_histogram {

@@ -365,3 +365,30 @@ Test(agent, nothing_takes_the_place_of_a_closed_standard_descriptor)
     kill(pid, SIGKILL);
     wait_for_exit(pid);
 }
+
+static size_t rows_of(const char *page)
+{
+    size_t count = 0;
+    for (const char *at = page; (at = strstr(at, "\n| `")); at++)
+        count++;
+    return count;
+}
+
+// Each metric stands in docs/METRICS.md as the agent describes it. `make docs` writes it.
+Test(agent, metrics_page_is_current)
+{
+    _cleanup_free_ char *page = read_whole_file("docs/METRICS.md"), *listed = NULL;
+    if (!page)
+        cr_skip_test("docs/METRICS.md is not here");
+    cr_assert_eq(run_captured(&listed, agent_path(), "list", "metrics", "--format", "markdown", NULL), 0,
+                 "%s", listed);
+    size_t rows = rows_of(listed);
+    char *rest = listed;
+    for (char *line; (line = strsep(&rest, "\n"));)
+        if (strncmp(line, "| `", 3) == 0)
+            cr_expect(strstr(page, line), "make docs: the page does not have\n%s", line);
+    cr_expect_gt(rows, 50);
+    // An older kernel may not have all of it.
+    if (kernel_at_least(6, 12))
+        cr_expect_eq(rows_of(page), rows, "make docs: the page has what there is no more");
+}

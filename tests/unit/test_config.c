@@ -1,49 +1,11 @@
 // agent.yaml: what is understood, what is refused, and where.
 #include "base/cleanup.h"
-#include "config.h"
+#include "config_texts.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-
-// What is wrong with the text, owned; "" where it is accepted.
-static char *problems_of(const char *text, struct config **ret_config)
-{
-    char *said = NULL;
-    size_t length;
-    FILE *stream = open_memstream(&said, &length);
-    int error = config_parse("T", text, strlen(text), stream, ret_config);
-    fclose(stream);
-    cr_assert(error == 0 || error == -EINVAL, "%d", error);
-    cr_assert_eq(error == 0, length == 0, "%s", said);
-    return said;
-}
-
-static struct config *accept(const char *text)
-{
-    struct config *config = NULL;
-    _cleanup_free_ char *said = problems_of(text, &config);
-    cr_assert(config, "%s: %s", text, said);
-    return config;
-}
-
-static char *show(const struct config *config)
-{
-    char *shown = NULL;
-    size_t length;
-    FILE *stream = open_memstream(&shown, &length);
-    config_show(config, stream);
-    fclose(stream);
-    return shown;
-}
-
-static void expect_problem(const char *text, const char *words)
-{
-    struct config *config _cleanup_(config_free) = NULL;
-    _cleanup_free_ char *said = problems_of(text, &config);
-    cr_expect(strstr(said, words), "\"%s\" is not said of\n%s\nbut\n%s", words, text, said);
-}
 
 Test(config, nothing_is_the_defaults)
 {
@@ -567,7 +529,7 @@ Test(config, the_example_says_what_is_so)
     char differs[1024] = "";
     struct config *uncommented _cleanup_(config_free) = accept(example);
     config_compare(standard, uncommented, note_change, differs);
-    cr_expect_str_eq(differs, "outputs! ");
+    cr_expect_str_eq(differs, "outputs! probes! ");
     cr_expect_eq(uncommented->outputs_count, OUTPUT_TYPES);
 }
 

@@ -2,6 +2,8 @@
 // command line that makes no sense.
 #pragma once
 
+#include "metric.h"
+
 #include <stdbool.h>
 
 int cli_run(int argc, char **argv);
@@ -18,6 +20,9 @@ int cli_kubelet(int argc, char **argv);
 
 // Fills the tables of events and fields; every command but help needs them. 0 or 1 after having said why.
 int cli_register_tables(void);
+
+// Starts all that makes metrics and describes them. An exit code.
+int cli_describe_metrics(metric_describe_fn describe, void *context);
 
 // `--color`: auto, always or never. 0, or -EINVAL after having said why.
 int cli_parse_color(const char *when, bool *ret_color);

@@ -3,6 +3,7 @@
 #include "cli.h"
 #include "event.h"
 #include "rule.h"
+#include "runtimes.h"
 #include "source.h"
 
 #include <errno.h>
@@ -202,6 +203,81 @@ static void list_sources(enum format format)
     table_end(&table);
 }
 
+// --- runtimes ---
+
+// A container may call its files anything.
+static void make_printable(char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            *text = '?';
+}
+
+static void runtime_row(const struct runtime_found *found, void *context)
+{
+    struct table *table = context;
+    char processes[24], probed[32];
+    _cleanup_free_ char *file = strdup(found->file);
+    if (!file)
+        return;
+    if (table->format != FORMAT_JSON)
+        make_printable(file);
+    const char *none = table->format == FORMAT_JSON ? "" : "-";
+    snprintf(processes, sizeof(processes), "%zu", found->processes);
+    if (found->functions)
+        snprintf(probed, sizeof(probed), "%zu functions", found->functions);
+    else
+        snprintf(probed, sizeof(probed), "%s", none);
+    const char *cells[] = {found->kind, processes, probed, file, found->blind ? found->blind : none};
+    table_row(table, cells);
+}
+
+static int list_runtimes(enum format format)
+{
+    static const char *const columns[] = {"runtime", "processes", "probed", "file", "blind", NULL};
+    static const int widths[] = {12, 9, 12, 56, 0};
+    struct table table = {.format = format, .columns = columns, .widths = widths};
+    if (geteuid() != 0)
+        fprintf(stderr, "Only this user's own processes can be looked into; run it as root to see all.\n");
+    if (format == FORMAT_TEXT)
+        printf("%-12s  %-9s  %-12s  %-56s  %s\n", columns[0], columns[1], columns[2], columns[3], columns[4]);
+    table_begin(&table);
+    int error = runtimes_visit(runtime_row, &table);
+    table_end(&table);
+    if (error)
+        fprintf(stderr, "agent: not all of it: %s\n", strerror(-error));
+    return error != 0;
+}
+
+// --- metrics ---
+
+static void metric_row(const char *name, const char *type, const char *labels, const char *help,
+                       void *context)
+{
+    const char *cells[] = {name, type, labels, help};
+    table_row(context, cells);
+}
+
+static int list_metrics(enum format format)
+{
+    static const char *const columns[] = {"metric", "type", "labels", "help", NULL};
+    static const int widths[] = {56, 9, 32, 0};
+    struct table table = {.format = format, .columns = columns, .widths = widths};
+    if (format == FORMAT_MARKDOWN)
+        printf("# Metrics\n\n"
+               "Made by `make docs` from a collection of all that the agent can export; do not edit. Which "
+               "of them there "
+               "are depends on what\n"
+               "the configuration asks for and on what happens; a histogram has `_bucket`, `_sum` and "
+               "`_count`. Your own "
+               "probes\n"
+               "([RUNTIMES.md](RUNTIMES.md#probes-of-your-own)) come on top.\n\n");
+    table_begin(&table);
+    int code = cli_describe_metrics(metric_row, &table);
+    table_end(&table);
+    return code;
+}
+
 // --- rules ---
 
 static int list_rules(enum format format, char **paths, size_t count)
@@ -236,7 +312,7 @@ static int list_rules(enum format format, char **paths, size_t count)
 }
 
 static const char usage[] =
-    "Usage: agent list fields|events|sources|rules [--format text|json|markdown] [FILE…]\n";
+    "Usage: agent list fields|events|sources|rules|runtimes|metrics [--format text|json|markdown] [FILE…]\n";
 
 int cli_list(int argc, char **argv)
 {
@@ -272,6 +348,10 @@ int cli_list(int argc, char **argv)
         list_events(format);
     else if (strcmp(what, "sources") == 0)
         list_sources(format);
+    else if (strcmp(what, "runtimes") == 0)
+        return list_runtimes(format);
+    else if (strcmp(what, "metrics") == 0)
+        return list_metrics(format);
     else {
         fputs(usage, stderr);
         return CLI_USAGE;

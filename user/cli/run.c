@@ -6,6 +6,7 @@
 #include "cli.h"
 #include "deliver/receiver.h"
 #include "enrich.h"
+#include "metric.h"
 #include "metric/served_by.h"
 #include "options.h"
 #include "pipeline.h"
@@ -14,6 +15,8 @@
 #include "source.h"
 
 #include <errno.h>
+#include <ftw.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -77,6 +80,8 @@ struct run {
     char *text; // of the configuration file; NULL: there is none
     size_t length;
     struct rule_plan plan;
+    metric_describe_fn describe; // instead of running; NULL: it runs
+    void *describe_context;
 };
 
 static void run_free(struct run *run)
@@ -124,6 +129,9 @@ static int set_pipeline(struct run *run, struct pipeline_options *pipeline)
         .syscalls = config->syscall_latency.count ? config->syscall_latency.items : NULL,
         .inference = config->inference,
         .egress = config->egress,
+        .probes = config->probes,
+        .probes_count = config->probes_count,
+        .probes_budget = config->probes_budget,
         .no_body_values = !config->body_values,
         .listen = config->listen,
         .ring_size = config->ring_size,
@@ -142,6 +150,12 @@ static int read_again(void *context, char **ret_text, size_t *ret_length, struct
 {
     const struct run *run = context;
     return cli_options_config(&run->options, ret_text, ret_length, ret_config);
+}
+
+static void describe_all(void *context)
+{
+    const struct run *run = context;
+    metric_describe(run->describe, run->describe_context);
 }
 
 // Loads the rules, sees to it that the kernel can be watched, and does so, recording into a file where one is
@@ -179,7 +193,44 @@ static int run_pipeline(struct run *run, const char *what, const char *recording
     pipeline.config_size = run->length;
     pipeline.read_config = run->options.path ? read_again : NULL;
     pipeline.read_config_context = run;
+    pipeline.instead = run->describe ? describe_all : NULL;
+    pipeline.instead_context = run;
     return pipeline_run(&pipeline);
+}
+
+// All that makes metrics, in a directory of its own.
+static const char everything_text[] = "rules: {reload: true}\n"
+                                      "listen: none\n"
+                                      "syscall_latency: [getpid]\n"
+                                      "inference: {enabled: true}\n"
+                                      "spool: {directory: %1$s/spool, size: 8MiB}\n"
+                                      "audit: {path: %1$s/audit}\n"
+                                      "outputs: [{type: file, path: %1$s/alerts}]\n"
+                                      "noise: {window: 1m}\n";
+
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *place)
+{
+    return remove(path);
+}
+
+int cli_describe_metrics(metric_describe_fn describe, void *context)
+{
+    struct run run _cleanup_(run_free) = {.options.everything = true};
+    char directory[] = "/tmp/inferscope.XXXXXX";
+    run.describe = describe;
+    run.describe_context = context;
+    if (!mkdtemp(directory)) {
+        log_error("cannot make a directory below /tmp: %s", strerror(errno));
+        return 1;
+    }
+    int length = asprintf(&run.text, everything_text, directory);
+    run.length = length > 0 ? (size_t)length : 0;
+    int code = length < 0 || config_parse("metrics", run.text, run.length, stderr, &run.config) ? 1 : 0;
+    log_set_level(LOG_LEVEL_ERROR);
+    if (!code)
+        code = run_pipeline(&run, "list metrics", NULL);
+    nftw(directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    return code;
 }
 
 static int read_config(struct run *run)
@@ -202,7 +253,8 @@ int cli_run(int argc, char **argv)
     if (code)
         return code;
     const struct config *config = run.config;
-    bool metrics = config->syscall_latency.count || config->inference || config->egress;
+    bool metrics =
+        config->syscall_latency.count || config->inference || config->egress || config->probes_count;
     if (!config->rules_enabled && (run.options.files_count || !metrics)) {
         log_error("nothing to do: say --config, --rules, --inference, --egress or --syscall-latency; see: "
                   "agent --help");

@@ -75,7 +75,7 @@ static void print_key(const struct config_key *key, FILE *stream)
         fprintf(stream, " | `%s` | ", key->standard);
     else
         fprintf(stream, " | %s | ", key->required ? "*required*" : "");
-    if (key->outputs)
+    if (key->outputs & ON_ALL)
         print_types(key->outputs, stream);
     for (const struct config_option *option = key->options; option && option->name; option++)
         fprintf(stream, "%s`--%s`", option == key->options ? "" : ", ", option->name);
@@ -86,13 +86,16 @@ static void print_key(const struct config_key *key, FILE *stream)
     fputs(" |\n", stream);
 }
 
-static void print_keys(bool of_outputs, FILE *stream)
+// `of`: 0 for the file's own.
+static void print_keys(unsigned of, FILE *stream)
 {
     const struct config_key *key;
     fprintf(stream, "| key | value | default | %s | |\n|---|---|---|---|---|\n",
-            of_outputs ? "of the types" : "option");
+            of == ON_ALL ? "of the types"
+            : of         ? ""
+                         : "option");
     for (size_t i = 0; (key = config_key_at(i)); i++)
-        if (!key->outputs == !of_outputs)
+        if (of ? (key->outputs & of) != 0 : !key->outputs)
             print_key(key, stream);
 }
 
@@ -100,7 +103,7 @@ void config_document(FILE *stream)
 {
     fputs(opening, stream);
     fputs("\n## Keys of the file\n\n`a.b` is `b` below `a:`.\n\n", stream);
-    print_keys(false, stream);
+    print_keys(0, stream);
     fprintf(stream,
             "\n## outputs\n\n"
             "A list of at most %d receivers of alerts, each with a `type`, which says what other keys it "
@@ -111,7 +114,7 @@ void config_document(FILE *stream)
             "only to begin\n"
             "with outputs, or to end with them, takes a restart.\n\n",
             CONFIG_OUTPUTS_MAX);
-    print_keys(true, stream);
+    print_keys(ON_ALL, stream);
     fputs("\n```yaml\n"
           "outputs:\n"
           "  - type: alertmanager\n"
@@ -124,5 +127,30 @@ void config_document(FILE *stream)
           "    tls:\n"
           "      ca_file: /etc/inferscope/ca.pem\n"
           "```\n",
+          stream);
+    fprintf(stream,
+            "\n## probes\n\n"
+            "A list of at most %d functions of programs and libraries that are measured, in whichever "
+            "container they run: calls,\n"
+            "how long they take, or one of their arguments, by container and without any code. "
+            "[RUNTIMES.md](RUNTIMES.md) says what that costs and what it cannot see. Changes take a "
+            "restart.\n\n",
+            CONFIG_PROBES_MAX);
+    print_keys(ON_PROBE, stream);
+    fputs("\n```yaml\n"
+          "probes:\n"
+          "  - name: tokenize\n"
+          "    files: [libtokenizer.so*, /opt/app/server]\n"
+          "    symbol: tokenize\n"
+          "    measure: latency\n"
+          "  - name: cache_read\n"
+          "    files: [libcache.so]\n"
+          "    symbol: cache_get\n"
+          "    measure: amount\n"
+          "    argument: 3\n"
+          "    unit: bytes\n"
+          "```\n"
+          "\n"
+          "These are `inferscope_probe_tokenize_seconds` and `inferscope_probe_cache_read_bytes_total`.\n",
           stream);
 }

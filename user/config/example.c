@@ -19,7 +19,14 @@ static const char *value_of(const struct config_key *key)
     if (key->standard)
         return key->standard;
     switch (key->type) {
+    case TYPE_WORD:
+        return key->words[0];
+    case TYPE_NUMBER:
+        return "1";
     case TYPE_LIST:
+        if (key->required)
+            return "[name]";
+        __attribute__((fallthrough));
     case TYPE_SWITCHES:
         return "[]";
     case TYPE_ADDRESSES:
@@ -58,9 +65,10 @@ static void print_key(struct example *example, const struct config_key *key)
     char section[sizeof(example->section)] = "";
     if (dot)
         snprintf(section, sizeof(section), "%.*s", (int)(dot - key->path), key->path);
-    // These have no effect without TLS.
+    // These have no effect without TLS, and what a probe may have depends on what it measures.
     bool list = key->type >= TYPE_LIST && key->type <= TYPE_SWITCHES;
-    bool twice = (!key->standard && !key->required && !list) || strcmp(section, "tls") == 0;
+    bool twice = (!key->standard && !key->required && !list) || strcmp(section, "tls") == 0 ||
+                 (key->outputs == ON_PROBE && !key->required);
     if (section[0] && strcmp(section, example->section) != 0)
         fprintf(example->stream, "#%*s%s:\n", (int)example->indent, "", section);
     memcpy(example->section, section, sizeof(section));
@@ -107,4 +115,14 @@ void config_example(FILE *stream)
           stream);
     for (enum config_output_type type = 0; type < OUTPUT_TYPES; type++)
         print_output(&example, type, type == 0);
+    fputs("#\n"
+          "## Functions of programs and libraries that are measured.\n"
+          "#probes:\n"
+          "#    -\n",
+          stream);
+    example.section[0] = '\0';
+    example.indent = 6;
+    for (size_t i = 0; (key = config_key_at(i)); i++)
+        if (key->outputs == ON_PROBE)
+            print_key(&example, key);
 }

@@ -92,6 +92,11 @@ bool config_is_plain(const struct config_output *output);
 
 // Outputs, all of them read.
 void config_read_outputs(struct config_reading *reading, const struct node *list);
+// Probes; their keys have the scope of an output of this type.
+void config_read_probes(struct config_reading *reading, const struct node *list);
+bool config_same_probes(const struct config *before, const struct config *after);
+// Whether two have the same value for a key.
+bool config_same(const struct config_key *key, const void *a, const void *b);
 // What single values cannot tell.
 void config_check_file(struct config_reading *reading, const struct config_scope *scope);
 void config_check_output(struct config_reading *reading, const struct config_scope *scope);

@@ -93,6 +93,8 @@ static void add_hint(const struct config_scope *scope, const char *section, cons
     }
     if (!scope->output && !prefix)
         consider(&nearest, "outputs", 7);
+    if (!scope->output && !prefix)
+        consider(&nearest, "probes", 6);
     if (nearest.best)
         text_addf(text, "; did you mean \"%.*s\"?", (int)nearest.best_length, nearest.best);
     else if (elsewhere && strchr(elsewhere->path, '.'))
@@ -102,23 +104,36 @@ static void add_hint(const struct config_scope *scope, const char *section, cons
         text_addf(text, "; %s stands further left", elsewhere->path);
 }
 
+static void add_owner(const struct config_scope *scope, struct text *text)
+{
+    if (scope->output->type == CONFIG_PROBE)
+        text_add(text, "a probe");
+    else
+        text_addf(text, "an output of type %s", config_output_names[scope->output->type]);
+}
+
 static void say_unknown(struct config_reading *reading, const struct config_scope *scope, const char *section,
                         const char *path, const struct node *name)
 {
     _cleanup_text_ struct text text = TEXT_INIT(1024);
-    unsigned types = scope->output ? types_with(path) : 0;
+    unsigned types = scope->output ? types_with(path) & ON_ALL : 0;
     if (node_is(name, "<<"))
         text_add(&text, "merge keys are not understood; write the keys out");
     else if (types) {
-        text_addf(&text, "an output of type %s has no %s; ", config_output_names[scope->output->type], path);
+        add_owner(scope, &text);
+        text_addf(&text, " has no %s; ", path);
+        bool probe = scope->output->type == CONFIG_PROBE;
+        text_add(&text, probe ? "outputs of type " : "");
         add_types(types, &text);
-        text_addf(&text, __builtin_popcount(types) == 1 ? " has it" : " have it");
+        text_add(&text, __builtin_popcount(types) == 1 && !probe ? " has it" : " have it");
     } else {
         text_add(&text, "there is no key \"");
         text_add_bytes(&text, path, strnlen(path, 80));
         text_add(&text, "\"");
-        if (scope->output)
-            text_addf(&text, " in an output of type %s", config_output_names[scope->output->type]);
+        if (scope->output) {
+            text_add(&text, " in ");
+            add_owner(scope, &text);
+        }
         add_hint(scope, section, name, &text);
     }
     config_say(reading, name, SHOW_NAME, "%s", text_string(&text));
@@ -163,6 +178,8 @@ static void read_key(struct config_reading *reading, struct config_scope *scope,
         config_read_mapping(reading, scope, name->value, path);
     } else if (!scope->output && strcmp(path, "outputs") == 0) {
         config_read_outputs(reading, name->value);
+    } else if (!scope->output && strcmp(path, "probes") == 0) {
+        config_read_probes(reading, name->value);
     } else {
         say_unknown(reading, scope, section, path, name);
     }

@@ -136,6 +136,28 @@ static void add_output(struct showing *showing, const struct config_output *outp
     showing->section[0] = '\0';
 }
 
+// What it measures has no use for it.
+static bool is_idle_probe(const struct config_probe *probe, const char *path)
+{
+    static const char *const amounts[] = {"argument", "bits", "unit"};
+    for (size_t i = 0; i < ARRAY_SIZE(amounts); i++)
+        if (strcmp(path, amounts[i]) == 0)
+            return probe->measure != MEASURED_AMOUNT && probe->measure != MEASURED_AMOUNTS;
+    return strcmp(path, "throws") == 0 && probe->measure != MEASURED_LATENCY;
+}
+
+static void add_probe(struct showing *showing, const struct config_probe *probe)
+{
+    const struct config_key *key;
+    text_add(&showing->text, "    -\n");
+    showing->indent = 6;
+    showing->section[0] = '\0';
+    for (size_t i = 0; (key = config_key_at(i)); i++)
+        if (key->outputs == ON_PROBE && !is_idle_probe(probe, key->path))
+            add_key(showing, key, probe);
+    showing->indent = 0;
+}
+
 static void add_all(struct showing *showing)
 {
     const struct config *config = showing->config;
@@ -148,6 +170,10 @@ static void add_all(struct showing *showing)
         text_add(&showing->text, "outputs:\n");
     for (size_t i = 0; i < config->outputs_count; i++)
         add_output(showing, &config->outputs[i]);
+    if (config->probes_count)
+        text_add(&showing->text, "probes:\n");
+    for (size_t i = 0; i < config->probes_count; i++)
+        add_probe(showing, &config->probes[i]);
 }
 
 void config_show(const struct config *config, FILE *stream)
@@ -166,7 +192,7 @@ static bool same_secret(const struct config_secret *a, const struct config_secre
            !strcmp(a->environment ? a->environment : "", b->environment ? b->environment : "");
 }
 
-static bool same(const struct config_key *key, const void *a, const void *b)
+bool config_same(const struct config_key *key, const void *a, const void *b)
 {
     const void *left = (const char *)a + key->offset, *right = (const char *)b + key->offset;
     if (key->type == TYPE_SECRET)
@@ -189,7 +215,7 @@ static bool same_output(const struct config_output *a, const struct config_outpu
     const struct config_key *key;
     bool equal = a->type == b->type;
     for (size_t i = 0; equal && (key = config_key_at(i)); i++)
-        equal = !config_has(key, a) || same(key, a, b);
+        equal = !config_has(key, a) || config_same(key, a, b);
     return equal;
 }
 
@@ -198,11 +224,13 @@ void config_compare(const struct config *before, const struct config *after, con
 {
     const struct config_key *key;
     for (size_t i = 0; (key = config_key_at(i)); i++)
-        if (!key->outputs && !same(key, before, after))
+        if (!key->outputs && !config_same(key, before, after))
             change(key->path, key->restart, context);
     bool equal = before->outputs_count == after->outputs_count;
     for (size_t i = 0; equal && i < before->outputs_count; i++)
         equal = same_output(&before->outputs[i], &after->outputs[i]);
     if (!equal)
         change("outputs", !before->outputs_count != !after->outputs_count, context);
+    if (!config_same_probes(before, after))
+        change("probes", true, context);
 }

@@ -16,6 +16,8 @@ static const char *const mechanisms[] = {"SCRAM-SHA-512", "SCRAM-SHA-256", "PLAI
 static const char *const signals[] = {"logs", "metrics", "traces", NULL};
 static const char *const priorities[] = {"Emergency", "Alert",         "Critical", "Error", "Warning",
                                          "Notice",    "Informational", "Debug",    NULL};
+static const char *const measures[] = {"count", "latency", "amount", "amounts", NULL};
+static const char *const widths[] = {"64", "32", NULL};
 static const char *const facilities[] = {"kern",   "user",   "mail",   "daemon", "auth",     "syslog",
                                          "lpr",    "news",   "uucp",   "cron",   "authpriv", "ftp",
                                          "local0", "local1", "local2", "local3", "local4",   "local5",
@@ -32,6 +34,7 @@ const char *const config_output_names[OUTPUT_TYPES + 1] = {
         }                                     \
     }
 #define OF_FILE(member) .offset = offsetof(struct config, member)
+#define OF_PROBE(member) .outputs = ON_PROBE, .offset = offsetof(struct config_probe, member)
 #define OF_OUTPUT(types, member) .outputs = (types), .offset = offsetof(struct config_output, member)
 
 enum { KIB = 1024, MIB = 1024 * KIB, SECOND = 1000, MINUTE = 60, HOUR = 60 * MINUTE, DAY = 24 * HOUR };
@@ -106,6 +109,10 @@ static const struct config_key keys[] = {
     {"egress.enabled", .type = TYPE_BOOL, OF_FILE(egress), .standard = "false", .words = no_yes, .restart = true,
      .help = "metrics of what leaves the node: bytes and connections, by container and destination",
      OPTIONS({"egress", .value = "true"})},
+
+    {"probes_budget", .type = TYPE_PERCENT, OF_FILE(probes_budget), .standard = "5%", .max = 100, .restart = true,
+     .help = "of the node's CPU time, over all CPUs, that probes in programs may take; then the dearest are taken away for a while; "
+             "0%: no limit, and what they take is not measured"},
 
     {"spool.directory", .type = TYPE_PATH, OF_FILE(spool.directory), .standard = "/var/lib/inferscope/spool",
      .restart = true,
@@ -226,6 +233,24 @@ static const struct config_key keys[] = {
      .help = "a new file begins at this size; 0: never"},
     {"rotate.keep", OF_OUTPUT(ON_FILE, rotate_keep), .type = TYPE_NUMBER, .standard = "5", .min = 1, .max = 1000,
      .help = "old files (PATH.1 is the youngest)"},
+
+    {"name", OF_PROBE(name), .type = TYPE_NAME, .required = true,
+     .help = "of its metric, inferscope_probe_NAME…: small letters, digits and _"},
+    {"files", OF_PROBE(files), .type = TYPE_LIST, .max = 16, .required = true,
+     .help = "programs and libraries that have the function: names, or paths as their processes see them; * stands for any characters"},
+    {"symbol", OF_PROBE(symbol), .type = TYPE_TEXT, .required = true,
+     .help = "the function, as the file's table of symbols calls it"},
+    {"measure", OF_PROBE(measure), .type = TYPE_WORD, .words = measures, .required = true,
+     .help = "how often it is called, how long it takes (a histogram), the sum of one of its arguments, or how that is distributed (a histogram)"},
+    {"argument", OF_PROBE(argument), .type = TYPE_NUMBER, .min = 1, .max = 6,
+     .help = "of amount and amounts: which argument, from 1; pointers and integers count, floating point does not"},
+    {"bits", OF_PROBE(bits), .type = TYPE_WORD, .words = widths, .standard = "64",
+     .help = "how wide the argument is: an int has 32; negative ones are not counted"},
+    {"throws", OF_PROBE(throws), .type = TYPE_BOOL, .words = no_yes, .standard = "false",
+     .help = "of latency: C++ exceptions may pass through the function; taken for granted where the symbol is C++'s (_Z…)"},
+    {"unit", OF_PROBE(unit), .type = TYPE_NAME,
+     .help = "of amount and amounts: what is counted, the end of the metric's name; left out: none"},
+    {"help", OF_PROBE(help), .type = TYPE_TEXT, .help = "what the metric says of itself"},
 };
 // clang-format on
 

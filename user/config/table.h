@@ -12,6 +12,7 @@ enum config_type {
     TYPE_SECONDS,      // unsigned
     TYPE_RATE,         // double, a second
     TYPE_WHOLE_RATE,   // unsigned, a second
+    TYPE_PERCENT,      // double
     TYPE_WORD,         // an enum whose values count the words
     TYPE_WORDS,        // unsigned: a bit for each word of a list
     TYPE_CHOICE,       // char *, one of the words
@@ -45,6 +46,7 @@ enum {
     ON_ALL = (1 << OUTPUT_TYPES) - 1,
     ON_LINES = ON_STDOUT | ON_FILE | ON_UNIX | ON_SYSLOG,
     ON_HTTP = ON_ALL & ~ON_LINES & ~ON_KAFKA,
+    ON_PROBE = 1 << CONFIG_PROBE, // the items of probes, as if they were of one more type
 };
 
 struct config_key {

@@ -85,6 +85,19 @@ static bool parse_rate(const char *text, double *ret_rate)
     return true;
 }
 
+// "2.5%".
+static bool parse_percent(const char *text, double *ret_percent)
+{
+    size_t length = strlen(text);
+    char number[64];
+    if (length < 2 || length > sizeof(number) || text[length - 1] != '%' ||
+        strspn(text, "0123456789.") != length - 1)
+        return false;
+    memcpy(number, text, length - 1);
+    number[length - 1] = '\0';
+    return parse_rate(number, ret_percent);
+}
+
 // The place of the word, or -1.
 static int find_word(const struct config_key *key, const char *text)
 {
@@ -148,6 +161,11 @@ static int set_measure(const struct config_key *key, const char *text, void *fie
         if (!parse_time(text, &number) || number % 1000 || !in_bounds(key, number / 1000))
             return -EINVAL;
         *(unsigned *)field = (unsigned)(number / 1000);
+        return 0;
+    case TYPE_PERCENT:
+        if (!parse_percent(text, &rate) || rate < (double)key->min || rate > (double)key->max)
+            return -EINVAL;
+        *(double *)field = rate;
         return 0;
     default:
         if (!parse_rate(text, &rate) || rate > (double)key->max)
@@ -273,6 +291,7 @@ int value_set(const struct config_key *key, struct arena *arena, const char *tex
     case TYPE_SECONDS:
     case TYPE_RATE:
     case TYPE_WHOLE_RATE:
+    case TYPE_PERCENT:
         return set_measure(key, text, field);
     default:
         break;

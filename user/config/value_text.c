@@ -79,6 +79,10 @@ void value_expected(const struct config_key *key, struct text *text)
     case TYPE_WHOLE_RATE:
         add_range(key, "a whole rate", plain, 1, "0", "100/s", text);
         break;
+    case TYPE_PERCENT:
+        text_addf(text, "a percentage from %llu%% to %llu%%, such as 2.5%%", (unsigned long long)key->min,
+                  (unsigned long long)key->max);
+        break;
     case TYPE_NAME:
         text_addf(text, "up to %d letters, digits, - and _", NAME_LENGTH_MAX);
         break;
@@ -165,6 +169,9 @@ void value_add(const struct config_key *key, const void *field, struct text *tex
         break;
     case TYPE_RATE:
         text_addf(text, "%.17g", *(const double *)field);
+        break;
+    case TYPE_PERCENT:
+        text_addf(text, "%.12g%%", *(const double *)field);
         break;
     case TYPE_WHOLE_RATE:
         text_addf(text, "%u", *(const unsigned *)field);

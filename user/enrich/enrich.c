@@ -303,9 +303,13 @@ int enrich_cgroup(struct enrich *enrich, uint64_t cgroup_id, pid_t pid,
     if (cgroups_find(enrich->cgroups, cgroup_id, ret_container) == 0)
         return 0;
     // Of a process that ran before the agent, and has done nothing since that would be an event.
-    const struct process_entry *entry = enrich_find_or_learn(enrich, pid, 0, clock_ns(CLOCK_BOOTTIME));
+    uint64_t now_ns = clock_ns(CLOCK_BOOTTIME);
+    struct process_entry *entry = enrich_find_or_learn(enrich, pid, 0, now_ns);
     if (!entry || entry->process.exited || (entry->cgroup_id && entry->cgroup_id != cgroup_id))
         return -ENOENT;
+    // Runtimes move a process to its container's cgroup when it may have been learnt already.
+    if (!entry->cgroup_id)
+        enrich_ask_container(enrich, entry, now_ns);
     cgroups_note(enrich->cgroups, cgroup_id, entry->process.container);
     *ret_container = entry->process.container;
     return 0;

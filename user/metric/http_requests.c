@@ -92,6 +92,8 @@ void http_requests_collect(struct series_writer *writer)
 {
     static const struct series_family family = {
         .name = "http_server_request_duration_seconds",
+        .labels = "server_port " SERVED_BY_LABEL_NAMES
+                  " http_request_method http_route http_response_status_class error_type",
         .type = SERIES_HISTOGRAM,
         .unit = "seconds",
         .help = "HTTP requests to inference servers that are not for inference"};

@@ -262,6 +262,10 @@ void inference_event(const struct event *event)
 
 // --- Showing ---
 
+#define MODEL_LABELS                     \
+    "server_port " SERVED_BY_LABEL_NAMES \
+    " gen_ai_operation_name gen_ai_provider_name gen_ai_request_model gen_ai_response_model"
+
 static size_t labels_of(const struct model_series *series, struct label *labels)
 {
     const struct key *key = &series->key;
@@ -275,6 +279,7 @@ static size_t labels_of(const struct model_series *series, struct label *labels)
 static void collect_durations(struct series_writer *writer)
 {
     static const struct series_family family = {.name = "gen_ai_server_request_duration_seconds",
+                                                .labels = MODEL_LABELS " error_type",
                                                 .type = SERIES_HISTOGRAM,
                                                 .unit = "seconds",
                                                 .help =
@@ -305,6 +310,7 @@ static void collect_requests(struct series_writer *writer)
 {
     static const struct series_family family = {
         .name = "inferscope_inference_requests_total",
+        .labels = MODEL_LABELS " http_response_status_code error_type",
         .type = SERIES_COUNTER,
         .help = "Inference requests that have ended, by status and error"};
     struct label labels[LABELS_MAX];
@@ -327,17 +333,20 @@ static void collect_tokens(struct series_writer *writer)
 {
     static const struct series_family first = {
         .name = "gen_ai_server_time_to_first_token_seconds",
+        .labels = MODEL_LABELS,
         .type = SERIES_HISTOGRAM,
         .unit = "seconds",
         .help = "From the first byte of a request to its first event with generated text; successes only"};
     static const struct series_family per_token = {
         .name = "gen_ai_server_time_per_output_token_seconds",
+        .labels = MODEL_LABELS " token_source",
         .type = SERIES_HISTOGRAM,
         .unit = "seconds",
         .help = "Time after the first token by number of further tokens; successes only. token_source: see "
                 "gen_ai_server_token_usage"};
     static const struct series_family usage = {
         .name = "gen_ai_server_token_usage",
+        .labels = MODEL_LABELS " gen_ai_token_type token_source",
         .type = SERIES_HISTOGRAM,
         .help = "Tokens of a request; successes only. token_source is \"usage\" where the server said how "
                 "many, \"events\" where the events of its stream that have text were counted"};
@@ -361,10 +370,12 @@ static void collect_abandoned(struct series_writer *writer)
 {
     static const struct series_family requests = {
         .name = "inferscope_inference_abandoned_requests_total",
+        .labels = MODEL_LABELS,
         .type = SERIES_COUNTER,
         .help = "Inference requests whose client went away before it had the whole answer"};
     static const struct series_family tokens = {
         .name = "inferscope_inference_abandoned_tokens_total",
+        .labels = MODEL_LABELS " token_source",
         .type = SERIES_COUNTER,
         .help = "Tokens that were generated for such requests and sent, as far as they are known"};
     struct label labels[LABELS_MAX];
@@ -384,12 +395,10 @@ static void collect_abandoned(struct series_writer *writer)
 
 static void collect(struct series_writer *writer, void *context)
 {
-    if (table) {
-        collect_durations(writer);
-        collect_requests(writer);
-        collect_tokens(writer);
-        collect_abandoned(writer);
-    }
+    collect_durations(writer);
+    collect_requests(writer);
+    collect_tokens(writer);
+    collect_abandoned(writer);
     under_way_collect(writer);
     inference_client_collect(writer);
     http_requests_collect(writer);

@@ -170,6 +170,11 @@ void inference_client_event(const struct event *event, const struct wire_api *re
 
 // --- Showing ---
 
+#define CALL_LABELS                                                                                         \
+    SERVED_BY_LABEL_NAMES                                                                                   \
+    " server_address gen_ai_operation_name gen_ai_provider_name gen_ai_request_model gen_ai_response_model" \
+    " error_type"
+
 static size_t labels_of(const struct call_series *series, struct label *labels)
 {
     const struct key *key = &series->key;
@@ -186,11 +191,13 @@ static void collect_durations(struct series_writer *writer)
 {
     static const struct series_family duration = {
         .name = "gen_ai_client_operation_duration_seconds",
+        .labels = CALL_LABELS,
         .type = SERIES_HISTOGRAM,
         .unit = "seconds",
         .help = "From the first byte that a process wrote of a call of a model API to the last that it read"};
     static const struct series_family first = {
         .name = "gen_ai_client_operation_time_to_first_chunk_seconds",
+        .labels = CALL_LABELS,
         .type = SERIES_HISTOGRAM,
         .unit = "seconds",
         .help =
@@ -209,6 +216,7 @@ static void collect_tokens(struct series_writer *writer)
 {
     static const struct series_family usage = {
         .name = "gen_ai_client_token_usage",
+        .labels = CALL_LABELS " gen_ai_token_type token_source",
         .type = SERIES_HISTOGRAM,
         .help = "Tokens of a call; successes only. token_source is \"usage\" where the API said how many, "
                 "\"events\" where the events of its stream that have text were counted"};
@@ -222,6 +230,7 @@ static void collect_unknown(struct series_writer *writer)
 {
     static const struct series_family family = {
         .name = "inferscope_inference_calls_usage_unknown_total",
+        .labels = CALL_LABELS " reason",
         .type = SERIES_COUNTER,
         .help =
             "Successful calls of which nobody knows how many tokens they took: the answer was compressed, "
@@ -240,8 +249,6 @@ static void collect_unknown(struct series_writer *writer)
 
 void inference_client_collect(struct series_writer *writer)
 {
-    if (!table)
-        return;
     collect_durations(writer);
     collect_tokens(writer);
     collect_unknown(writer);

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "egress_bytes.h"
 #include "measure.h"
+#include "measured_access.h"
 #include "owners.h"
 #include "source.h"
 
@@ -31,6 +32,7 @@ struct key {
 struct measured_series {
     struct key key;
     UT_hash_handle hh;
+    uint64_t last_ns;           // when something was last added to it
     struct wire_measure folded; // of cgroups that the kernel's map has no entry of any more
     struct wire_measure shown;  // all together, during a scrape
 };
@@ -48,6 +50,31 @@ static struct counter dropped = {
     .name = "inferscope_measures_uncounted_total",
     .help = "Times that what a cgroup measured was not shown, as there were too many series",
 };
+
+// --- The kernel ---
+
+static const struct measures *measures_of(size_t source)
+{
+    return source_at(source)->measures;
+}
+
+static uint64_t now_ns(void)
+{
+    return clock_ns(CLOCK_BOOTTIME);
+}
+
+static const struct measured_access kernel = {.sources = source_count,
+                                              .measures = measures_of,
+                                              .next_key = bpf_map_get_next_key,
+                                              .lookup = bpf_map_lookup_elem,
+                                              .remove = bpf_map_delete_elem,
+                                              .now_ns = now_ns};
+static const struct measured_access *measuring = &kernel;
+
+void measured_set_access(const struct measured_access *other)
+{
+    measuring = other ? other : &kernel;
+}
 
 // --- Adding up ---
 
@@ -70,9 +97,9 @@ static bool series_evict(uint64_t now_ns)
 {
     struct measured_series *oldest = NULL;
     for (struct measured_series *series = table; series; series = series->hh.next)
-        if (!oldest || series->shown.last_ns < oldest->shown.last_ns)
+        if (!oldest || series->last_ns < oldest->last_ns)
             oldest = series;
-    if (!oldest || oldest->shown.last_ns + idle_ns > now_ns)
+    if (!oldest || oldest->last_ns + idle_ns > now_ns)
         return false;
     HASH_DEL(table, oldest);
     free(oldest);
@@ -86,7 +113,7 @@ static struct measured_series *series_of(const struct key *key)
     HASH_FIND(hh, table, key, sizeof(*key), series);
     if (series)
         return series;
-    if (HASH_COUNT(table) >= SERIES_MAX && !series_evict(clock_ns(CLOCK_BOOTTIME)))
+    if (HASH_COUNT(table) >= SERIES_MAX && !series_evict(measuring->now_ns()))
         return NULL;
     series = calloc(1, sizeof(*series));
     if (!series)
@@ -97,7 +124,7 @@ static struct measured_series *series_of(const struct key *key)
 }
 
 static struct measured_series *series_for(uint16_t source, const struct wire_measure_key *kernel_key,
-                                          const struct served_by *owner)
+                                          const struct served_by *owner, uint64_t last_ns)
 {
     struct key key;
     memset(&key, 0, sizeof(key));
@@ -107,6 +134,8 @@ static struct measured_series *series_for(uint16_t source, const struct wire_mea
     key.who = *owner;
     struct measured_series *series = series_of(&key);
     dropped.value += !series;
+    if (series && series->last_ns < last_ns)
+        series->last_ns = last_ns;
     return series;
 }
 
@@ -120,19 +149,19 @@ static void visit_entries(uint16_t source, int fd, entry_fn visit)
     enum { ENTRIES_MAX = 16384 };
     struct wire_measure_key key, next;
     struct wire_measure value;
-    bool more = bpf_map_get_next_key(fd, NULL, &next) == 0;
+    bool more = measuring->next_key(fd, NULL, &next) == 0;
     for (size_t i = 0; more && i < ENTRIES_MAX; i++) {
         key = next;
-        more = bpf_map_get_next_key(fd, &key, &next) == 0;
-        if (bpf_map_lookup_elem(fd, &key, &value) == 0)
+        more = measuring->next_key(fd, &key, &next) == 0;
+        if (measuring->lookup(fd, &key, &value) == 0)
             visit(source, fd, &key, &value);
     }
 }
 
 static void visit_all(entry_fn visit)
 {
-    for (size_t i = 0; i < source_count(); i++) {
-        const struct measures *measures = source_at(i)->measures;
+    for (size_t i = 0; i < measuring->sources(); i++) {
+        const struct measures *measures = measuring->measures(i);
         int fd = measures ? measures->map_fd() : -1;
         if (fd >= 0)
             visit_entries((uint16_t)i, fd, visit);
@@ -151,10 +180,10 @@ static void fold_idle(uint16_t source, int fd, const struct wire_measure_key *ke
                       const struct wire_measure *value)
 {
     const struct served_by *owner = owner_of(key->cgroup_id, (pid_t)value->pid, false);
-    if (value->last_ns + idle_ns > clock_ns(CLOCK_BOOTTIME) || !owner)
+    if (value->last_ns + idle_ns > measuring->now_ns() || !owner)
         return;
-    struct measured_series *series = series_for(source, key, owner);
-    if (series && bpf_map_delete_elem(fd, key) == 0)
+    struct measured_series *series = series_for(source, key, owner, value->last_ns);
+    if (series && measuring->remove(fd, key) == 0)
         add(&series->folded, value);
 }
 
@@ -169,7 +198,7 @@ static void add_entry(uint16_t source, int fd, const struct wire_measure_key *ke
                       const struct wire_measure *value)
 {
     const struct served_by *owner = owner_of(key->cgroup_id, (pid_t)value->pid, false);
-    struct measured_series *series = owner ? series_for(source, key, owner) : NULL;
+    struct measured_series *series = owner ? series_for(source, key, owner, value->last_ns) : NULL;
     if (series)
         add(&series->shown, value);
 }
@@ -223,15 +252,31 @@ static void write_series(const struct measure_family *family, const struct measu
     }
 }
 
+// All that a sample may have, for who describes the family before there is one.
+static void own_labels(const struct measure_family *family, char *ret_names, size_t size)
+{
+    enum { DETAILS_TRIED = 64 };
+    struct label labels[MEASURE_LABELS_MAX];
+    int count = 0;
+    for (uint16_t detail = 0; family->labels && count <= 0 && detail < DETAILS_TRIED; detail++)
+        count = family->labels(detail, labels);
+    size_t used = (size_t)snprintf(ret_names, size, "%s", SERVED_BY_LABEL_NAMES);
+    for (int i = 0; i < count && used < size; i++)
+        used += (size_t)snprintf(ret_names + used, size - used, " %s", labels[i].name);
+}
+
 static void write_family(uint16_t source, const struct measure_family *family, bool first,
                          struct series_writer *writer)
 {
+    char labels[256];
+    own_labels(family, labels, sizeof(labels));
     struct series_family described = {.name = family->name,
                                       .type = family->part == MEASURE_TIME || family->part == MEASURE_AMOUNTS
                                                   ? SERIES_HISTOGRAM
                                                   : SERIES_COUNTER,
                                       .unit = family->unit,
-                                      .help = family->help};
+                                      .help = family->help,
+                                      .labels = labels};
     if (first)
         writer->family(writer, &described);
     for (const struct measured_series *series = table; series; series = series->hh.next)
@@ -246,8 +291,8 @@ static void collect(struct series_writer *writer, void *context)
     for (struct measured_series *series = table; series; series = series->hh.next)
         series->shown = series->folded;
     visit_all(add_entry);
-    for (size_t i = 0; i < source_count(); i++) {
-        const struct measures *measures = source_at(i)->measures;
+    for (size_t i = 0; i < measuring->sources(); i++) {
+        const struct measures *measures = measuring->measures(i);
         for (size_t k = 0; measures && k < measures->count; k++) {
             const struct measure_family *family = &measures->families[k];
             bool first = k == 0 || strcmp(family->name, measures->families[k - 1].name) != 0;

@@ -20,6 +20,9 @@ struct served_by {
     char pod_labels[SERVED_BY_POD_LABELS][SERVED_BY_NAME];
 };
 
+// Those that a server of the node's or a container's may have without its port, separated by blanks.
+#define SERVED_BY_LABEL_NAMES "k8s_namespace_name k8s_pod_name k8s_container_name container_name"
+
 // Which labels of pods become labels, at most SERVED_BY_POD_LABELS: "cost-centre" is
 // k8s_pod_label_cost_centre. Before the first event. -EEXIST where two would be one, -ENOSPC, -EINVAL: too
 // long.

@@ -111,11 +111,13 @@ static bool sum_up(size_t index, struct server *ret_sum)
 void under_way_collect(struct series_writer *writer)
 {
     static const struct series_family in_flight = {.name = "inferscope_inference_requests_in_flight",
+                                                   .labels = "server_port " SERVED_BY_LABEL_NAMES,
                                                    .type = SERIES_GAUGE,
                                                    .help =
                                                        "Inference requests that have no whole answer yet"};
     static const struct series_family silence = {
         .name = "inferscope_inference_silence_seconds",
+        .labels = "server_port " SERVED_BY_LABEL_NAMES,
         .type = SERIES_GAUGE,
         .unit = "seconds",
         .help = "For how long the request under way that waits longest has had no answer, or no more of it"};

@@ -6,11 +6,13 @@
 #include "base/series.h"
 #include "elf_symbols.h"
 #include "mapped.h"
+#include "mapping.h"
+#include "probe_account.h"
+#include "probe_attach.h"
 #include "probe_file.h"
 #include "uprobe.h"
 
 #include <errno.h>
-#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -18,24 +20,31 @@
 #include <uthash.h>
 
 enum {
-    LINKS_MAX = 96, // a file's
-    USERS_MAX = 4,  // processes that are remembered; one of them alive is enough
+    USERS_MAX = 4, // processes that are remembered; one of them alive is enough
     SEEN_MAX = 8192,
     FRESH_S = 10, // so long a file without symbols is taken for unchanged
     USERS_EVERY_S = 10,
     IDLE_S = 30, // so long a file that nobody runs keeps its probes
     RESCAN_EVERY_S = 30,
+    RETRY_S = 30, // doubled each time that the kernel refuses, up to …
+    RETRY_MAX_S = 3600,
     READ_EACH_S = 128 * 1024 * 1024, // bytes of files
-    DESCRIPTORS = 4096,
+    DESCRIPTORS = 16384,
+    DESCRIPTORS_LEFT = 256, // for all but probes
+};
+
+// For which kinds a file was looked through, a bit each, and which of them are to be tried again.
+struct look {
+    uint64_t done;
+    uint64_t again;
+    time_t again_at;
+    int wait_s;
 };
 
 struct probed {
     struct probe_file file;
-    struct {
-        int fd;
-        const struct probe_kind *kind;
-    } links[LINKS_MAX]; // in the order in which they were attached
-    size_t links_count;
+    struct probe_part *parts[PROBES_KINDS_MAX]; // by kind; NULL: nothing of it
+    struct look look;
     uint32_t major, minor; // as one of its users has it
     uint64_t inode;
     pid_t users[USERS_MAX];
@@ -49,15 +58,18 @@ struct seen {
         uint32_t major, minor;
         uint64_t inode;
     } key;
-    struct probed *probed; // NULL: nothing to probe in it
+    struct probed *probed; // NULL: nothing is probed in it
     struct probe_file file;
+    struct look look; // of one that is not probed
     time_t when;
     UT_hash_handle hh; // the one looked at longest ago first
 };
 
 static const struct probe_kind *kinds[PROBES_KINDS_MAX];
+_Static_assert(PROBES_KINDS_MAX <= 64, "struct look has a bit for each");
 static struct probed *files[PROBES_FILES_MAX];
 static struct seen *seen_files;
+static size_t links_count, links_max;
 static time_t ticked, users_looked_at, scanned;
 static bool scan_again; // something was left out
 static uint64_t bytes_read;
@@ -87,78 +99,21 @@ static time_t now(void)
     return time.tv_sec;
 }
 
-// --- Attaching ---
-
-static void detach_kind(struct probed *probed, const struct probe_kind *kind)
+static uint64_t bit(size_t kind)
 {
-    size_t kept = 0, count = probed->links_count;
-    // Beginnings before returns, so that no call is noted whose end is not seen: they were attached last.
-    for (size_t i = count; i > 0; i--)
-        if (!kind || probed->links[i - 1].kind == kind)
-            cleanup_close(&probed->links[i - 1].fd);
-    for (size_t i = 0; i < count; i++)
-        if (kind && probed->links[i].kind != kind)
-            probed->links[kept++] = probed->links[i];
-    probed->links_count = kept;
-}
-
-static int attach_one(struct probed *probed, const struct probe_kind *kind, const char *name, int fd,
-                      uint64_t offset, bool at_return)
-{
-    struct bpf_program *program = name ? kind->program(name) : NULL;
-    if (!name || !offset)
-        return 0;
-    if (!program || probed->links_count == LINKS_MAX)
-        return -ENOSPC;
-    int link = uprobe_attach(bpf_program__fd(program), fd, offset, at_return);
-    if (link < 0)
-        return link;
-    probed->links[probed->links_count].fd = link;
-    probed->links[probed->links_count++].kind = kind;
-    return 0;
-}
-
-static int attach(struct probed *probed, const struct probe_kind *kind, int fd, const uint64_t *offsets)
-{
-    int error = 0;
-    bool raise = uprobe_is_privileged() && privilege_is_lowered();
-    if (raise)
-        privilege_raise();
-    for (size_t i = 0; !error && i < kind->symbols_count; i++)
-        error = attach_one(probed, kind, kind->symbols[i].leave, fd, offsets[i], true);
-    for (size_t i = 0; !error && i < kind->symbols_count; i++)
-        error = attach_one(probed, kind, kind->symbols[i].enter, fd, offsets[i], false);
-    if (raise)
-        privilege_lower();
-    if (error)
-        detach_kind(probed, kind);
-    return error;
+    return UINT64_C(1) << kind;
 }
 
 // --- Which files ---
 
-static const char *file_name(const char *path)
+// The kinds that a file of that name may be for.
+static uint64_t matching(const char *path)
 {
-    return strrchr(path, '/') + 1;
-}
-
-static bool matches(const struct probe_kind *kind, const char *path)
-{
-    const char *name = file_name(path);
-    if (!strstr(name, ".so"))
-        return kind->executables;
-    for (size_t i = 0; kind->libraries[i]; i++)
-        if (fnmatch(kind->libraries[i], name, 0) == 0)
-            return true;
-    return false;
-}
-
-static bool any_matches(const char *path)
-{
+    uint64_t found = 0;
     for (size_t i = 0; i < PROBES_KINDS_MAX; i++)
-        if (kinds[i] && matches(kinds[i], path))
-            return true;
-    return false;
+        if (kinds[i] && probe_kind_matches(kinds[i], path))
+            found |= bit(i);
+    return found;
 }
 
 static struct probed *probed_as(const struct probe_file *file)
@@ -184,66 +139,159 @@ static void forget_seen_as(const struct probed *probed)
             forget_seen(seen);
 }
 
+// --- Attaching ---
+
+static void tell(const struct probe_kind *kind)
+{
+    if (kind->changed)
+        kind->changed();
+}
+
+static void detach_kind(struct probed *probed, size_t kind)
+{
+    struct probe_part *part = probed->parts[kind];
+    probed->look.done &= ~bit(kind);
+    probed->look.again &= ~bit(kind);
+    if (!part)
+        return;
+    const struct probe_kind *whose = part->kind;
+    links_count -= part->links_count;
+    probe_part_free(&probed->parts[kind]);
+    tell(whose);
+}
+
+static bool has_parts(const struct probed *probed)
+{
+    for (size_t i = 0; i < PROBES_KINDS_MAX; i++)
+        if (probed->parts[i])
+            return true;
+    return false;
+}
+
+static void try_again(struct look *look, size_t kind, bool refused)
+{
+    look->again |= bit(kind);
+    scan_again = true;
+    if (!refused)
+        return;
+    look->wait_s = look->wait_s ? look->wait_s * 2 : RETRY_S;
+    if (look->wait_s > RETRY_MAX_S)
+        look->wait_s = RETRY_MAX_S;
+    look->again_at = now() + look->wait_s;
+}
+
+// Files that found no place are looked at when there may be one. When somebody runs the file again it is
+// news, too.
 static void forget(struct probed **probed)
 {
-    detach_kind(*probed, NULL);
+    for (size_t i = 0; i < PROBES_KINDS_MAX; i++)
+        detach_kind(*probed, i);
     forget_seen_as(*probed);
     free(*probed);
     *probed = NULL;
+    mapping_renew();
+    scanned = scan_again ? 0 : scanned;
 }
 
-// What one kind finds in a file: true where there are probes now.
-static bool probe_kind_in(struct probed *probed, const struct probe_kind *kind, int fd, const char *path,
-                          pid_t pid)
+static int attach(struct probed *probed, size_t kind, int fd, const uint64_t *offsets)
 {
+    bool raise = uprobe_is_privileged() && privilege_is_lowered();
+    if (raise)
+        privilege_raise();
+    int error = probe_attach(kinds[kind], fd, offsets, probe_account_left_out(kind), links_max - links_count,
+                             &probed->parts[kind]);
+    if (raise)
+        privilege_lower();
+    if (error)
+        return error;
+    links_count += probed->parts[kind]->links_count;
+    uint32_t stepped = 0;
+    for (size_t i = 0; i < kinds[kind]->symbols_count; i++)
+        stepped |= (uint32_t)(offsets[i] && uprobe_is_stepped(fd, offsets[i])) << i;
+    probe_account_stepped(kind, stepped);
+    return 0;
+}
+
+static void say_left(const struct probe_kind *kind, int error)
+{
+    bool full = error == -ENOSPC || error == -EMFILE;
+    struct counter *left = full ? &left_full : &left_refused;
+    if (!left->value++)
+        log_warning("cannot probe %s: %s; what goes through it is not seen", kind->name,
+                    full ? "too many probes" : strerror(-error));
+}
+
+// What one kind finds in a file, and probes.
+static void probe_kind_in(struct probed *probed, struct look *look, size_t index, int fd,
+                          const struct mapped_file *mapped, bool room)
+{
+    const struct probe_kind *kind = kinds[index];
     const char *names[ELF_NAMES_MAX];
     uint64_t offsets[ELF_NAMES_MAX] = {};
-    size_t count = kind->symbols_count < ELF_NAMES_MAX ? kind->symbols_count : ELF_NAMES_MAX;
-    for (size_t i = 0; i < count; i++)
+    look->done |= bit(index);
+    look->again &= ~bit(index);
+    for (size_t i = 0; i < kind->symbols_count; i++)
         names[i] = kind->symbols[i].name;
     int found = kind->find ? kind->find(fd, offsets, &bytes_read)
-                           : elf_symbols_find(fd, names, count, offsets, &bytes_read);
+                           : elf_symbols_find(fd, names, kind->symbols_count, offsets, &bytes_read);
     if (found < 0) {
         left_unreadable.value++;
-        return false;
+        return;
     }
     if (!offsets[0]) {
-        left_no_symbols.value += fnmatch(kind->libraries[0], file_name(path), 0) == 0;
-        return false;
+        left_no_symbols.value += probe_kind_expects(kind, mapped->path);
+        return;
     }
-    int error = attach(probed, kind, fd, offsets);
-    log_debug("%s in process %d, file %u:%u %llu: %s", kind->name, pid, probed->major, probed->minor,
-              (unsigned long long)probed->inode, error ? strerror(-error) : "probed");
-    if (error && !left_refused.value++)
-        log_warning("cannot probe %s: %s; what it encrypts is not seen", kind->name, strerror(-error));
-    return !error;
+    int error = room ? attach(probed, index, fd, offsets) : -ENOSPC;
+    log_debug("%s in process %d, file %u:%u %llu: %s", kind->name, mapped->pid, mapped->major, mapped->minor,
+              (unsigned long long)mapped->inode, error ? strerror(-error) : "probed");
+    if (!error)
+        return;
+    say_left(kind, error);
+    try_again(look, index, error != -ENOSPC && error != -EMFILE);
 }
 
-static struct probed *probe(const struct mapped_file *mapped, const struct probe_file *file, int fd)
+static struct probed **free_place(void)
 {
-    struct probed **slot = NULL;
-    for (size_t i = 0; i < PROBES_FILES_MAX && !slot; i++)
-        slot = files[i] ? NULL : &files[i];
-    if (!slot) {
-        left_full.value++;
+    for (size_t i = 0; i < PROBES_FILES_MAX; i++)
+        if (!files[i])
+            return &files[i];
+    return NULL;
+}
+
+static void tell_all(const struct probed *probed, uint64_t of)
+{
+    for (size_t i = 0; i < PROBES_KINDS_MAX; i++)
+        if (probed->parts[i] && of & bit(i))
+            tell(kinds[i]);
+}
+
+// Looks through a file for those kinds. Gives the file where something is probed in it.
+static struct probed *probe(struct probed *probed, struct look *look, uint64_t todo,
+                            const struct mapped_file *mapped, const struct probe_file *file, int fd)
+{
+    struct probed **place = probed ? NULL : free_place();
+    struct probed *fresh = probed ? NULL : calloc(1, sizeof(*fresh));
+    if (!probed && !fresh)
+        return NULL;
+    struct probed *target = probed ? probed : fresh;
+    for (size_t i = 0; i < PROBES_KINDS_MAX; i++)
+        if (todo & bit(i))
+            probe_kind_in(target, look, i, fd, mapped, probed || place);
+    if (!probed && !has_parts(fresh)) {
+        free(fresh);
         return NULL;
     }
-    struct probed *probed = calloc(1, sizeof(*probed));
-    bool any = false;
-    if (!probed)
-        return NULL;
-    probed->file = *file;
-    probed->major = mapped->major;
-    probed->minor = mapped->minor;
-    probed->inode = mapped->inode;
-    for (size_t i = 0; i < PROBES_KINDS_MAX; i++)
-        if (kinds[i] && matches(kinds[i], mapped->path))
-            any |= probe_kind_in(probed, kinds[i], fd, mapped->path, mapped->pid);
-    if (any)
-        *slot = probed;
-    else
-        free(probed);
-    return *slot;
+    if (!probed) {
+        fresh->file = *file;
+        fresh->look = *look;
+        fresh->major = mapped->major;
+        fresh->minor = mapped->minor;
+        fresh->inode = mapped->inode;
+        *place = fresh;
+    }
+    tell_all(target, todo);
+    return target;
 }
 
 static void add_user(struct probed *probed, pid_t pid)
@@ -266,31 +314,38 @@ static struct seen *find_seen(const struct mapped_file *mapped)
     return seen;
 }
 
-static void note_seen(struct seen *seen, const struct mapped_file *mapped, struct probed *probed,
-                      const struct probe_file *file)
+static struct seen *note_seen(const struct mapped_file *mapped, const struct probe_file *file)
 {
-    if (seen)
-        forget_seen(seen);
     while (HASH_COUNT(seen_files) >= SEEN_MAX)
         forget_seen(seen_files);
-    seen = calloc(1, sizeof(*seen));
+    struct seen *seen = calloc(1, sizeof(*seen));
     if (!seen)
-        return;
+        return NULL;
     seen->key.major = mapped->major;
     seen->key.minor = mapped->minor;
     seen->key.inode = mapped->inode;
-    seen->probed = probed;
     seen->file = *file;
-    seen->when = now();
     HASH_ADD(hh, seen_files, key, sizeof(seen->key), seen);
+    return seen;
+}
+
+static uint64_t to_do(const struct look *look, uint64_t wanted)
+{
+    uint64_t again = look->again_at <= now() ? look->again : 0;
+    return wanted & (~look->done | again);
 }
 
 static void on_file(const struct mapped_file *mapped)
 {
     struct seen *seen = find_seen(mapped);
-    if (seen && seen->probed)
-        add_user(seen->probed, mapped->pid);
-    if ((seen && (seen->probed || now() - seen->when < FRESH_S)) || !any_matches(mapped->path))
+    struct probed *probed = seen ? seen->probed : NULL;
+    if (probed)
+        add_user(probed, mapped->pid);
+    bool fresh = seen && (probed || now() - seen->when < FRESH_S);
+    struct look *look = probed ? &probed->look : seen ? &seen->look : NULL;
+    uint64_t wanted = matching(mapped->path);
+    scan_again |= look && look->again & wanted;
+    if (!wanted || (fresh && to_do(look, wanted) == 0))
         return;
     if (bytes_read > READ_EACH_S) {
         scan_again = true;
@@ -299,19 +354,26 @@ static void on_file(const struct mapped_file *mapped)
     struct probe_file file;
     _cleanup_close_ int fd = probe_file_open(mapped, &file);
     if (fd < 0) {
-        left_gone.value += strstr(file_name(mapped->path), ".so") != NULL;
+        left_gone.value += strstr(mapped->path, ".so") != NULL;
         return;
     }
-    if (seen && probe_file_equal(&seen->file, &file)) {
-        seen->when = now();
-        return;
+    if (seen && !probe_file_equal(&seen->file, &file)) {
+        forget_seen(seen);
+        seen = NULL;
     }
-    struct probed *probed = probed_as(&file);
-    if (!probed)
-        probed = probe(mapped, &file, fd);
-    if (probed)
-        add_user(probed, mapped->pid);
-    note_seen(seen, mapped, probed, &file);
+    if (!seen)
+        seen = note_seen(mapped, &file);
+    if (!seen)
+        return;
+    seen->when = now();
+    if (!seen->probed)
+        seen->probed = probed_as(&file);
+    look = seen->probed ? &seen->probed->look : &seen->look;
+    uint64_t todo = to_do(look, wanted);
+    if (todo)
+        seen->probed = probe(seen->probed, look, todo, mapped, &file, fd);
+    if (seen->probed)
+        add_user(seen->probed, mapped->pid);
 }
 
 // --- When ---
@@ -327,10 +389,29 @@ static void scan(void)
 static void make_room(void)
 {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= DESCRIPTORS)
+    if (getrlimit(RLIMIT_NOFILE, &limit))
         return;
-    limit.rlim_cur = limit.rlim_max < DESCRIPTORS ? limit.rlim_max : DESCRIPTORS;
-    setrlimit(RLIMIT_NOFILE, &limit);
+    rlim_t wanted = limit.rlim_max < DESCRIPTORS ? limit.rlim_max : DESCRIPTORS;
+    if (limit.rlim_cur < wanted) {
+        rlim_t had = limit.rlim_cur;
+        limit.rlim_cur = wanted;
+        limit.rlim_cur = setrlimit(RLIMIT_NOFILE, &limit) ? had : wanted;
+    }
+    links_max = limit.rlim_cur > DESCRIPTORS_LEFT ? limit.rlim_cur - DESCRIPTORS_LEFT : 0;
+}
+
+static void collect(struct series_writer *writer, void *context)
+{
+    static const struct series_family family = {
+        .name = "inferscope_probe_files",
+        .type = SERIES_GAUGE,
+        .help = "Programs and libraries that are probed, by what in them is"};
+    writer->family(writer, &family);
+    for (size_t i = 0; i < PROBES_KINDS_MAX; i++) {
+        struct label label = {"kind", kinds[i] ? kinds[i]->name : NULL};
+        if (kinds[i])
+            writer->number(writer, &label, 1, (double)probes_files(kinds[i]));
+    }
 }
 
 int probes_add(const struct probe_kind *kind)
@@ -344,34 +425,58 @@ int probes_add(const struct probe_kind *kind)
     }
     if (free_kind == PROBES_KINDS_MAX)
         return -ENOSPC;
+    if (kind->symbols_count == 0 || kind->symbols_count > ELF_NAMES_MAX)
+        return -EINVAL;
     for (size_t i = 0; i < ARRAY_SIZE(lefts); i++)
         counter_register(lefts[i]);
     make_room();
-    int error = mapped_start(on_file);
+    static bool registered;
+    int error = registered ? 0 : series_register(collect, NULL);
+    registered |= !error;
+    if (!error)
+        error = mapped_start(on_file);
     if (error)
         return error;
-    // Files that another kind has left alone, or has probed, are looked at again.
     kinds[free_kind] = kind;
-    forget_seen_as(NULL);
+    probe_account_add(free_kind, kind);
     scan();
     return 0;
 }
 
+bool probes_wanted(void)
+{
+    for (size_t i = 0; i < PROBES_KINDS_MAX; i++)
+        if (kinds[i])
+            return true;
+    return false;
+}
+
+static size_t index_of(const struct probe_kind *kind)
+{
+    size_t index = 0;
+    while (index < PROBES_KINDS_MAX && kinds[index] != kind)
+        index++;
+    return index;
+}
+
 void probes_remove(const struct probe_kind *kind)
 {
-    bool any = false;
+    size_t index = index_of(kind);
+    if (index == PROBES_KINDS_MAX)
+        return;
     for (size_t i = 0; i < PROBES_FILES_MAX; i++) {
         if (files[i])
-            detach_kind(files[i], kind);
-        if (files[i] && !files[i]->links_count)
+            detach_kind(files[i], index);
+        if (files[i] && !has_parts(files[i]))
             forget(&files[i]);
     }
-    for (size_t i = 0; i < PROBES_KINDS_MAX; i++) {
-        if (kinds[i] == kind)
-            kinds[i] = NULL;
-        any |= kinds[i] != NULL;
+    for (struct seen *seen = seen_files; seen; seen = seen->hh.next) {
+        seen->look.done &= ~bit(index);
+        seen->look.again &= ~bit(index);
     }
-    if (any)
+    kinds[index] = NULL;
+    probe_account_remove(index);
+    if (probes_wanted())
         return;
     forget_seen_as(NULL);
     mapped_stop();
@@ -413,12 +518,38 @@ static void look_at_users(void)
     }
 }
 
+// --- What costs too much ---
+
+static void shed(size_t kind, uint32_t groups)
+{
+    for (size_t i = 0; i < PROBES_FILES_MAX; i++) {
+        struct probe_part *part = files[i] ? files[i]->parts[kind] : NULL;
+        if (!part)
+            continue;
+        links_count -= part->links_count;
+        probe_detach(part, groups);
+        links_count += part->links_count;
+    }
+    tell(kinds[kind]);
+}
+
+// The files are opened again for it, as those who run them see them.
+static void resume(size_t kind)
+{
+    for (size_t i = 0; i < PROBES_FILES_MAX; i++)
+        if (files[i])
+            detach_kind(files[i], kind);
+    scan();
+}
+
 void probes_tick(void)
 {
+    static const struct probe_account_acts acts = {.shed = shed, .resume = resume};
     if (ticked == now())
         return;
     ticked = now();
     bytes_read = 0;
+    probe_account_tick(&acts);
     probes_look();
     if (scan_again && now() - scanned >= RESCAN_EVERY_S)
         scan();
@@ -430,12 +561,18 @@ void probes_tick(void)
 
 size_t probes_files(const struct probe_kind *kind)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < PROBES_FILES_MAX; i++)
-        for (size_t k = 0; files[i] && k < files[i]->links_count; k++)
-            if (files[i]->links[k].kind == kind) {
-                count++;
-                break;
-            }
+    size_t count = 0, index = index_of(kind);
+    for (size_t i = 0; index < PROBES_KINDS_MAX && i < PROBES_FILES_MAX; i++)
+        count += files[i] && files[i]->parts[index] && files[i]->parts[index]->links_count;
     return count;
+}
+
+uint64_t probes_latest_ns(const struct probe_kind *kind)
+{
+    uint64_t latest = 0;
+    size_t index = index_of(kind);
+    for (size_t i = 0; index < PROBES_KINDS_MAX && i < PROBES_FILES_MAX; i++)
+        if (files[i] && files[i]->parts[index] && files[i]->parts[index]->since_ns > latest)
+            latest = files[i]->parts[index]->since_ns;
+    return latest;
 }

@@ -4,18 +4,15 @@
 #include "api_programs.h"
 #include "base/cleanup.h"
 #include "elf_symbols.h"
-#include "hook.h"
 #include "probes.h"
-#include "tls.skel.h"
 #include "uprobe.h"
-#include "wire/tls.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 
-static struct tls_bpf *skeleton;
-static struct hooks attached;
+static bool up;
 
 // What every connection needs beside the probes; only while there are any.
 static struct bpf_link *links[API_TLS_HOOKS];
@@ -35,6 +32,14 @@ static const struct probe_symbol symbols[] = {
     {"SSL_shutdown", "tls_shutdown", NULL},           {"SSL_free", "tls_free", NULL},
 };
 
+static const struct probe_blind blind[] = {
+    {.pattern = "libgnutls.so*", .reason = "encrypts by GnuTLS"},
+    {.pattern = "libnss3.so*", .reason = "encrypts by NSS"},
+    {},
+};
+
+static void update_hooks(void);
+
 static const struct probe_kind openssl = {
     .name = "openssl",
     .libraries = libraries,
@@ -42,17 +47,12 @@ static const struct probe_kind openssl = {
     .symbols = symbols,
     .symbols_count = ARRAY_SIZE(symbols),
     .program = api_tls_program,
+    .whole = true,
+    .blind = blind,
+    .changed = update_hooks,
 };
 
-static const struct hook hook = {.name = "connect, listen",
-                                 .program = "tls_used_btf",
-                                 .attach_point = "tp_btf/inet_sock_set_state",
-                                 .wanted = true};
-
-static size_t record_size(uint16_t type)
-{
-    return sizeof(struct wire_tls);
-}
+static const struct probe_kind *const kinds[] = {&openssl, NULL};
 
 static void detach_hooks(void)
 {
@@ -79,24 +79,7 @@ static void stop(void)
 {
     probes_remove(&openssl);
     detach_hooks();
-    hook_detach_all(&attached);
-    tls_bpf__destroy(skeleton);
-    skeleton = NULL;
-}
-
-// A recording is read where nothing is attached.
-static void learn(const struct wire_header *wire)
-{
-    if (!skeleton)
-        return;
-    probes_look();
-    update_hooks();
-}
-
-static void tick(void)
-{
-    probes_tick();
-    update_hooks();
+    up = false;
 }
 
 // Whether this kernel lets programs be probed: the agent itself, where it has begun and never comes again.
@@ -121,15 +104,6 @@ static void report_probes(struct source_report *ret_report, int error)
     snprintf(report->attach_point, sizeof(report->attach_point), "uprobe/SSL_read, SSL_write and others");
 }
 
-static int load(const struct source_env *env, struct source_report *ret_report)
-{
-    skeleton = tls_bpf__open();
-    if (!skeleton)
-        return hook_load_failed(-errno, ret_report);
-    skeleton->rodata->source_id = env->id;
-    return hook_load(skeleton->skeleton, env, &hook, 1, ret_report);
-}
-
 static int start(const struct source_env *env, struct source_report *ret_report)
 {
     ret_report->needed = env->inference || env->everything || api_events_wanted(env->demand);
@@ -141,37 +115,27 @@ static int start(const struct source_env *env, struct source_report *ret_report)
                  "the source api, whose programs it attaches, does without them: %s", api_tls_reason());
         return -EOPNOTSUPP;
     }
-    int error = skeleton ? 0 : load(env, ret_report);
-    if (!error)
-        error = hook_update(skeleton->obj, &hook, 1, &attached, ret_report);
-    if (!error) {
-        error = probes_add(&openssl);
-        update_hooks();
-        if (!error && env->everything)
-            error = try_probe();
-        report_probes(ret_report, error);
-        if (error)
-            snprintf(ret_report->reason, sizeof(ret_report->reason),
-                     "cannot probe what processes have mapped: %s", strerror(-error));
-    }
-    if (error)
+    int error = probes_add(&openssl);
+    if (!error && env->everything)
+        error = try_probe();
+    report_probes(ret_report, error);
+    if (error) {
+        snprintf(ret_report->reason, sizeof(ret_report->reason),
+                 "cannot probe what processes have mapped: %s", strerror(-error));
         stop();
+    }
+    up = !error;
     return error;
 }
 
 static void collect(struct series_writer *writer)
 {
-    static const struct series_family files = {.name = "inferscope_tls_probed_files",
-                                               .type = SERIES_GAUGE,
-                                               .help = "Programs and libraries in which OpenSSL is probed"};
     static const struct series_family missed = {
         .name = "inferscope_tls_calls_missed_total",
         .type = SERIES_COUNTER,
         .help = "Calls that read or wrote plaintext and were not seen, as too many were under way"};
-    if (!skeleton)
+    if (!up)
         return;
-    writer->family(writer, &files);
-    writer->number(writer, NULL, 0, (double)probes_files(&openssl));
     writer->family(writer, &missed);
     writer->number(writer, NULL, 0, (double)api_tls_calls_missed());
 }
@@ -179,11 +143,10 @@ static void collect(struct series_writer *writer)
 const struct source source_tls = {
     .name = "tls",
     .help = "OpenSSL in programs and libraries, for requests to inference servers that are encrypted",
-    .record_size = record_size,
     .attaches_later = uprobe_is_privileged,
-    .learn = learn,
     .start = start,
     .stop = stop,
     .collect = collect,
-    .tick = tick,
+    .probes = kinds,
+    .tick = probes_tick,
 };

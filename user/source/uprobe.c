@@ -7,6 +7,7 @@
 #include <linux/perf_event.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -52,29 +53,36 @@ struct multi_link {
     uint32_t reserved;
 };
 
-static int attach_multi(int program_fd, const char *path, uint64_t offset, bool at_return)
+static int attach_multi(int program_fd, const char *path, const uint64_t *offsets, size_t count,
+                        bool at_return, int pid)
 {
     struct multi_link link = {.program_fd = (uint32_t)program_fd,
                               .attach_type = ATTACH_TYPE_UPROBE_MULTI,
                               .path = (uint64_t)(uintptr_t)path,
-                              .offsets = (uint64_t)(uintptr_t)&offset,
-                              .count = 1,
-                              .multi_flags = at_return ? UPROBE_MULTI_RETURN : 0};
+                              .offsets = (uint64_t)(uintptr_t)offsets,
+                              .count = (uint32_t)count,
+                              .multi_flags = at_return ? UPROBE_MULTI_RETURN : 0,
+                              .pid = (uint32_t)pid};
     int fd = (int)syscall(SYS_bpf, BPF_LINK_CREATE, &link, sizeof(link));
     return fd < 0 ? -errno : fd;
+}
+
+static int load_nothing(enum bpf_attach_type type)
+{
+    const struct bpf_insn nothing[] = {{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
+                                       {.code = BPF_JMP | BPF_EXIT}};
+    LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = type);
+    return bpf_prog_load(BPF_PROG_TYPE_KPROBE, "nothing", "GPL", nothing, ARRAY_SIZE(nothing), &options);
 }
 
 // A kernel that knows such links says that a folder is no file to probe.
 static bool probe_multi(void)
 {
-    const struct bpf_insn nothing[] = {{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
-                                       {.code = BPF_JMP | BPF_EXIT}};
-    LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = ATTACH_TYPE_UPROBE_MULTI);
-    _cleanup_close_ int program =
-        bpf_prog_load(BPF_PROG_TYPE_KPROBE, "nothing", "GPL", nothing, ARRAY_SIZE(nothing), &options);
+    _cleanup_close_ int program = load_nothing((enum bpf_attach_type)ATTACH_TYPE_UPROBE_MULTI);
     if (program < 0)
         return false;
-    _cleanup_close_ int link = attach_multi(program, "/", 0, false);
+    uint64_t offset = 0;
+    _cleanup_close_ int link = attach_multi(program, "/", &offset, 1, false, 0);
     return link == -EBADF;
 }
 
@@ -97,13 +105,10 @@ bool uprobe_is_privileged(void)
     return !has_multi();
 }
 
-int uprobe_attach(int program_fd, int file_fd, uint64_t offset, bool at_return)
+// `pid`: -1 for all processes, 0 for this one.
+static int attach_one(int program_fd, const char *path, uint64_t offset, bool at_return, int pid)
 {
     static int type = -1, return_bit = -1;
-    char path[32];
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", file_fd);
-    if (has_multi())
-        return attach_multi(program_fd, path, behind_marker(file_fd, offset), at_return);
     if (type < 0)
         type = read_number(PMU "type", "%d");
     if (return_bit < 0)
@@ -114,11 +119,77 @@ int uprobe_attach(int program_fd, int file_fd, uint64_t offset, bool at_return)
                                    .size = sizeof(attr),
                                    .config = at_return ? UINT64_C(1) << return_bit : 0,
                                    .uprobe_path = (uint64_t)(uintptr_t)path,
-                                   .probe_offset = behind_marker(file_fd, offset)};
+                                   .probe_offset = offset};
     // Of all processes on all CPUs, whichever CPU the event names.
-    _cleanup_close_ int event = (int)syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
+    _cleanup_close_ int event =
+        (int)syscall(SYS_perf_event_open, &attr, pid, pid < 0 ? 0 : -1, -1, PERF_FLAG_FD_CLOEXEC);
     if (event < 0)
         return -errno;
     int link = bpf_link_create(program_fd, event, BPF_PERF_EVENT, NULL);
-    return link < 0 ? -errno : link;
+    if (link >= 0 || errno != EINVAL)
+        return link < 0 ? -errno : link;
+    // Before 5.15 the event itself holds the program.
+    return ioctl(event, PERF_EVENT_IOC_SET_BPF, program_fd) ? -errno : TAKE_FD(event);
+}
+
+int uprobe_attach_all(int program_fd, int file_fd, const uint64_t *offsets, size_t count, bool at_return,
+                      int *ret_links, size_t *ret_links_count)
+{
+    enum { AT_ONCE_MAX = 256 };
+    uint64_t behind[AT_ONCE_MAX];
+    char path[32];
+    *ret_links_count = 0;
+    if (count > AT_ONCE_MAX)
+        return -E2BIG;
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", file_fd);
+    for (size_t i = 0; i < count; i++)
+        behind[i] = behind_marker(file_fd, offsets[i]);
+    bool multi = has_multi();
+    for (size_t i = 0; i < (multi ? 1 : count); i++) {
+        int link = multi ? attach_multi(program_fd, path, behind, count, at_return, 0)
+                         : attach_one(program_fd, path, behind[i], at_return, -1);
+        if (link < 0)
+            return link;
+        ret_links[(*ret_links_count)++] = link;
+    }
+    return 0;
+}
+
+int uprobe_attach(int program_fd, int file_fd, uint64_t offset, bool at_return)
+{
+    int link = -1;
+    size_t count;
+    int error = uprobe_attach_all(program_fd, file_fd, &offset, 1, at_return, &link, &count);
+    return error ? error : link;
+}
+
+int uprobe_attach_own(int program_fd, int file_fd, uint64_t offset, bool at_return)
+{
+    char path[32];
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", file_fd);
+    return has_multi() ? attach_multi(program_fd, path, &offset, 1, at_return, getpid())
+                       : attach_one(program_fd, path, offset, at_return, 0);
+}
+
+int uprobe_load_nothing(void)
+{
+    return load_nothing(has_multi() ? (enum bpf_attach_type)ATTACH_TYPE_UPROBE_MULTI
+                                    : (enum bpf_attach_type)0);
+}
+
+bool uprobe_is_stepped(int file_fd, uint64_t offset)
+{
+    unsigned char code[4] = {};
+    if (pread(file_fd, code, sizeof(code), (off_t)behind_marker(file_fd, offset)) != sizeof(code))
+        return true;
+#if defined(__x86_64__)
+    // branch_setup_xol_ops() and push_setup_xol_ops() in arch/x86/kernel/uprobes.c: push, nop, and branches.
+    size_t at = code[0] == 0x41;
+    bool push = code[at] >= 0x50 && code[at] <= 0x57;
+    bool jumps = code[0] == 0x90 || code[0] == 0xe8 || code[0] == 0xe9 || code[0] == 0xeb ||
+                 (code[0] >= 0x70 && code[0] <= 0x7f) || (code[0] == 0x0f && (code[1] & 0xf0) == 0x80);
+    return !push && !jumps;
+#else
+    return code[3] != 0xd5; // hints, such as nop and bti
+#endif
 }
