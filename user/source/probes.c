@@ -1,6 +1,7 @@
 #include "probes.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/privilege.h"
 #include "base/series.h"
@@ -18,8 +19,8 @@
 #include <uthash.h>
 
 enum {
-    LINKS_MAX = 96, // a file's
-    USERS_MAX = 4,  // processes that are remembered; one of them alive is enough
+    LINKS_MAX = 160, // a file's
+    USERS_MAX = 4,   // processes that are remembered; one of them alive is enough
     SEEN_MAX = 8192,
     FRESH_S = 10, // so long a file without symbols is taken for unchanged
     USERS_EVERY_S = 10,
@@ -41,6 +42,7 @@ struct probed {
     pid_t users[USERS_MAX];
     size_t users_count;
     time_t idle_since; // 0: it is not
+    uint64_t probed_ns;
 };
 
 // By the kernel's name for a file, what it was found to be. On overlays one file has several.
@@ -239,6 +241,7 @@ static struct probed *probe(const struct mapped_file *mapped, const struct probe
     for (size_t i = 0; i < PROBES_KINDS_MAX; i++)
         if (kinds[i] && matches(kinds[i], mapped->path))
             any |= probe_kind_in(probed, kinds[i], fd, mapped->path, mapped->pid);
+    probed->probed_ns = clock_ns(CLOCK_BOOTTIME);
     if (any)
         *slot = probed;
     else
@@ -428,14 +431,27 @@ void probes_tick(void)
     look_at_users();
 }
 
+static bool has_kind(const struct probed *probed, const struct probe_kind *kind)
+{
+    for (size_t i = 0; i < probed->links_count; i++)
+        if (probed->links[i].kind == kind)
+            return true;
+    return false;
+}
+
 size_t probes_files(const struct probe_kind *kind)
 {
     size_t count = 0;
     for (size_t i = 0; i < PROBES_FILES_MAX; i++)
-        for (size_t k = 0; files[i] && k < files[i]->links_count; k++)
-            if (files[i]->links[k].kind == kind) {
-                count++;
-                break;
-            }
+        count += files[i] && has_kind(files[i], kind);
     return count;
+}
+
+uint64_t probes_latest_ns(const struct probe_kind *kind)
+{
+    uint64_t latest = 0;
+    for (size_t i = 0; i < PROBES_FILES_MAX; i++)
+        if (files[i] && has_kind(files[i], kind) && files[i]->probed_ns > latest)
+            latest = files[i]->probed_ns;
+    return latest;
 }

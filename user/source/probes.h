@@ -51,3 +51,6 @@ void probes_tick(void);
 
 // Files that have probes of a kind.
 size_t probes_files(const struct probe_kind *kind);
+// CLOCK_BOOTTIME when the last of them got its probes: of processes that are older, calls can have been
+// missed. 0: there are none.
+uint64_t probes_latest_ns(const struct probe_kind *kind);
