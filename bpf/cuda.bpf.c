@@ -15,7 +15,7 @@ bool used;
 INLINE void count(__u16 measure, __u16 detail)
 {
     struct wire_measure_key key = measure_key(measure_cgroup(), measure, detail);
-    measure_add(&key, 0, 0);
+    measure_add_one(&key);
 }
 
 // --- Launches of kernels, which are so many that only their beginning is probed ---
