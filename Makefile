@@ -61,6 +61,10 @@ UNIT := $(wildcard tests/unit/*.c) $(FUZZ:%=tests/fuzz/fuzz_%.c) tests/bench/rul
 REAL_SERVERS := tests/servers/root.c tests/servers/model.c
 INTEGRATION := $(wildcard tests/integration/*.c) $(REAL_SERVERS)
 
+STAND_IN := $(OBJ)/stand-in
+STAND_INS := $(addprefix $(STAND_IN)/,libcuda.so.1 libnccl.so.2 libcudart.so.13 table/libcudart.so.13 \
+	gpu-program gpu-static gpu-stripped)
+
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -220,7 +224,7 @@ $(OBJ)/bin/unit: $(UNIT:%.c=$(OBJ)/%.o) $(STAGE_OBJECTS)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS)) -lresolv -lm -lcriterion
 
-$(OBJ)/bin/integration: $(INTEGRATION:%.c=$(OBJ)/%.o) $(OBJ)/generated/vmlinux_types.o | $(OBJ)/bin/actor $(OBJ)/bin/plain-server $(OBJ)/bin/tls-server $(OBJ)/bin/fill-spool $(OBJ)/bin/kafka-broker $(OBJ)/kafka/agent $(OBJ)/bin/write-model $(OBJ)/bin/probed $(OBJ)/bin/probed-late $(OBJ)/bin/libprobed.so
+$(OBJ)/bin/integration: $(INTEGRATION:%.c=$(OBJ)/%.o) $(OBJ)/generated/vmlinux_types.o | $(OBJ)/bin/actor $(OBJ)/bin/plain-server $(OBJ)/bin/tls-server $(OBJ)/bin/fill-spool $(OBJ)/bin/kafka-broker $(OBJ)/kafka/agent $(OBJ)/bin/write-model $(OBJ)/bin/probed $(OBJ)/bin/probed-late $(OBJ)/bin/libprobed.so $(STAND_INS)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs libbpf libelf zlib jansson libssl libcrypto) -lcriterion -lpthread -lm
 
@@ -294,6 +298,31 @@ $(OBJ)/bin/kafka-broker: tests/servers/kafka.c
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE $(WARN) -O2 $< -o $@ $$(pkg-config --libs rdkafka jansson)
+
+# Libraries that stand in for CUDA and NCCL, and programs that use them: with a runtime that calls the driver
+# by name or by its table, with a runtime of their own, and that without symbols. Nothing may end in a jump to
+# another function, as the real ones do not.
+
+$(STAND_INS): tests/stand-in/stand_in.h
+$(STAND_IN)/libcuda.so.1: tests/stand-in/driver.c
+$(STAND_IN)/libnccl.so.2: tests/stand-in/nccl.c
+$(STAND_IN)/libcudart.so.13 $(STAND_IN)/table/libcudart.so.13: tests/stand-in/runtime.c $(STAND_IN)/libcuda.so.1
+$(STAND_IN)/table/libcudart.so.13: STAND_IN_FLAGS := -DBY_TABLE
+$(filter %.1 %.2 %.13,$(STAND_INS)):
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE $(WARN) -O1 -fno-optimize-sibling-calls $(STAND_IN_FLAGS) -shared -fPIC \
+		$(filter-out %.h,$^) -o $@ -Wl,-soname,$(@F),-rpath,'$$ORIGIN' -lpthread
+
+$(STAND_IN)/gpu-program: tests/stand-in/program.c
+$(STAND_IN)/gpu-static $(STAND_IN)/gpu-stripped: tests/stand-in/program.c tests/stand-in/runtime.c $(STAND_IN)/libcuda.so.1
+$(STAND_IN)/gpu-static $(STAND_IN)/gpu-stripped: STAND_IN_FLAGS := -DSTATIC -fvisibility=hidden
+$(STAND_IN)/gpu-stripped: STAND_IN_FLAGS += -s
+$(filter $(STAND_IN)/gpu-%,$(STAND_INS)):
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE $(WARN) -O1 -fno-optimize-sibling-calls $(STAND_IN_FLAGS) $(filter-out %.h,$^) \
+		-o $@ -Wl,-rpath,'$$ORIGIN' -ldl -lpthread
 
 # The types of vmlinux.h as BTF, for the test that compares them with the running kernel's. Only what a
 # variable has gets into BTF, so there is one of each type.

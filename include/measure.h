@@ -16,6 +16,7 @@ enum measure_part {
     MEASURE_TIME,    // histogram, in seconds, of those that went well
     MEASURE_AMOUNT,  // counter: the sum of amounts
     MEASURE_AMOUNTS, // histogram of amounts
+    MEASURE_NOW,     // gauge: the sum of what measures.now() hands over
 };
 
 // Several families may show parts of one measure.
@@ -32,8 +33,14 @@ struct measure_family {
     int (*labels)(uint16_t detail, struct label *ret_labels);
 };
 
+// Takes a part of what is so now. The measure's number is none that the kernel's map has; `pid` as in struct
+// wire_measure.
+typedef void (*measure_now_fn)(const struct wire_measure_key *key, uint32_t pid, uint64_t value,
+                               void *context);
+
 struct measures {
     const struct measure_family *families; // those of one name behind each other
     size_t count;
     int (*map_fd)(void); // of the map `measures`; negative while the source is not up
+    void (*now)(measure_now_fn take, void *context); // NULL where nothing is a MEASURE_NOW
 };

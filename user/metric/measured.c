@@ -203,6 +203,27 @@ static void add_entry(uint16_t source, int fd, const struct wire_measure_key *ke
         add(&series->shown, value);
 }
 
+// Nothing is kept of it, so a container of which nothing is handed over is not shown.
+static void add_now(const struct wire_measure_key *key, uint32_t pid, uint64_t value, void *context)
+{
+    const uint16_t *source = context;
+    const struct served_by *owner = owner_of(key->cgroup_id, (pid_t)pid, false);
+    struct measured_series *series = owner ? series_for(*source, key, owner, measuring->now_ns()) : NULL;
+    if (!series)
+        return;
+    series->shown.amount += value;
+    series->shown.count++;
+}
+
+static void add_all_now(void)
+{
+    for (uint16_t i = 0; i < measuring->sources(); i++) {
+        const struct measures *measures = measuring->measures(i);
+        if (measures && measures->now)
+            measures->now(add_now, &i);
+    }
+}
+
 // --- Showing ---
 
 static void write_histogram(const struct measure_family *family, const struct wire_measure *value,
@@ -249,6 +270,10 @@ static void write_series(const struct measure_family *family, const struct measu
     case MEASURE_TIME:
     case MEASURE_AMOUNTS:
         write_histogram(family, &series->shown, writer, labels, count);
+        break;
+    case MEASURE_NOW:
+        if (series->shown.count)
+            writer->number(writer, labels, count, (double)series->shown.amount);
     }
 }
 
@@ -265,15 +290,20 @@ static void own_labels(const struct measure_family *family, char *ret_names, siz
         used += (size_t)snprintf(ret_names + used, size - used, " %s", labels[i].name);
 }
 
+static enum series_type type_of(enum measure_part part)
+{
+    if (part == MEASURE_TIME || part == MEASURE_AMOUNTS)
+        return SERIES_HISTOGRAM;
+    return part == MEASURE_NOW ? SERIES_GAUGE : SERIES_COUNTER;
+}
+
 static void write_family(uint16_t source, const struct measure_family *family, bool first,
                          struct series_writer *writer)
 {
     char labels[256];
     own_labels(family, labels, sizeof(labels));
     struct series_family described = {.name = family->name,
-                                      .type = family->part == MEASURE_TIME || family->part == MEASURE_AMOUNTS
-                                                  ? SERIES_HISTOGRAM
-                                                  : SERIES_COUNTER,
+                                      .type = type_of(family->part),
                                       .unit = family->unit,
                                       .help = family->help,
                                       .labels = labels};
@@ -291,6 +321,7 @@ static void collect(struct series_writer *writer, void *context)
     for (struct measured_series *series = table; series; series = series->hh.next)
         series->shown = series->folded;
     visit_all(add_entry);
+    add_all_now();
     for (size_t i = 0; i < measuring->sources(); i++) {
         const struct measures *measures = measuring->measures(i);
         for (size_t k = 0; measures && k < measures->count; k++) {

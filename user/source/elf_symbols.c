@@ -18,7 +18,7 @@ enum {
     PIECE = 65536,
     SECTIONS_MAX = 65535,
     SEGMENTS_MAX = 256,
-    PLACES_MAX = 128,   // of names in a table of names; linkers store a name once
+    PLACES_MAX = 256,   // of names in a table of names; linkers store a name once
     SYMBOLS_MAX = 1024, // that have one of the names
 };
 

@@ -4,7 +4,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/series.h"
-#include "elf_symbols.h"
 #include "probe_attach.h"
 #include "probe_budget.h"
 #include "probe_cost.h"
@@ -18,7 +17,7 @@ enum { GROUPS_MAX = ELF_NAMES_MAX, ITEMS_MAX = PROBES_KINDS_MAX * GROUPS_MAX, CH
 struct account {
     const struct probe_kind *kind; // NULL: the place is free
     uint8_t groups[GROUPS_MAX];    // of each symbol
-    uint32_t stepped;
+    probe_set stepped;
     struct probe_spent seen[GROUPS_MAX];  // what the kernel's account was
     struct probe_spent total[GROUPS_MAX]; // what it came to
     uint64_t shed_times;
@@ -65,12 +64,12 @@ static void note_change(const struct probing_change *change)
     changes[(changes_first + changes_count++) % CHANGES_MAX] = *change;
 }
 
-uint32_t probe_account_left_out(size_t index)
+probe_set probe_account_left_out(size_t index)
 {
-    uint32_t groups = 0;
+    probe_set groups = 0;
     for (size_t i = 0; i < GROUPS_MAX; i++)
         if (items[index * GROUPS_MAX + i].shed)
-            groups |= UINT32_C(1) << i;
+            groups |= (probe_set)1 << i;
     return groups;
 }
 
@@ -195,7 +194,7 @@ void probe_account_remove(size_t index)
     memset(&items[index * GROUPS_MAX], 0, GROUPS_MAX * sizeof(items[0]));
 }
 
-void probe_account_stepped(size_t index, uint32_t symbols)
+void probe_account_stepped(size_t index, probe_set symbols)
 {
     accounts[index].stepped |= symbols;
 }
@@ -225,7 +224,7 @@ static void shed(size_t item, const struct probe_account_acts *acts)
                                           .percent = budget.shed_share * node,
                                           .own_percent = budget.shed_own_share * node};
     account->shed_times++;
-    acts->shed(item / GROUPS_MAX, UINT32_C(1) << group);
+    acts->shed(item / GROUPS_MAX, (probe_set)1 << group);
     note_change(&change);
     log_warning(
         "probes took %.2f%% of the node's CPU time, more than probes_budget: those of %s (%s, %.2f%%) are "

@@ -2,7 +2,6 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "elf_symbols.h"
 #include "uprobe.h"
 
 #include <errno.h>
@@ -107,7 +106,7 @@ static int attach_program(struct probe_part *part, int fd, const uint64_t *offse
     return attach_places(part, fd, program, &places, group, at_return && !kind->throws, links_max);
 }
 
-int probe_attach(const struct probe_kind *kind, int fd, const uint64_t *offsets, uint32_t left_out,
+int probe_attach(const struct probe_kind *kind, int fd, const uint64_t *offsets, probe_set left_out,
                  size_t links_max, struct probe_part **ret_part)
 {
     uint8_t groups[ELF_NAMES_MAX];
@@ -130,7 +129,7 @@ int probe_attach(const struct probe_kind *kind, int fd, const uint64_t *offsets,
     return error;
 }
 
-void probe_detach(struct probe_part *part, uint32_t groups)
+void probe_detach(struct probe_part *part, probe_set groups)
 {
     size_t kept = 0;
     // Beginnings before returns, for the same reason: they were attached last.
@@ -146,7 +145,7 @@ void probe_detach(struct probe_part *part, uint32_t groups)
 void probe_part_free(struct probe_part **part)
 {
     if (*part) {
-        probe_detach(*part, UINT32_MAX);
+        probe_detach(*part, ~(probe_set)0);
         free((*part)->links);
     }
     free(*part);

@@ -158,7 +158,7 @@ static bool is_first(const struct probe_kind *kind, size_t index, bool at_return
 }
 
 struct probe_spent probe_cost_of(const struct probe_kind *kind, const uint8_t *groups, uint8_t group,
-                                 uint32_t stepped)
+                                 probe_set stepped)
 {
     struct probe_spent spent = {};
     for (size_t i = 0; i < kind->symbols_count; i++) {

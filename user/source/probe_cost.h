@@ -2,7 +2,7 @@
 // takes to get there and back, which is most of it and in no account: it is measured when the agent starts.
 #pragma once
 
-#include "probes.h"
+#include "probe_attach.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -28,4 +28,4 @@ struct probe_spent {
     double seconds;
 };
 struct probe_spent probe_cost_of(const struct probe_kind *kind, const uint8_t *groups, uint8_t group,
-                                 uint32_t stepped);
+                                 probe_set stepped);

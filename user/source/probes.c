@@ -1,6 +1,7 @@
 #include "probes.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/privilege.h"
 #include "base/series.h"
@@ -50,6 +51,7 @@ struct probed {
     pid_t users[USERS_MAX];
     size_t users_count;
     time_t idle_since; // 0: it is not
+    uint64_t probed_ns;
 };
 
 // By the kernel's name for a file, what it was found to be. On overlays one file has several.
@@ -205,9 +207,9 @@ static int attach(struct probed *probed, size_t kind, int fd, const uint64_t *of
     if (error)
         return error;
     links_count += probed->parts[kind]->links_count;
-    uint32_t stepped = 0;
+    probe_set stepped = 0;
     for (size_t i = 0; i < kinds[kind]->symbols_count; i++)
-        stepped |= (uint32_t)(offsets[i] && uprobe_is_stepped(fd, offsets[i])) << i;
+        stepped |= (probe_set)(offsets[i] && uprobe_is_stepped(fd, offsets[i])) << i;
     probe_account_stepped(kind, stepped);
     return 0;
 }
@@ -520,7 +522,7 @@ static void look_at_users(void)
 
 // --- What costs too much ---
 
-static void shed(size_t kind, uint32_t groups)
+static void shed(size_t kind, probe_set groups)
 {
     for (size_t i = 0; i < PROBES_FILES_MAX; i++) {
         struct probe_part *part = files[i] ? files[i]->parts[kind] : NULL;
