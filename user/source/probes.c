@@ -7,6 +7,7 @@
 #include "elf_symbols.h"
 #include "mapped.h"
 #include "probe_file.h"
+#include "probe_returns.h"
 #include "uprobe.h"
 
 #include <errno.h>
@@ -74,11 +75,12 @@ static uint64_t bytes_read;
 LEFT_ALONE(left_gone, "gone");             // deleted or replaced, or the process has ended
 LEFT_ALONE(left_no_symbols, "no_symbols"); // a library of the kind's first pattern without the functions
 LEFT_ALONE(left_unreadable, "unreadable"); // no ELF file of this machine, a broken or a huge one
+LEFT_ALONE(left_no_returns, "no_returns"); // a function of it can end in ways that are not understood
 LEFT_ALONE(left_full, "full");
 LEFT_ALONE(left_refused, "refused"); // by the kernel
 
-static struct counter *const lefts[] = {&left_gone, &left_no_symbols, &left_unreadable, &left_full,
-                                        &left_refused};
+static struct counter *const lefts[] = {&left_gone,       &left_no_symbols, &left_unreadable,
+                                        &left_no_returns, &left_full,       &left_refused};
 
 static time_t now(void)
 {
@@ -118,14 +120,40 @@ static int attach_one(struct probed *probed, const struct probe_kind *kind, cons
     return 0;
 }
 
-static int attach(struct probed *probed, const struct probe_kind *kind, int fd, const uint64_t *offsets)
+// Functions can share a return: where one ends by jumping to another.
+static bool is_shared(const struct probe_kind *kind, const struct probe_returns *returns, size_t symbol,
+                      uint64_t offset)
+{
+    for (size_t i = 0; i < symbol; i++)
+        for (size_t k = 0; k < returns[i].count; k++)
+            if (returns[i].offsets[k] == offset &&
+                strcmp(kind->symbols[i].leave, kind->symbols[symbol].leave) == 0)
+                return true;
+    return false;
+}
+
+static int attach_leave(struct probed *probed, const struct probe_kind *kind, int fd, const uint64_t *offsets,
+                        const struct probe_returns *returns, size_t symbol)
+{
+    const char *program = kind->symbols[symbol].leave;
+    if (!kind->throws)
+        return attach_one(probed, kind, program, fd, offsets[symbol], true);
+    int error = 0;
+    for (size_t i = 0; !error && i < returns[symbol].count; i++)
+        if (!is_shared(kind, returns, symbol, returns[symbol].offsets[i]))
+            error = attach_one(probed, kind, program, fd, returns[symbol].offsets[i], false);
+    return error;
+}
+
+static int attach(struct probed *probed, const struct probe_kind *kind, int fd, const uint64_t *offsets,
+                  const struct probe_returns *returns)
 {
     int error = 0;
     bool raise = uprobe_is_privileged() && privilege_is_lowered();
     if (raise)
         privilege_raise();
     for (size_t i = 0; !error && i < kind->symbols_count; i++)
-        error = attach_one(probed, kind, kind->symbols[i].leave, fd, offsets[i], true);
+        error = attach_leave(probed, kind, fd, offsets, returns, i);
     for (size_t i = 0; !error && i < kind->symbols_count; i++)
         error = attach_one(probed, kind, kind->symbols[i].enter, fd, offsets[i], false);
     if (raise)
@@ -211,7 +239,12 @@ static bool probe_kind_in(struct probed *probed, const struct probe_kind *kind, 
         left_no_symbols.value += fnmatch(kind->libraries[0], file_name(path), 0) == 0;
         return false;
     }
-    int error = attach(probed, kind, fd, offsets);
+    struct probe_returns returns[ELF_NAMES_MAX];
+    if (kind->throws)
+        left_no_returns.value += probe_returns_find(kind, fd, offsets, returns, &bytes_read) > 0;
+    if (!offsets[0])
+        return false;
+    int error = attach(probed, kind, fd, offsets, returns);
     log_debug("%s in process %d, file %u:%u %llu: %s", kind->name, pid, probed->major, probed->minor,
               (unsigned long long)probed->inode, error ? strerror(-error) : "probed");
     if (error && !left_refused.value++)
