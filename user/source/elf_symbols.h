@@ -7,7 +7,7 @@
 
 enum {
     ELF_NAMES_MAX = 32,               // symbols that are looked for at once
-    ELF_NAME_MAX = 64,                // bytes of a name and its end
+    ELF_NAME_MAX = 128,               // bytes of a name and its end
     ELF_TABLE_MAX = 64 * 1024 * 1024, // bytes of a table of symbols or of their names
 };
 
