@@ -21,7 +21,7 @@ static int find(int fd, uint64_t offset)
 // --- Functions of this program ---
 
 extern const char returns_first[], returns_second[], returns_tail[], returns_tail_end[], returns_away[],
-    returns_again[], returns_bare[], returns_odd[], returns_split[], returns_part_end[];
+    returns_again[], returns_bare[], returns_odd[], returns_skewed[], returns_split[], returns_part_end[];
 
 // Each with what compilers say of the stack. The byte of a return also stands where it is none.
 asm(".text\n"
@@ -79,6 +79,13 @@ asm(".text\n"
     "    .cfi_startproc\n"
     "    push %rbx\n"
     "    .cfi_adjust_cfa_offset 8\n"
+    "    ret\n"
+    "    .cfi_endproc\n"
+    "returns_skewed:\n" // jumps into an instruction
+    "    .cfi_startproc\n"
+    "    test %edi, %edi\n"
+    "    je 1f + 1\n"
+    "1:  mov $0xc3c3c3c3, %eax\n"
     "    ret\n"
     "    .cfi_endproc\n"
     "returns_split:\n" // a part of it lies elsewhere
@@ -142,6 +149,7 @@ Test(source_elf_returns, not_understood)
     cr_expect_eq(find_own(returns_again), -EOPNOTSUPP);
     cr_expect_eq(find_own(returns_bare), -ENOENT);
     cr_expect_eq(find_own(returns_odd), -EOPNOTSUPP);
+    cr_expect_eq(find_own(returns_skewed), -EBADMSG);
     cr_expect_eq(find_own(returns_first), -EBADMSG, "no function begins there");
 }
 

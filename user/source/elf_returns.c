@@ -146,36 +146,70 @@ static int take_code(struct search *search, const struct code *code, uint64_t ad
     return 0;
 }
 
-// From one instruction to the next, all of which must begin where a row does.
-static int walk(struct search *search, const struct unwind_part *part, const uint8_t *bytes)
+// A part's code, and at which of its bytes an instruction begins.
+struct body {
+    const struct unwind_part *part;
+    uint8_t *bytes, *begins;
+};
+
+static bool read_body(const struct search *search, const struct body *body, uint64_t at,
+                      struct code *ret_code)
 {
+    return code_read(search->image.machine, body->bytes + (at - body->part->begin),
+                     (size_t)(body->part->end - at), at, ret_code);
+}
+
+// From one instruction to the next, all of which must begin where a row does.
+static int walk(struct search *search, const struct body *body)
+{
+    const struct unwind_part *part = body->part;
     size_t row = 0;
     struct code code;
     int error = 0;
     for (uint64_t at = part->begin; !error && at < part->end; at += code.size) {
         while (row + 1 < part->rows_count && part->rows[row + 1].address <= at)
             row++;
-        if (part->rows[row].address != at && at == part->begin)
-            return -EBADMSG;
-        size_t left = (size_t)(part->end - at);
-        if (!code_read(search->image.machine, bytes + (at - part->begin), left, at, &code))
+        if (!read_body(search, body, at, &code))
             return -EOPNOTSUPP;
         if (row + 1 < part->rows_count && part->rows[row + 1].address < at + code.size)
             return -EBADMSG;
+        body->begins[at - part->begin] = 1;
         error = take_code(search, &code, at, part->rows[row].depth);
     }
     return error;
 }
 
-static int search_part(struct search *search, const struct unwind_part *part)
+static bool begins_there(const struct body *body, uint64_t address)
+{
+    const struct unwind_part *part = body->part;
+    return address < part->begin || address >= part->end || body->begins[address - part->begin];
+}
+
+// What jumps around inside of it must lead to instructions as we have read them, or they were read wrong.
+static bool is_in_step(const struct search *search, const struct body *body, uint64_t entered)
+{
+    const struct unwind_part *part = body->part;
+    struct code code;
+    bool in_step = begins_there(body, entered);
+    for (size_t i = 0; in_step && i < part->pads_count; i++)
+        in_step = begins_there(body, part->pads[i]);
+    for (uint64_t at = part->begin; in_step && at < part->end; at += code.size)
+        in_step = read_body(search, body, at, &code) &&
+                  ((code.kind != CODE_JUMP && code.kind != CODE_BRANCH) || begins_there(body, code.target));
+    return in_step;
+}
+
+// The part in which a jump to that address ends.
+static int search_part(struct search *search, const struct unwind_part *part, uint64_t entered)
 {
     uint64_t size = part->end - part->begin;
     if (size > ELF_PART_MAX || elf_image_code(&search->image, part->begin) < size ||
         *search->image.read > ELF_RETURNS_READ_MAX)
         return -EOPNOTSUPP;
-    _cleanup_free_ uint8_t *bytes = malloc(size);
-    if (!bytes)
+    _cleanup_free_ uint8_t *bytes = malloc(size), *begins = calloc(1, size);
+    if (!bytes || !begins)
         return -ENOMEM;
+    const struct body body = {.part = part, .bytes = bytes, .begins = begins};
     int error = elf_image_read(&search->image, part->begin, bytes, size);
     if (error)
         return error;
@@ -185,7 +219,9 @@ static int search_part(struct search *search, const struct unwind_part *part)
     search->parts[search->parts_count++].end = part->end;
     for (size_t i = 0; !error && i < part->pads_count; i++)
         error = note_jump(search, part->pads[i]);
-    return error ? error : walk(search, part, bytes);
+    if (!error)
+        error = walk(search, &body);
+    return error || is_in_step(search, &body, entered) ? error : -EBADMSG;
 }
 
 static int search_all(struct search *search)
@@ -205,7 +241,7 @@ static int search_all(struct search *search)
         if (!error && search->parts_count == 0 && part.begin != search->function)
             error = -EBADMSG;
         if (!error)
-            error = search_part(search, &part);
+            error = search_part(search, &part, address);
     }
     return error;
 }
