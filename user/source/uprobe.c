@@ -7,6 +7,7 @@
 #include <linux/perf_event.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -120,5 +121,8 @@ int uprobe_attach(int program_fd, int file_fd, uint64_t offset, bool at_return)
     if (event < 0)
         return -errno;
     int link = bpf_link_create(program_fd, event, BPF_PERF_EVENT, NULL);
-    return link < 0 ? -errno : link;
+    if (link >= 0 || errno != EINVAL)
+        return link < 0 ? -errno : link;
+    // Before 5.15 the event itself holds the program.
+    return ioctl(event, PERF_EVENT_IOC_SET_BPF, program_fd) ? -errno : TAKE_FD(event);
 }
