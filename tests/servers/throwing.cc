@@ -1,7 +1,7 @@
 // A program that calls that library as it is told line by line, and answers each with how many calls returned
 // and how many nanoseconds they took. Takes the library to load.
 //   load        loads the library
-//   run N       calls the function, N times, 5 ms each
+//   run N       calls the function, N times, 20 ms each
 //   nested N    the same, with calls of the same function inside
 //   throw N     calls that end by an exception, each caught by who has called
 //   deep N      an exception that is caught far above, then a call of which the stack is deeper than that of
@@ -42,7 +42,7 @@ static uint64_t now_ns()
 
 static void work()
 {
-    timespec time = {0, 5000000};
+    timespec time = {0, 20000000};
     nanosleep(&time, nullptr);
 }
 
