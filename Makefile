@@ -60,6 +60,8 @@ FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 UNIT := $(wildcard tests/unit/*.c) $(FUZZ:%=tests/fuzz/fuzz_%.c) tests/bench/rules/records.c
 REAL_SERVERS := tests/servers/root.c tests/servers/model.c
 INTEGRATION := $(wildcard tests/integration/*.c) $(REAL_SERVERS)
+LIBRARY_USERS := $(addprefix $(OBJ)/bin/,onnx-client throwing libtorch_cpu.so elsewhere/libtorch_cpu.so)
+CXXFLAGS := -std=c++17 -O2 -Wall -Wextra -Werror
 
 STAND_IN := $(OBJ)/stand-in
 STAND_INS := $(addprefix $(STAND_IN)/,libcuda.so.1 libnccl.so.2 libcudart.so.13 table/libcudart.so.13 \
@@ -224,7 +226,7 @@ $(OBJ)/bin/unit: $(UNIT:%.c=$(OBJ)/%.o) $(STAGE_OBJECTS)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS)) -lresolv -lm -lcriterion
 
-$(OBJ)/bin/integration: $(INTEGRATION:%.c=$(OBJ)/%.o) $(OBJ)/generated/vmlinux_types.o | $(OBJ)/bin/actor $(OBJ)/bin/plain-server $(OBJ)/bin/tls-server $(OBJ)/bin/fill-spool $(OBJ)/bin/kafka-broker $(OBJ)/kafka/agent $(OBJ)/bin/write-model $(OBJ)/bin/probed $(OBJ)/bin/probed-late $(OBJ)/bin/libprobed.so $(STAND_INS)
+$(OBJ)/bin/integration: $(INTEGRATION:%.c=$(OBJ)/%.o) $(OBJ)/generated/vmlinux_types.o | $(OBJ)/bin/actor $(OBJ)/bin/plain-server $(OBJ)/bin/tls-server $(OBJ)/bin/fill-spool $(OBJ)/bin/kafka-broker $(OBJ)/kafka/agent $(OBJ)/bin/write-model $(OBJ)/bin/probed $(OBJ)/bin/probed-late $(OBJ)/bin/libprobed.so $(STAND_INS) $(LIBRARY_USERS)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs libbpf libelf zlib jansson libssl libcrypto) -lcriterion -lpthread -lm
 
@@ -323,6 +325,23 @@ $(filter $(STAND_IN)/gpu-%,$(STAND_INS)):
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE $(WARN) -O1 -fno-optimize-sibling-calls $(STAND_IN_FLAGS) $(filter-out %.h,$^) \
 		-o $@ -Wl,-rpath,'$$ORIGIN' -ldl -lpthread
+
+# Programs that use inference libraries, and a library that stands in for one. Without sanitizers, as exceptions
+# are to pass through what a compiler makes of it.
+$(OBJ)/bin/onnx-client: tests/servers/onnx.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE $(WARN) -O2 $< -o $@ -ldl -lpthread
+
+$(OBJ)/bin/throwing: tests/servers/throwing.cc tests/servers/throwing.h
+	$(call say,CXX,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CXX) $(CXXFLAGS) $< -o $@ -ldl -lpthread
+
+$(OBJ)/bin/libtorch_cpu.so $(OBJ)/bin/elsewhere/libtorch_cpu.so: tests/servers/throwing_library.cc tests/servers/throwing.h
+	$(call say,CXX,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CXX) $(CXXFLAGS) $(if $(findstring elsewhere,$@),-DENDS_ELSEWHERE) -fPIC -shared -Wl,-soname,libtorch_cpu.so $< -o $@
 
 # The types of vmlinux.h as BTF, for the test that compares them with the running kernel's. Only what a
 # variable has gets into BTF, so there is one of each type.

@@ -9,4 +9,4 @@
     X(file)            \
     X(connect)         \
     X(syscall)         \
-    X(inode) X(socket) X(control) X(dup) X(dns) X(egress) X(api) X(tls) X(cuda) X(nccl) X(probe) X(mapping) X(compat)
+    X(inode) X(socket) X(control) X(dup) X(dns) X(egress) X(api) X(tls) X(onnx) X(torch) X(cuda) X(nccl) X(probe) X(mapping) X(compat)

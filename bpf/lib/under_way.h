@@ -15,6 +15,7 @@ struct under_way_key {
 struct under_way {
     __u64 stack; // the pointer at the beginning: with it, which call it is
     __u64 start_ns;
+    __u64 caller;                 // where it returns to, where that matters and is known; else 0
     __u64 words[UNDER_WAY_WORDS]; // what the source wants to know again at the return
 };
 
@@ -26,19 +27,56 @@ struct {
     __type(value, struct under_way);
 } calls_under_way SEC(".maps");
 
-// False where the call is one inside of another.
-INLINE bool under_way_enter(struct pt_regs *regs, __u32 kind, const __u64 *words)
+// Where a call returns to, as the stack says.
+INLINE __u64 under_way_caller(__u64 stack)
+{
+    __u64 caller = 0;
+#if defined(__TARGET_ARCH_x86)
+    bpf_probe_read_user(&caller, sizeof(caller), (const void *)stack);
+#endif
+    return caller;
+}
+
+INLINE bool under_way_begin(struct pt_regs *regs, __u32 kind, const __u64 *words, bool throws)
 {
     struct under_way_key key = {.thread = bpf_get_current_pid_tgid(), .kind = kind};
     struct under_way call = {.stack = PT_REGS_SP(regs)};
     const struct under_way *outer = bpf_map_lookup_elem(&calls_under_way, &key);
-    // One with a lower stack has ended, whatever way: by an exception, for example.
-    if (outer && call.stack < outer->stack)
+    // One with a lower stack has ended, whatever way: by an exception, for example. One with a higher stack
+    // has, too, where something else lies there now.
+    if (outer && call.stack < outer->stack && (!throws || under_way_caller(outer->stack) == outer->caller))
         return false;
+    if (throws)
+        call.caller = under_way_caller(call.stack);
     if (words)
         __builtin_memcpy(call.words, words, sizeof(call.words));
     call.start_ns = bpf_ktime_get_ns();
     bpf_map_update_elem(&calls_under_way, &key, &call, BPF_ANY);
+    return true;
+}
+
+// False where the call is one inside of another.
+INLINE bool under_way_enter(struct pt_regs *regs, __u32 kind, const __u64 *words)
+{
+    return under_way_begin(regs, kind, words, false);
+}
+
+// The same for a function through which exceptions pass, and that has no return probe for that: where its
+// last call does not return, the next is still noticed.
+INLINE bool under_way_enter_throwing(struct pt_regs *regs, __u32 kind, const __u64 *words)
+{
+    return under_way_begin(regs, kind, words, true);
+}
+
+// For a probe in __cxa_begin_catch(), which the function that catches an exception calls, with its stack as
+// deep as where the exception came out of a call. True where a call is over by that.
+INLINE bool under_way_leave_by_exception(struct pt_regs *regs, __u32 kind)
+{
+    struct under_way_key key = {.thread = bpf_get_current_pid_tgid(), .kind = kind};
+    const struct under_way *call = bpf_map_lookup_elem(&calls_under_way, &key);
+    if (!call || call->stack > PT_REGS_SP(regs))
+        return false;
+    bpf_map_delete_elem(&calls_under_way, &key);
     return true;
 }
 

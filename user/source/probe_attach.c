@@ -57,10 +57,18 @@ static int add_place(struct places *places, uint64_t offset)
     return 0;
 }
 
-// Where a function returns is not known here, and a return probe would harm one that exceptions pass through.
-static int add_places(const struct probe_kind *kind, uint64_t offset, bool at_return, struct places *places)
+// A return probe would harm a function that exceptions pass through; functions can share a return
+// instruction, where one ends by jumping to another.
+static int add_places(const struct probe_kind *kind, const uint64_t *offsets,
+                      const struct probe_returns *returns, size_t symbol, bool at_return,
+                      struct places *places)
 {
-    return at_return && kind->throws ? -EOPNOTSUPP : add_place(places, offset);
+    if (!at_return || !kind->throws)
+        return add_place(places, offsets[symbol]);
+    int error = returns && returns[symbol].count ? 0 : -EOPNOTSUPP;
+    for (size_t i = 0; !error && i < returns[symbol].count; i++)
+        error = add_place(places, returns[symbol].offsets[i]);
+    return error;
 }
 
 static int attach_places(struct probe_part *part, int fd, const struct bpf_program *program,
@@ -83,8 +91,9 @@ static int attach_places(struct probe_part *part, int fd, const struct bpf_progr
 }
 
 // The program of one symbol, to all symbols that it is for.
-static int attach_program(struct probe_part *part, int fd, const uint64_t *offsets, size_t first,
-                          uint8_t group, bool at_return, size_t links_max)
+static int attach_program(struct probe_part *part, int fd, const uint64_t *offsets,
+                          const struct probe_returns *returns, size_t first, uint8_t group, bool at_return,
+                          size_t links_max)
 {
     const struct probe_kind *kind = part->kind;
     const char *name = program_of(&kind->symbols[first], at_return);
@@ -94,7 +103,7 @@ static int attach_program(struct probe_part *part, int fd, const uint64_t *offse
             return 0; // with that one
     for (size_t i = first; i < kind->symbols_count; i++) {
         bool of_it = offsets[i] && same_program(name, program_of(&kind->symbols[i], at_return));
-        int error = of_it ? add_places(kind, offsets[i], at_return, &places) : 0;
+        int error = of_it ? add_places(kind, offsets, returns, i, at_return, &places) : 0;
         if (error)
             return error;
     }
@@ -106,8 +115,9 @@ static int attach_program(struct probe_part *part, int fd, const uint64_t *offse
     return attach_places(part, fd, program, &places, group, at_return && !kind->throws, links_max);
 }
 
-int probe_attach(const struct probe_kind *kind, int fd, const uint64_t *offsets, probe_set left_out,
-                 size_t links_max, struct probe_part **ret_part)
+int probe_attach(const struct probe_kind *kind, int fd, const uint64_t *offsets,
+                 const struct probe_returns *returns, probe_set left_out, size_t links_max,
+                 struct probe_part **ret_part)
 {
     uint8_t groups[ELF_NAMES_MAX];
     int error = 0;
@@ -120,7 +130,7 @@ int probe_attach(const struct probe_kind *kind, int fd, const uint64_t *offsets,
     for (int at_return = 1; at_return >= 0; at_return--)
         for (size_t i = 0; !error && i < kind->symbols_count; i++)
             if (!(left_out >> groups[i] & 1))
-                error = attach_program(part, fd, offsets, i, groups[i], at_return, links_max);
+                error = attach_program(part, fd, offsets, returns, i, groups[i], at_return, links_max);
     part->since_ns = clock_ns(CLOCK_BOOTTIME);
     if (error)
         probe_part_free(&part);

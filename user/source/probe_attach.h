@@ -2,6 +2,7 @@
 #pragma once
 
 #include "elf_symbols.h"
+#include "probe_returns.h"
 #include "probes.h"
 
 #include <stddef.h>
@@ -29,8 +30,10 @@ void probe_groups(const struct probe_kind *kind, uint8_t *ret_groups);
 
 // Attaches a kind's programs to what was found in the opened file, but for those groups (a bit each) that are
 // left out. -ENOSPC where there would be more than `links_max` of them; or another negative errno.
-int probe_attach(const struct probe_kind *kind, int fd, const uint64_t *offsets, probe_set left_out,
-                 size_t links_max, struct probe_part **ret_part);
+// `returns`: of each symbol, where the kind throws; else NULL.
+int probe_attach(const struct probe_kind *kind, int fd, const uint64_t *offsets,
+                 const struct probe_returns *returns, probe_set left_out, size_t links_max,
+                 struct probe_part **ret_part);
 // Takes those groups away.
 void probe_detach(struct probe_part *part, probe_set groups);
 void probe_part_free(struct probe_part **part);

@@ -11,6 +11,7 @@
 #include "probe_account.h"
 #include "probe_attach.h"
 #include "probe_file.h"
+#include "probe_returns.h"
 #include "uprobe.h"
 
 #include <errno.h>
@@ -88,11 +89,12 @@ static uint64_t bytes_read;
 LEFT_ALONE(left_gone, "gone");             // deleted or replaced, or the process has ended
 LEFT_ALONE(left_no_symbols, "no_symbols"); // a library of the kind's first pattern without the functions
 LEFT_ALONE(left_unreadable, "unreadable"); // no ELF file of this machine, a broken or a huge one
+LEFT_ALONE(left_no_returns, "no_returns"); // a function of it can end in ways that are not understood
 LEFT_ALONE(left_full, "full");
 LEFT_ALONE(left_refused, "refused"); // by the kernel
 
-static struct counter *const lefts[] = {&left_gone, &left_no_symbols, &left_unreadable, &left_full,
-                                        &left_refused};
+static struct counter *const lefts[] = {&left_gone,       &left_no_symbols, &left_unreadable,
+                                        &left_no_returns, &left_full,       &left_refused};
 
 static time_t now(void)
 {
@@ -195,13 +197,14 @@ static void forget(struct probed **probed)
     scanned = scan_again ? 0 : scanned;
 }
 
-static int attach(struct probed *probed, size_t kind, int fd, const uint64_t *offsets)
+static int attach(struct probed *probed, size_t kind, int fd, const uint64_t *offsets,
+                  const struct probe_returns *returns)
 {
     bool raise = uprobe_is_privileged() && privilege_is_lowered();
     if (raise)
         privilege_raise();
-    int error = probe_attach(kinds[kind], fd, offsets, probe_account_left_out(kind), links_max - links_count,
-                             &probed->parts[kind]);
+    int error = probe_attach(kinds[kind], fd, offsets, returns, probe_account_left_out(kind),
+                             links_max - links_count, &probed->parts[kind]);
     if (raise)
         privilege_lower();
     if (error)
@@ -244,7 +247,13 @@ static void probe_kind_in(struct probed *probed, struct look *look, size_t index
         left_no_symbols.value += probe_kind_expects(kind, mapped->path);
         return;
     }
-    int error = room ? attach(probed, index, fd, offsets) : -ENOSPC;
+    _cleanup_free_ struct probe_returns *returns =
+        kind->throws ? calloc(ELF_NAMES_MAX, sizeof(*returns)) : NULL;
+    if (returns)
+        left_no_returns.value += probe_returns_find(kind, fd, offsets, returns, &bytes_read) > 0;
+    if (!offsets[0])
+        return;
+    int error = room ? attach(probed, index, fd, offsets, returns) : -ENOSPC;
     log_debug("%s in process %d, file %u:%u %llu: %s", kind->name, mapped->pid, mapped->major, mapped->minor,
               (unsigned long long)mapped->inode, error ? strerror(-error) : "probed");
     if (!error)

@@ -1,0 +1,259 @@
+#include "source.h"
+
+#include "base/cleanup.h"
+#include "caller_path.h"
+#include "onnx.skel.h"
+#include "ort_api.h"
+#include "runtime.h"
+#include "uprobe.h"
+#include "wire/onnx.h"
+
+#include <errno.h>
+#include <string.h>
+
+static struct onnx_bpf *skeleton;
+
+// --- Fields ---
+
+static const struct wire_onnx_session *session_of(const struct event *event)
+{
+    return (const struct wire_onnx_session *)event->wire;
+}
+
+static const char *name_of(const struct wire_onnx_session *session)
+{
+    return session->raw_size ? (const char *)(session + 1) : NULL;
+}
+
+static bool get_path(const struct event *event, const struct field_arg *arg, size_t nth,
+                     struct value *ret_value)
+{
+    const struct wire_onnx_session *session = session_of(event);
+    const char *name = name_of(session);
+    if (!name || !(session->flags & WIRE_ONNX_BASED))
+        return false;
+    const char *base = name + session->raw_size;
+    return value_set_string(
+        ret_value, caller_path(event, name, base, session->path_size, session->flags & WIRE_ONNX_TRUNCATED));
+}
+
+static bool get_raw_path(const struct event *event, const struct field_arg *arg, size_t nth,
+                         struct value *ret_value)
+{
+    return value_set_string(ret_value, name_of(session_of(event)));
+}
+
+static bool get_loaded(const struct event *event, const struct field_arg *arg, size_t nth,
+                       struct value *ret_value)
+{
+    return value_set_bool(ret_value, session_of(event)->flags & WIRE_ONNX_LOADED);
+}
+
+static bool get_took(const struct event *event, const struct field_arg *arg, size_t nth,
+                     struct value *ret_value)
+{
+    ret_value->type = FIELD_DURATION;
+    ret_value->u = session_of(event)->took_ns;
+    return true;
+}
+
+static const struct field session_fields[] = {
+    {.name = "model.path",
+     .type = FIELD_STRING,
+     .help = "The model's file as the caller named it, made absolute; symbolic links in it are not resolved; "
+             "missing where the model lay in memory",
+     .get = get_path},
+    {.name = "model.path.raw",
+     .type = FIELD_STRING,
+     .help = "The same as the caller gave it",
+     .get = get_raw_path},
+    {.name = "model.loaded",
+     .type = FIELD_BOOL,
+     .help = "Whether the session was made; else that failed",
+     .get = get_loaded},
+    {.name = "model.load_time",
+     .type = FIELD_DURATION,
+     .unit = "ns",
+     .help = "How long that took",
+     .get = get_took},
+};
+
+static const struct event_type types[] = {
+    {.name = "onnx_session",
+     .help = "A session for a model was made by ONNX Runtime, or that was tried (--inference)",
+     .fields = session_fields,
+     .fields_count = ARRAY_SIZE(session_fields)},
+};
+
+static size_t record_size(uint16_t type)
+{
+    return sizeof(struct wire_onnx_session);
+}
+
+static bool record_valid(const struct wire_header *wire)
+{
+    const struct wire_onnx_session *session = (const struct wire_onnx_session *)wire;
+    const char *name = name_of(session);
+    return sizeof(*session) + session->raw_size + session->path_size <= wire->size &&
+           session->raw_size <= WIRE_ONNX_RAW_MAX && session->path_size <= CALLER_PATH_WIRE_MAX &&
+           (!name || (name[0] && name[session->raw_size - 1] == '\0'));
+}
+
+// --- Measures ---
+
+static int call_label(uint16_t detail, struct label *ret_labels)
+{
+    static const char *const names[WIRE_ONNX_CALLS] = {
+        [WIRE_ONNX_CALL_RUN] = "Run",
+        [WIRE_ONNX_CALL_RUN_WITH_BINDING] = "RunWithBinding",
+        [WIRE_ONNX_CALL_RUN_ASYNC] = "RunAsync",
+    };
+    if (detail >= WIRE_ONNX_CALLS)
+        return -EINVAL;
+    ret_labels[0] = (struct label){"call", names[detail]};
+    return 1;
+}
+
+// How long the others took is not known.
+static int waiting_call_label(uint16_t detail, struct label *ret_labels)
+{
+    return detail == WIRE_ONNX_CALL_RUN_ASYNC ? -ENOENT : call_label(detail, ret_labels);
+}
+
+static int async_label(uint16_t detail, struct label *ret_labels)
+{
+    return detail == WIRE_ONNX_CALL_RUN_ASYNC ? 0 : -ENOENT;
+}
+
+static int from_label(uint16_t detail, struct label *ret_labels)
+{
+    ret_labels[0] = (struct label){"from", detail == WIRE_ONNX_FROM_MEMORY ? "memory" : "file"};
+    return 1;
+}
+
+static const struct measure_family families[] = {
+    {.name = "inferscope_onnx_run_duration_seconds",
+     .unit = "s",
+     .help = "Time that ONNX Runtime took to run a model, until the call returned, by call of its API",
+     .part = MEASURE_TIME,
+     .measure = WIRE_ONNX_RUN,
+     .first = 6, // 64 µs
+     .last = 25, // 34 s
+     .labels = waiting_call_label},
+    {.name = "inferscope_onnx_run_errors_total",
+     .help = "Runs that ONNX Runtime refused or did not finish: the call returned an error",
+     .part = MEASURE_FAILED,
+     .measure = WIRE_ONNX_RUN,
+     .labels = call_label},
+    {.name = "inferscope_onnx_async_runs_total",
+     .help = "Runs that RunAsync() was asked for, refused ones included; how they end is told to the program "
+             "alone",
+     .part = MEASURE_COUNT,
+     .measure = WIRE_ONNX_RUN,
+     .labels = async_label},
+    {.name = "inferscope_onnx_session_duration_seconds",
+     .unit = "s",
+     .help = "Time that ONNX Runtime took to make a session: to read a model, optimise it and get ready",
+     .part = MEASURE_TIME,
+     .measure = WIRE_ONNX_SESSION,
+     .first = 10, // 1 ms
+     .last = 29,  // 537 s
+     .labels = from_label},
+    {.name = "inferscope_onnx_session_errors_total",
+     .help = "Sessions that ONNX Runtime could not make",
+     .part = MEASURE_FAILED,
+     .measure = WIRE_ONNX_SESSION,
+     .labels = from_label},
+};
+
+// --- Probes ---
+
+static const char *const libraries[] = {"libonnxruntime.so*", NULL};
+
+static struct bpf_program *program(const char *name);
+
+static const struct probe_symbol symbols[ORT_FUNCTIONS] = {
+    [ORT_RUN] = {"OrtApi.Run", "onnx_run_enter", "onnx_run_leave"},
+    [ORT_RUN_WITH_BINDING] = {"OrtApi.RunWithBinding", "onnx_binding_enter", "onnx_run_leave"},
+    [ORT_RUN_ASYNC] = {"OrtApi.RunAsync", "onnx_async_enter", "onnx_async_leave"},
+    [ORT_CREATE_SESSION] = {"OrtApi.CreateSession", "onnx_session_enter", "onnx_session_leave"},
+    [ORT_CREATE_SESSION_FROM_ARRAY] = {"OrtApi.CreateSessionFromArray", "onnx_session_memory_enter",
+                                       "onnx_session_leave"},
+    [ORT_CREATE_SESSION_SHARING] = {"OrtApi.CreateSessionWithPrepackedWeightsContainer", "onnx_session_enter",
+                                    "onnx_session_leave"},
+    [ORT_CREATE_SESSION_FROM_ARRAY_SHARING] = {"OrtApi.CreateSessionFromArrayWithPrepackedWeightsContainer",
+                                               "onnx_session_memory_enter", "onnx_session_leave"},
+};
+
+static const struct probe_kind api = {
+    .name = "ONNX Runtime",
+    .libraries = libraries,
+    .symbols = symbols,
+    .symbols_count = ARRAY_SIZE(symbols),
+    .program = program,
+    .find = ort_api_find,
+};
+
+static const struct probe_kind *const kinds[] = {&api, NULL};
+static struct runtime runtime = {.kinds = kinds};
+
+static struct bpf_program *program(const char *name)
+{
+    return runtime_program(&runtime, name);
+}
+
+static int measures_fd(void)
+{
+    return runtime_measures_fd(&runtime);
+}
+
+static const struct measures measures = {
+    .families = families, .count = ARRAY_SIZE(families), .map_fd = measures_fd};
+
+// --- The source ---
+
+static void stop(void)
+{
+    runtime_stop(&runtime);
+    onnx_bpf__destroy(skeleton);
+    skeleton = NULL;
+}
+
+static int start(const struct source_env *env, struct source_report *ret_report)
+{
+    bool sessions = env->demand->wanted[event_type_index(&types[0])];
+    ret_report->needed = sessions || env->runtimes || env->everything;
+    if (!ret_report->needed) {
+        stop();
+        return 0;
+    }
+    if (!skeleton) {
+        caller_path_register();
+        skeleton = onnx_bpf__open();
+        if (!skeleton)
+            return hook_load_failed(-errno, ret_report);
+        skeleton->rodata->source_id = env->id;
+        runtime.skeleton = skeleton->skeleton;
+    }
+    int error = runtime_start(&runtime, env, ret_report);
+    if (error) {
+        stop();
+        return error;
+    }
+    skeleton->bss->onnx_sessions_wanted = sessions;
+    return 0;
+}
+
+const struct source source_onnx = {
+    .name = "onnx",
+    .help = "Models that ONNX Runtime runs, in its library (--inference)",
+    .types = types,
+    .types_count = ARRAY_SIZE(types),
+    .record_size = record_size,
+    .record_valid = record_valid,
+    .attaches_later = uprobe_is_privileged,
+    .start = start,
+    .stop = stop,
+    .measures = &measures,
+    .tick = probes_tick,
+};
