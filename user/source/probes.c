@@ -352,6 +352,9 @@ int probes_add(const struct probe_kind *kind)
         return error;
     // Files that another kind has left alone, or has probed, are looked at again.
     kinds[free_kind] = kind;
+    for (size_t i = 0; i < PROBES_FILES_MAX; i++)
+        if (files[i])
+            forget(&files[i]);
     forget_seen_as(NULL);
     scan();
     return 0;
