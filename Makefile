@@ -197,7 +197,7 @@ $(OBJ)/bin/unit: $(UNIT:%.c=$(OBJ)/%.o) $(STAGE_OBJECTS)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS)) -lresolv -lm -lcriterion
 
-$(OBJ)/bin/integration: $(INTEGRATION:%.c=$(OBJ)/%.o) $(OBJ)/generated/vmlinux_types.o | $(OBJ)/bin/actor $(OBJ)/bin/plain-server $(OBJ)/bin/tls-server $(OBJ)/bin/fill-spool
+$(OBJ)/bin/integration: $(INTEGRATION:%.c=$(OBJ)/%.o) $(OBJ)/generated/vmlinux_types.o | $(OBJ)/bin/actor $(OBJ)/bin/plain-server $(OBJ)/bin/tls-server $(OBJ)/bin/llama-client $(OBJ)/bin/fill-spool
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs libbpf libelf zlib jansson libssl libcrypto) -lcriterion -lpthread -lm
 
@@ -245,6 +245,12 @@ $(OBJ)/bin/tls-server: tests/servers/tls.c
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE $(WARN) -O2 $< -o $@ -Wl,-Bstatic -lssl -lcrypto -Wl,-Bdynamic
+
+# Runs beside the llama.cpp that the tests fetch, which it opens by itself.
+$(OBJ)/bin/llama-client: tests/servers/llama.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE $(WARN) -O2 $< -o $@ -ldl
 
 # The types of vmlinux.h as BTF, for the test that compares them with the running kernel's. Only what a
 # variable has gets into BTF, so there is one of each type.

@@ -10,6 +10,10 @@
 // Some runtime is probed, so that there is anything to tell.
 const volatile bool work_wanted;
 
+// So long after a client has left, the server may still compute for it: it notices when it next writes, or
+// looks from time to time.
+#define WORK_SETTLES_NS 10000000000ull
+
 INLINE void exchange_work_sums(const struct wire_work *process, struct wire_api_work *ret_work)
 {
     const struct wire_work_sum *prefill = &process->sums[WIRE_WORK_PREFILL];
@@ -39,8 +43,9 @@ static __noinline int exchange_work_count(struct wire_api_exchange *exchange)
     __u32 waiting = __sync_fetch_and_add(&process->waiting, 1);
     own->flags = WIRE_API_WORK_COUNTED | (in_flight ? 0 : WIRE_API_WORK_ALONE) |
                  (waiting ? 0 : WIRE_API_WORK_NONE_WAITED);
-    // Nothing was computed before: it may be that nothing was probed, either.
-    if (!own->prefills && !own->decodes && !own->runs)
+    // Where nothing was computed before, it may be that nothing was probed, either.
+    bool settled = !process->abandoned_ns || exchange->start_ns > process->abandoned_ns + WORK_SETTLES_NS;
+    if (!settled || (!own->prefills && !own->decodes && !own->runs))
         own->flags &= ~(WIRE_API_WORK_ALONE | WIRE_API_WORK_NONE_WAITED);
     return 0;
 }
@@ -108,6 +113,8 @@ static __noinline int exchange_work_finish(struct wire_api_exchange *exchange)
         own->flags |= WIRE_API_WORK_DECODE;
     if (own->runs && alone)
         own->flags |= WIRE_API_WORK_RUN;
+    if (!exchange->end_ns || exchange->end != WIRE_API_COMPLETE)
+        process->abandoned_ns = bpf_ktime_get_boot_ns();
     __sync_fetch_and_add(&process->in_flight, -1);
     return 0;
 }

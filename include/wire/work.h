@@ -23,11 +23,12 @@ WIRE_SIZE(struct wire_work_sum, 24);
 // By process.
 struct wire_work {
     struct wire_work_sum sums[WIRE_WORK_PHASES];
-    __u32 begun;     // requests that it has begun to read; may overflow
-    __u32 in_flight; // of those have no whole answer yet
-    __u32 waiting;   // of those have sent no generated text yet
+    __u64 abandoned_ns; // CLOCK_BOOTTIME when a request was last lost, which it may not know yet; 0: never
+    __u32 begun;        // requests that it has begun to read; may overflow
+    __u32 in_flight;    // of those have no whole answer yet
+    __u32 waiting;      // of those have sent no generated text yet
     __u32 reserved;
 };
-WIRE_SIZE(struct wire_work, 112);
+WIRE_SIZE(struct wire_work, 120);
 
 #define WIRE_WORK_PROCESSES 4096 // the map's entries; those used longest ago go first
