@@ -167,17 +167,37 @@ INLINE void batch_begin(struct pt_regs *regs, const struct asked *asked)
         bpf_map_update_elem(&contexts, &key, &context, BPF_ANY);
 }
 
-SEC("uprobe")
-int llama_process_enter(struct pt_regs *regs)
+INLINE void process_enter(struct pt_regs *regs, __u64 pointer, bool encoder)
 {
     struct asked asked = {.context = PT_REGS_PARM1(regs), .phase = WIRE_LLAMA_UNKNOWN};
-    struct user_key key = user_key(PT_REGS_PARM3(regs));
+    struct user_key key = user_key(pointer);
     const struct batch *batch = bpf_map_lookup_elem(&batches, &key);
     if (batch)
         asked_take(&asked, batch);
-    if (batch && (__u32)PT_REGS_PARM2(regs) == 0)
+    if (batch && encoder)
         asked.phase = WIRE_LLAMA_ENCODE;
     batch_begin(regs, &asked);
+}
+
+// By its second argument it goes on with one of the next two.
+SEC("uprobe")
+int llama_process_enter(struct pt_regs *regs)
+{
+    process_enter(regs, PT_REGS_PARM3(regs), (__u32)PT_REGS_PARM2(regs) == 0);
+    return 0;
+}
+
+SEC("uprobe")
+int llama_context_decode_enter(struct pt_regs *regs)
+{
+    process_enter(regs, PT_REGS_PARM2(regs), false);
+    return 0;
+}
+
+SEC("uprobe")
+int llama_context_encode_enter(struct pt_regs *regs)
+{
+    process_enter(regs, PT_REGS_PARM2(regs), true);
     return 0;
 }
 

@@ -57,12 +57,13 @@ static const char *debian_library(const char *root)
 
 struct llama_client *llama_start(enum llama_kind kind, const char *commands)
 {
-    make_files();
     const char *root = kind == LLAMA_DEBIAN ? servers_root() : NULL;
+    const char *library = root ? debian_library(root) : node_library();
+    make_files();
     const char *folder = root ? "/mnt" : test_dir(), *arguments[16];
     size_t count = 0;
     arguments[count++] = format_text("%s/%s", folder, llama_name());
-    arguments[count++] = root ? debian_library(root) : node_library();
+    arguments[count++] = library;
     arguments[count++] = format_text("%s/tiny.gguf", folder);
     char *rest = format_text("%s", commands);
     size_t given = 0;

@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "caller_path.h"
+#include "elf_symbols.h"
 #include "llama.skel.h"
 #include "runtime.h"
 #include "uprobe.h"
@@ -212,17 +213,57 @@ static const struct probe_kind batches = {
     .program = program,
 };
 
-// These have no return instruction of their own, as compilers make the calls that they end with jumps, or
-// they catch all exceptions themselves.
+// What llama_process() goes on with, by jumps, so that it has no return instructions itself.
+#define CONTEXT_DECODE "_ZN13llama_context6decodeERK15llama_batch_ext"
+#define CONTEXT_ENCODE "_ZN13llama_context6encodeERK15llama_batch_ext"
+
+static const struct probe_symbol context_symbols[] = {
+    {CONTEXT_DECODE, "llama_context_decode_enter", "llama_batch_leave"},
+    {CONTEXT_ENCODE, "llama_context_encode_enter", "llama_batch_leave"},
+};
+
+static const struct probe_kind contexts = {
+    .name = "llama.cpp's contexts",
+    .libraries = libraries,
+    .executables = true,
+    .throws = true,
+    .symbols = context_symbols,
+    .symbols_count = ARRAY_SIZE(context_symbols),
+    .program = program,
+};
+
+// Nothing passes through these: they catch all exceptions themselves, or none is thrown below them. The last
+// one is for libraries that do not name what is above.
 static const struct probe_symbol other_symbols[] = {
     {"llama_synchronize", "llama_synchronize_enter", "llama_synchronize_leave"},
-    {"llama_process", "llama_process_enter", "llama_batch_leave"}, // since 2026
     {"llama_batch_ext_init", NULL, "llama_batch_made"},
     {"llama_model_load_from_file", "llama_load_enter", "llama_load_leave"},
     {"llama_model_load_from_splits", "llama_load_splits_enter", "llama_load_leave"},
     {"llama_model_load_from_file_ptr", "llama_load_stream_enter", "llama_load_leave"},
     {"llama_load_model_from_file", "llama_load_enter", "llama_load_leave"}, // before 2025
+    {"llama_process", "llama_process_enter", "llama_batch_leave"},
 };
+
+static int find_names(int fd, const struct probe_symbol *symbols, size_t count, uint64_t *ret_offsets,
+                      uint64_t *in_out_read)
+{
+    const char *names[ELF_NAMES_MAX];
+    for (size_t i = 0; i < count; i++)
+        names[i] = symbols[i].name;
+    return elf_symbols_find(fd, names, count, ret_offsets, in_out_read);
+}
+
+static int find_others(int fd, uint64_t *ret_offsets, uint64_t *in_out_read)
+{
+    enum { COUNT = ARRAY_SIZE(other_symbols), PROCESS = COUNT - 1, NAMED = ARRAY_SIZE(context_symbols) };
+    uint64_t offsets[COUNT] = {}, named[NAMED] = {};
+    int found = find_names(fd, other_symbols, COUNT, offsets, in_out_read);
+    if (found > 0 && offsets[PROCESS] && find_names(fd, context_symbols, NAMED, named, in_out_read) == NAMED)
+        offsets[PROCESS] = 0;
+    if (found >= 0)
+        memcpy(ret_offsets, offsets, sizeof(offsets));
+    return found;
+}
 
 static const struct probe_kind others = {
     .name = "llama.cpp's other functions",
@@ -231,9 +272,10 @@ static const struct probe_kind others = {
     .symbols = other_symbols,
     .symbols_count = ARRAY_SIZE(other_symbols),
     .program = program,
+    .find = find_others,
 };
 
-static const struct probe_kind *const kinds[] = {&batches, &others, NULL};
+static const struct probe_kind *const kinds[] = {&batches, &contexts, &others, NULL};
 static struct runtime runtime = {.kinds = kinds};
 
 static struct bpf_program *program(const char *name)
