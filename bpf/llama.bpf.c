@@ -356,7 +356,7 @@ int llama_logits_enter(struct pt_regs *regs)
     if (context)
         context->index = index;
     struct wire_measure_key generated = measure_key(measure_cgroup(), WIRE_LLAMA_GENERATED, 0);
-    measure_add(&generated, 0, 1);
+    measure_add_one(&generated);
     return 0;
 }
 

@@ -92,10 +92,23 @@ INLINE void measure_add(const struct wire_measure_key *key, __u64 time_ns, __u64
     __u32 time_bucket = measure_bucket((time_ns + 999) / 1000) & (WIRE_MEASURE_BUCKETS - 1);
     __u32 amount_bucket = measure_bucket(amount) & (WIRE_MEASURE_BUCKETS - 1);
     __sync_fetch_and_add(&entry->count, 1);
-    __sync_fetch_and_add(&entry->time_ns, time_ns);
-    __sync_fetch_and_add(&entry->amount, amount);
+    // Where it is always 0, clang makes an atomic "or" of it, which kernels before 5.12 do not know.
+    if (time_ns)
+        __sync_fetch_and_add(&entry->time_ns, time_ns);
+    if (amount)
+        __sync_fetch_and_add(&entry->amount, amount);
     __sync_fetch_and_add(&entry->times[time_bucket], 1);
     __sync_fetch_and_add(&entry->amounts[amount_bucket], 1);
+    entry->last_ns = bpf_ktime_get_boot_ns();
+}
+
+// One of which only the number is shown.
+INLINE void measure_add_one(const struct wire_measure_key *key)
+{
+    struct wire_measure *entry = measure_entry(key);
+    if (!entry)
+        return;
+    __sync_fetch_and_add(&entry->count, 1);
     entry->last_ns = bpf_ktime_get_boot_ns();
 }
 

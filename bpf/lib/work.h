@@ -36,6 +36,9 @@ INLINE void work_add(enum wire_work_phase phase, __u64 time_ns, __u32 count, __u
     if (!entry || phase >= WIRE_WORK_PHASES)
         return;
     __sync_fetch_and_add(&entry->sums[phase].time_ns, time_ns);
-    __sync_fetch_and_add(&entry->sums[phase].count, count);
-    __sync_fetch_and_add(&entry->sums[phase].sequences, sequences);
+    // Where they are always 0, clang makes an atomic "or" of that, which kernels before 5.12 do not know.
+    if (count)
+        __sync_fetch_and_add(&entry->sums[phase].count, count);
+    if (sequences)
+        __sync_fetch_and_add(&entry->sums[phase].sequences, sequences);
 }
