@@ -29,12 +29,13 @@ INLINE void exchange_work_sums(const struct wire_work *process, struct wire_api_
     ret_work->runs = run->count;
 }
 
-static __noinline int exchange_work_count(struct wire_api_exchange *exchange)
+// The next three are functions that the kernel verifies once, and not again wherever they are called.
+
+__noinline int exchange_work_count(struct wire_api_work *own, __u64 start_ns)
 {
-    struct wire_api_work *own = &exchange->work;
     __u32 pid = bpf_get_current_pid_tgid() >> 32;
     struct wire_work *process = work_of_new(pid);
-    if (!process || own->flags)
+    if (!own || !process || own->flags)
         return 0;
     exchange_work_sums(process, own);
     own->pid = pid;
@@ -44,7 +45,7 @@ static __noinline int exchange_work_count(struct wire_api_exchange *exchange)
     own->flags = WIRE_API_WORK_COUNTED | (in_flight ? 0 : WIRE_API_WORK_ALONE) |
                  (waiting ? 0 : WIRE_API_WORK_NONE_WAITED);
     // Where nothing was computed before, it may be that nothing was probed, either.
-    bool settled = !process->abandoned_ns || exchange->start_ns > process->abandoned_ns + WORK_SETTLES_NS;
+    bool settled = !process->abandoned_ns || start_ns > process->abandoned_ns + WORK_SETTLES_NS;
     if (!settled || (!own->prefills && !own->decodes && !own->runs))
         own->flags &= ~(WIRE_API_WORK_ALONE | WIRE_API_WORK_NONE_WAITED);
     return 0;
@@ -53,7 +54,7 @@ static __noinline int exchange_work_count(struct wire_api_exchange *exchange)
 INLINE void exchange_work_begin(struct wire_api_exchange *exchange)
 {
     if (work_wanted)
-        exchange_work_count(exchange);
+        exchange_work_count(&exchange->work, exchange->start_ns);
 }
 
 // Until now no other request can have had a prompt in a batch.
@@ -68,11 +69,11 @@ INLINE void exchange_work_prefill(struct wire_api_work *own, const struct wire_w
 }
 
 // The rest of the request is generated along with all others, so from now on its steps are theirs.
-static __noinline int exchange_work_note_first(struct wire_api_exchange *exchange)
+__noinline int exchange_work_note_first(struct wire_api_work *own)
 {
-    struct wire_api_work *own = &exchange->work, now;
-    struct wire_work *process = work_of(own->pid);
-    if (!process)
+    struct wire_api_work now;
+    struct wire_work *process = own ? work_of(own->pid) : NULL;
+    if (!own || !process)
         return 0;
     exchange_work_sums(process, &now);
     exchange_work_prefill(own, process, &now);
@@ -87,12 +88,14 @@ static __noinline int exchange_work_note_first(struct wire_api_exchange *exchang
 INLINE void exchange_work_first(struct wire_api_exchange *exchange)
 {
     if ((exchange->work.flags & (WIRE_API_WORK_COUNTED | WIRE_API_WORK_FIRST)) == WIRE_API_WORK_COUNTED)
-        exchange_work_note_first(exchange);
+        exchange_work_note_first(&exchange->work);
 }
 
-static __noinline int exchange_work_finish(struct wire_api_exchange *exchange)
+__noinline int exchange_work_finish(struct wire_api_work *own, bool whole)
 {
-    struct wire_api_work *own = &exchange->work, now;
+    struct wire_api_work now;
+    if (!own)
+        return 0;
     struct wire_work *process = work_of(own->pid);
     own->flags &= ~WIRE_API_WORK_COUNTED;
     if (!process)
@@ -113,7 +116,7 @@ static __noinline int exchange_work_finish(struct wire_api_exchange *exchange)
         own->flags |= WIRE_API_WORK_DECODE;
     if (own->runs && alone)
         own->flags |= WIRE_API_WORK_RUN;
-    if (!exchange->end_ns || exchange->end != WIRE_API_COMPLETE)
+    if (!whole)
         process->abandoned_ns = bpf_ktime_get_boot_ns();
     __sync_fetch_and_add(&process->in_flight, -1);
     return 0;
@@ -122,5 +125,5 @@ static __noinline int exchange_work_finish(struct wire_api_exchange *exchange)
 INLINE void exchange_work_end(struct wire_api_exchange *exchange)
 {
     if (exchange->work.flags & WIRE_API_WORK_COUNTED)
-        exchange_work_finish(exchange);
+        exchange_work_finish(&exchange->work, exchange->end_ns && exchange->end == WIRE_API_COMPLETE);
 }
