@@ -56,14 +56,23 @@ INLINE struct wire_api_exchange *exchange_at(struct exchange_connection *connect
     return &connection->queue[number & (EXCHANGE_QUEUE - 1)];
 }
 
-// What was under way will not be seen to end.
-INLINE void exchange_drop(struct exchange_connection *connection)
+// What was under way will not be seen to end. Verified by itself, too.
+#ifdef __bpf__
+__noinline
+#else
+INLINE
+#endif
+    int
+    exchange_drop(struct exchange_connection *connection)
 {
+    if (!connection)
+        return 0;
     for (__u32 i = 0; i < EXCHANGE_QUEUE && connection->first != connection->end; i++) {
         exchange_work_end(exchange_at(connection, connection->first));
         connection->first += 1;
     }
     connection->first = connection->end;
+    return 0;
 }
 
 INLINE void exchange_begin(struct exchange_connection *connection, enum exchange_role role, bool values)

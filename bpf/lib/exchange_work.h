@@ -72,8 +72,10 @@ INLINE void exchange_work_prefill(struct wire_api_work *own, const struct wire_w
 __noinline int exchange_work_note_first(struct wire_api_work *own)
 {
     struct wire_api_work now;
-    struct wire_work *process = own ? work_of(own->pid) : NULL;
-    if (!own || !process)
+    if (!own || (own->flags & (WIRE_API_WORK_COUNTED | WIRE_API_WORK_FIRST)) != WIRE_API_WORK_COUNTED)
+        return 0;
+    struct wire_work *process = work_of(own->pid);
+    if (!process)
         return 0;
     exchange_work_sums(process, &now);
     exchange_work_prefill(own, process, &now);
@@ -87,14 +89,13 @@ __noinline int exchange_work_note_first(struct wire_api_work *own)
 
 INLINE void exchange_work_first(struct wire_api_exchange *exchange)
 {
-    if ((exchange->work.flags & (WIRE_API_WORK_COUNTED | WIRE_API_WORK_FIRST)) == WIRE_API_WORK_COUNTED)
-        exchange_work_note_first(&exchange->work);
+    exchange_work_note_first(&exchange->work);
 }
 
-__noinline int exchange_work_finish(struct wire_api_work *own, bool whole)
+__noinline int exchange_work_finish(struct wire_api_work *own, __u64 end_ns, __u32 how)
 {
     struct wire_api_work now;
-    if (!own)
+    if (!own || !(own->flags & WIRE_API_WORK_COUNTED))
         return 0;
     struct wire_work *process = work_of(own->pid);
     own->flags &= ~WIRE_API_WORK_COUNTED;
@@ -116,7 +117,7 @@ __noinline int exchange_work_finish(struct wire_api_work *own, bool whole)
         own->flags |= WIRE_API_WORK_DECODE;
     if (own->runs && alone)
         own->flags |= WIRE_API_WORK_RUN;
-    if (!whole)
+    if (!end_ns || how != WIRE_API_COMPLETE)
         process->abandoned_ns = bpf_ktime_get_boot_ns();
     __sync_fetch_and_add(&process->in_flight, -1);
     return 0;
@@ -124,6 +125,5 @@ __noinline int exchange_work_finish(struct wire_api_work *own, bool whole)
 
 INLINE void exchange_work_end(struct wire_api_exchange *exchange)
 {
-    if (exchange->work.flags & WIRE_API_WORK_COUNTED)
-        exchange_work_finish(&exchange->work, exchange->end_ns && exchange->end == WIRE_API_COMPLETE);
+    exchange_work_finish(&exchange->work, exchange->end_ns, exchange->end);
 }
