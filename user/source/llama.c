@@ -232,8 +232,8 @@ static const struct probe_kind contexts = {
     .program = program,
 };
 
-// Nothing passes through these: they catch all exceptions themselves, or none is thrown below them. The last
-// one is for libraries that do not name what is above.
+// Loading catches all exceptions. The first and the last have no return instructions, as they end with a
+// jump; the last is for libraries that do not name what it goes on with.
 static const struct probe_symbol other_symbols[] = {
     {"llama_synchronize", "llama_synchronize_enter", "llama_synchronize_leave"},
     {"llama_batch_ext_init", NULL, "llama_batch_made"},
