@@ -226,7 +226,7 @@ $(OBJ)/bin/unit: $(UNIT:%.c=$(OBJ)/%.o) $(STAGE_OBJECTS)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs $(LIBS)) -lresolv -lm -lcriterion
 
-$(OBJ)/bin/integration: $(INTEGRATION:%.c=$(OBJ)/%.o) $(OBJ)/generated/vmlinux_types.o | $(OBJ)/bin/actor $(OBJ)/bin/plain-server $(OBJ)/bin/tls-server $(OBJ)/bin/fill-spool $(OBJ)/bin/kafka-broker $(OBJ)/kafka/agent $(OBJ)/bin/write-model $(OBJ)/bin/probed $(OBJ)/bin/probed-late $(OBJ)/bin/libprobed.so $(STAND_INS) $(LIBRARY_USERS)
+$(OBJ)/bin/integration: $(INTEGRATION:%.c=$(OBJ)/%.o) $(OBJ)/generated/vmlinux_types.o | $(OBJ)/bin/actor $(OBJ)/bin/plain-server $(OBJ)/bin/tls-server $(OBJ)/bin/fill-spool $(OBJ)/bin/kafka-broker $(OBJ)/kafka/agent $(OBJ)/bin/write-model $(OBJ)/bin/probed $(OBJ)/bin/probed-late $(OBJ)/bin/libprobed.so $(STAND_INS) $(LIBRARY_USERS) $(OBJ)/bin/llama-client
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $$(pkg-config --libs libbpf libelf zlib jansson libssl libcrypto) -lcriterion -lpthread -lm
 
@@ -342,6 +342,12 @@ $(OBJ)/bin/libtorch_cpu.so $(OBJ)/bin/elsewhere/libtorch_cpu.so: tests/servers/t
 	$(call say,CXX,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CXX) $(CXXFLAGS) $(if $(findstring elsewhere,$@),-DENDS_ELSEWHERE) -fPIC -shared -Wl,-soname,libtorch_cpu.so $< -o $@
+
+# Runs beside the llama.cpp that the tests fetch, which it opens by itself.
+$(OBJ)/bin/llama-client: tests/servers/llama.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE $(WARN) -O2 $< -o $@ -ldl
 
 # The types of vmlinux.h as BTF, for the test that compares them with the running kernel's. Only what a
 # variable has gets into BTF, so there is one of each type.

@@ -20,6 +20,7 @@ struct source_env {
     int ring_fd;                       // the ring that all sources share; borrowed
     int lost_fd;                       // the per-CPU counters of lost records; borrowed
     int compat_fd;                     // the programs for 32-bit calls, by number; borrowed
+    int work_fd;                       // what processes compute (wire/work.h); borrowed
     const struct demand *demand;       // borrowed, only for the duration of start()
     const char *host_root;             // where the node's root is mounted; "" for /
     char *const *syscalls;             // names for the source `syscall`, NULL-terminated; may be NULL
@@ -125,7 +126,7 @@ void source_learn_event(const struct event *event);
 int source_register_all(void);
 
 // Starts all sources, or has those that run follow another demand; the reports say how it went, in the order
-// of SOURCE_LIST. Never fails as a whole. `env` is the base: id and compat_fd are set here.
+// of SOURCE_LIST. Never fails as a whole. `env` is the base: id, compat_fd and work_fd are set here.
 void source_start_all(const struct source_env *env, struct source_report *ret_reports);
 // Before capabilities are given up that are not needed to start sources again.
 void source_keep_startable(void);

@@ -34,6 +34,47 @@ struct exchange_connection {
 INLINE __u16 exchange_route(const __u64 *hashes, __u32 count);
 INLINE void exchange_emit(struct exchange_connection *connection, const struct wire_api_exchange *exchange);
 
+// What the server computes for a request that has begun, sent its first text, ended or been lost sight of.
+#ifdef __bpf__
+#include "bpf/lib/exchange_work.h"
+#else // where it is followed in user space, that is too late to be known
+INLINE void exchange_work_begin(struct wire_api_exchange *exchange)
+{
+}
+
+INLINE void exchange_work_first(struct wire_api_exchange *exchange)
+{
+}
+
+INLINE void exchange_work_end(struct wire_api_exchange *exchange)
+{
+}
+#endif
+
+INLINE struct wire_api_exchange *exchange_at(struct exchange_connection *connection, __u32 number)
+{
+    return &connection->queue[number & (EXCHANGE_QUEUE - 1)];
+}
+
+// What was under way will not be seen to end. Verified by itself, too.
+#ifdef __bpf__
+__noinline
+#else
+INLINE
+#endif
+    int
+    exchange_drop(struct exchange_connection *connection)
+{
+    if (!connection)
+        return 0;
+    for (__u32 i = 0; i < EXCHANGE_QUEUE && connection->first != connection->end; i++) {
+        exchange_work_end(exchange_at(connection, connection->first));
+        connection->first += 1;
+    }
+    connection->first = connection->end;
+    return 0;
+}
+
 INLINE void exchange_begin(struct exchange_connection *connection, enum exchange_role role, bool values)
 {
     connection->role = role;
@@ -45,7 +86,7 @@ INLINE void exchange_begin(struct exchange_connection *connection, enum exchange
     connection->messages[EXCHANGE_ANSWERS].values = values;
     connection->messages[EXCHANGE_REQUESTS].state = HTTP_START;
     connection->messages[EXCHANGE_ANSWERS].state = HTTP_START;
-    connection->first = connection->end;
+    exchange_drop(connection);
     connection->lost = 0;
     connection->client_gone = 0;
 }
@@ -54,11 +95,6 @@ INLINE void exchange_begin(struct exchange_connection *connection, enum exchange
 INLINE enum exchange_side exchange_side(const struct exchange_connection *connection, bool received)
 {
     return received == (connection->role == EXCHANGE_SERVER) ? EXCHANGE_REQUESTS : EXCHANGE_ANSWERS;
-}
-
-INLINE struct wire_api_exchange *exchange_at(struct exchange_connection *connection, __u32 number)
-{
-    return &connection->queue[number & (EXCHANGE_QUEUE - 1)];
 }
 
 INLINE void exchange_clear(struct wire_api_exchange *exchange)
@@ -144,6 +180,8 @@ INLINE void exchange_requested(struct exchange_connection *connection, __u64 now
         exchange->route = route & WIRE_API_ROUTE_NUMBER;
         exchange->flags |= route & WIRE_API_ROUTE_INFERENCE ? WIRE_API_INFERENCE : 0;
         exchange->method = message->method;
+        if (!message->client && exchange->flags & WIRE_API_INFERENCE)
+            exchange_work_begin(exchange);
         if (route & WIRE_API_ROUTE_NAMES && message->values) {
             __builtin_memcpy(exchange->request_model, message->json.model, WIRE_API_MODEL_MAX);
             exchange->request_model_length = message->name_length;
@@ -168,6 +206,7 @@ INLINE void exchange_finish(struct exchange_connection *connection, __u32 number
     exchange->end = how;
     if (__sync_val_compare_and_swap(&connection->first, number, number + 1) != number)
         return;
+    exchange_work_end(exchange);
     // Whatever else a client asks of whomever is nobody's business.
     if ((exchange->flags & (WIRE_API_CLIENT | WIRE_API_INFERENCE)) != WIRE_API_CLIENT)
         exchange_emit(connection, exchange);
@@ -176,8 +215,10 @@ INLINE void exchange_finish(struct exchange_connection *connection, __u32 number
 INLINE void exchange_content(struct wire_api_exchange *exchange, __u64 now_ns)
 {
     exchange->last_content_ns = now_ns;
-    if (!exchange->first_content_ns)
-        exchange->first_content_ns = now_ns;
+    if (exchange->first_content_ns)
+        return;
+    exchange->first_content_ns = now_ns;
+    exchange_work_first(exchange);
 }
 
 // After a step over sent bytes.
@@ -240,9 +281,8 @@ INLINE void exchange_closed(struct exchange_connection *connection, __u64 now_ns
 INLINE void exchange_note(struct exchange_connection *connection, enum exchange_side side, __u64 now_ns)
 {
     struct wire_api_progress *progress = &connection->progress;
-    // What was under way on a connection that is lost will never be seen to end.
     if (connection->lost)
-        connection->first = connection->end;
+        exchange_drop(connection);
     __u32 in_flight = connection->end - connection->first;
     const struct wire_api_exchange *oldest = exchange_at(connection, connection->first);
     if (side == EXCHANGE_ANSWERS || in_flight <= 1)

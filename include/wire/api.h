@@ -48,6 +48,33 @@ enum wire_api_flag {
     WIRE_API_PACKED = 1 << 10,       // the answer was compressed, so nothing was found in it
 };
 
+enum wire_api_work_flag {
+    WIRE_API_WORK_COUNTED = 1 << 0,     // among the requests that the process answers, until it has ended
+    WIRE_API_WORK_ALONE = 1 << 1,       // it answered no other when this one began
+    WIRE_API_WORK_NONE_WAITED = 1 << 2, // none of those waited for its first text
+    WIRE_API_WORK_FIRST = 1 << 3,       // its own first text was sent
+    // When it has ended: which of the numbers are the request's.
+    WIRE_API_WORK_PREFILL = 1 << 4,
+    WIRE_API_WORK_DECODE = 1 << 5,
+    WIRE_API_WORK_RUN = 1 << 6,
+};
+
+// What the process computed meanwhile (include/wire/work.h). Until it is known what of that was for the
+// request, the sums as they were when it began.
+struct wire_api_work {
+    __u64 prefill_ns; // in batches that held prompts
+    __u64 decode_ns;  // in batches that held sequences that were being generated
+    __u64 run_ns;
+    __u64 sequences; // in those batches of decode_ns together
+    __u32 prefills;  // batches
+    __u32 decodes;
+    __u32 runs;
+    __u32 begun; // the number of this request among those of the process
+    __u32 pid;
+    __u32 flags; // enum wire_api_work_flag
+};
+WIRE_SIZE(struct wire_api_work, 56);
+
 // All times are CLOCK_BOOTTIME in ns, 0 where it did not come to that. They are the server's; at a client's
 // end, what the server reads is what the client wrote, and the other way round.
 struct wire_api_exchange {
@@ -72,12 +99,13 @@ struct wire_api_exchange {
     __u8 request_model_length;
     __u8 response_model_length;
     __u8 reserved[4];
+    struct wire_api_work work;
     char request_model[WIRE_API_MODEL_MAX];
     char response_model[WIRE_API_MODEL_MAX];
     char traceparent[WIRE_API_TRACEPARENT_MAX]; // zero-filled
     char server[WIRE_API_SERVER_MAX];           // the answer's Server header in lower case, zero-filled
 };
-WIRE_SIZE(struct wire_api_exchange, 376);
+WIRE_SIZE(struct wire_api_exchange, 432);
 
 // The header is that of the process that read the request, of a call that wrote it; its time is the end of
 // the exchange.
@@ -91,7 +119,7 @@ struct wire_api {
     __u8 family; // 4 or 6; an IPv4-mapped IPv6 address is given as IPv4; 0: the socket is not known
     __u8 reserved[3];
 };
-WIRE_SIZE(struct wire_api, 504);
+WIRE_SIZE(struct wire_api, 560);
 
 // Of type WIRE_API_CALL.
 struct wire_api_call {
@@ -100,7 +128,7 @@ struct wire_api_call {
     __u16 host_port;              // in it; 0: none
     __u8 reserved[6];
 };
-WIRE_SIZE(struct wire_api_call, 608);
+WIRE_SIZE(struct wire_api_call, 664);
 
 // --- Before Linux 5.17 ---
 // There a program cannot loop over a message, so user space does (user/source/api_pieces.c): the first and

@@ -33,8 +33,7 @@ struct server {
 
 static const char cache[] = "build/servers", listening[] = "listening on http", at[] = "://127.0.0.1:";
 
-// Where tests/servers/fetch has unpacked llama-server and nginx.
-static const char *servers_root(void)
+const char *servers_root(void)
 {
     char path[PATH_MAX];
     _cleanup_free_ char *failure = read_whole_file(format_text("%s/failure", cache));

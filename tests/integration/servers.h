@@ -22,6 +22,8 @@ enum server_kind {
 
 struct server;
 
+// Where tests/servers/fetch has unpacked llama-server and nginx. Skips or fails the test like server_start().
+const char *servers_root(void);
 // Starts a server on a port of its own of 127.0.0.1 and waits until it serves. Skips the test where such a
 // server cannot be had; fails it where tests/servers/fetch has failed.
 struct server *server_start(enum server_kind kind);

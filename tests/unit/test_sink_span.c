@@ -106,6 +106,23 @@ Test(sink_span, a_request_is_a_child_of_its_traceparent)
     json_decref(request);
 }
 
+Test(sink_span, what_was_computed_is_told_where_it_is_known)
+{
+    json_t *request;
+    record.exchange.work = (struct wire_api_work){.prefill_ns = 20000000,
+                                                  .decode_ns = 70000000,
+                                                  .decodes = 4,
+                                                  .sequences = 11,
+                                                  .flags = WIRE_API_WORK_DECODE};
+    const json_t *span = format(&request);
+    cr_expect_str_eq(attribute(span, "inferscope.prefill_time"), "");
+    cr_expect_str_eq(attribute(span, "inferscope.decode_time"), "0.07");
+    cr_expect_str_eq(attribute(span, "inferscope.decode_steps"), "4");
+    cr_expect_str_eq(attribute(span, "inferscope.batch"), "3");
+    cr_expect_str_eq(attribute(span, "inferscope.run_time"), "");
+    json_decref(request);
+}
+
 Test(sink_span, ids_are_the_same_each_time_and_others_for_another_request)
 {
     json_t *first, *again, *other;

@@ -46,13 +46,17 @@ static void add_number(struct attributes *attributes, const char *key, uint64_t 
     text_addf(attributes->text, "{\"intValue\":\"%" PRIu64 "\"}}", number);
 }
 
+static void add_duration(struct attributes *attributes, const char *key, uint64_t ns)
+{
+    begin_attribute(attributes, key);
+    text_addf(attributes->text, "{\"doubleValue\":%" PRIu64 ".%09" PRIu64 "}}", ns / NS_PER_SECOND,
+              ns % NS_PER_SECOND);
+}
+
 static void add_seconds(struct attributes *attributes, const char *key, uint64_t from_ns, uint64_t to_ns)
 {
-    if (!from_ns || to_ns < from_ns)
-        return;
-    begin_attribute(attributes, key);
-    text_addf(attributes->text, "{\"doubleValue\":%" PRIu64 ".%09" PRIu64 "}}",
-              (to_ns - from_ns) / NS_PER_SECOND, (to_ns - from_ns) % NS_PER_SECOND);
+    if (from_ns && to_ns >= from_ns)
+        add_duration(attributes, key, to_ns - from_ns);
 }
 
 static void add_address(struct attributes *attributes, const char *key, const struct wire_api *record,
@@ -86,6 +90,20 @@ static void add_resource(const struct event *event, struct text *text)
     }
 }
 
+// What the server computed for it, where that is known.
+static void add_work(struct attributes *attributes, const struct wire_api_work *work)
+{
+    if (work->flags & WIRE_API_WORK_PREFILL)
+        add_duration(attributes, "inferscope.prefill_time", work->prefill_ns);
+    if (work->flags & WIRE_API_WORK_DECODE) {
+        add_duration(attributes, "inferscope.decode_time", work->decode_ns);
+        add_number(attributes, "inferscope.decode_steps", work->decodes);
+        add_number(attributes, "inferscope.batch", (work->sequences + work->decodes / 2) / work->decodes);
+    }
+    if (work->flags & WIRE_API_WORK_RUN)
+        add_duration(attributes, "inferscope.run_time", work->run_ns);
+}
+
 static void add_request(const struct wire_api *record, const char *operation, const char *provider,
                         struct text *text)
 {
@@ -107,6 +125,7 @@ static void add_request(const struct wire_api *record, const char *operation, co
                     exchange->first_content_ns);
     if (exchange->content_events)
         add_number(&attributes, "inferscope.content_events", exchange->content_events);
+    add_work(&attributes, &exchange->work);
     add_string(&attributes, "http.request.method", api_method_name(exchange->method));
     add_string(&attributes, "http.route", route ? route->pattern : NULL);
     if (exchange->status)

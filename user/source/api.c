@@ -29,6 +29,7 @@ static bool record_valid(const struct wire_header *wire)
     return (record->family == 0 || record->family == 4 || record->family == 6) &&
            exchange->request_model_length <= WIRE_API_MODEL_MAX &&
            exchange->response_model_length <= WIRE_API_MODEL_MAX && exchange->end < WIRE_API_ENDS &&
+           (!(exchange->work.flags & WIRE_API_WORK_DECODE) || exchange->work.decodes) &&
            memchr(exchange->server, '\0', WIRE_API_SERVER_MAX) &&
            memchr(exchange->traceparent, '\0', WIRE_API_TRACEPARENT_MAX) &&
            (wire->type != WIRE_API_CALL ||
@@ -164,6 +165,7 @@ static int load(enum way way, const struct source_env *env, struct source_report
         return hook_load_failed(-errno, ret_report);
     skeleton->rodata->source_id = env->id;
     skeleton->rodata->body_values = !env->no_body_values;
+    skeleton->rodata->work_wanted = env->runtimes;
     for (size_t i = 0; i < TLS_PROBES; i++)
         uprobe_prepare(bpf_object__find_program_by_name(skeleton->obj, tls_programs[i]));
     return hook_load(skeleton->skeleton, env, hooks, has_tls ? add_tls(way, hooks, count) : count,

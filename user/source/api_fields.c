@@ -153,6 +153,43 @@ GETTER(get_token_source)
     return value_set_string(ret_value, names[api_output_source(record_of(event))]);
 }
 
+// --- What the server computed meanwhile ---
+
+static bool set_work(const struct event *event, uint32_t flag, uint64_t time_ns, struct value *ret_value)
+{
+    ret_value->type = FIELD_DURATION;
+    ret_value->u = time_ns;
+    return record_of(event)->exchange.work.flags & flag;
+}
+
+GETTER(get_prefill_time)
+{
+    return set_work(event, WIRE_API_WORK_PREFILL, record_of(event)->exchange.work.prefill_ns, ret_value);
+}
+
+GETTER(get_decode_time)
+{
+    return set_work(event, WIRE_API_WORK_DECODE, record_of(event)->exchange.work.decode_ns, ret_value);
+}
+
+GETTER(get_run_time)
+{
+    return set_work(event, WIRE_API_WORK_RUN, record_of(event)->exchange.work.run_ns, ret_value);
+}
+
+GETTER(get_decode_steps)
+{
+    const struct wire_api_work *work = &record_of(event)->exchange.work;
+    return work->flags & WIRE_API_WORK_DECODE && value_set_uint(ret_value, work->decodes);
+}
+
+GETTER(get_batch)
+{
+    const struct wire_api_work *work = &record_of(event)->exchange.work;
+    return work->flags & WIRE_API_WORK_DECODE &&
+           value_set_uint(ret_value, (work->sequences + work->decodes / 2) / work->decodes);
+}
+
 // --- Calls only ---
 
 GETTER(get_host)
@@ -243,6 +280,34 @@ GETTER(get_provider)
 
 static const struct field infer_fields[] = {
     INFERENCE_FIELDS,
+    {.name = "infer.prefill_time",
+     .type = FIELD_DURATION,
+     .unit = "ns",
+     .help = "Time that llama.cpp took for the batches that held the prompt; missing where another request "
+             "to the process waited for its first text meanwhile, as its prompt may have been in them",
+     .get = get_prefill_time},
+    {.name = "infer.decode_time",
+     .type = FIELD_DURATION,
+     .unit = "ns",
+     .help = "Time that llama.cpp took for decode steps: of a stream, those from its first text to its end, "
+             "which are also those of all other requests under way; else missing unless the process answered "
+             "no other request meanwhile",
+     .get = get_decode_time},
+    {.name = "infer.decode_steps",
+     .type = FIELD_UINT,
+     .help = "How many those were",
+     .get = get_decode_steps},
+    {.name = "infer.batch",
+     .type = FIELD_UINT,
+     .help = "How many sequences such a step was for, the mean of all rounded: the batch that the request "
+             "shared",
+     .get = get_batch},
+    {.name = "infer.run_time",
+     .type = FIELD_DURATION,
+     .unit = "ns",
+     .help = "Time that a runtime which knows no such steps took to run models; missing unless the process "
+             "answered no other request meanwhile",
+     .get = get_run_time},
 };
 
 static const struct field call_fields[] = {

@@ -70,6 +70,8 @@ static int hook_prepare(struct bpf_object *object, const struct source_env *env,
         error = reuse_map(object, "lost", env->lost_fd);
     if (!error)
         error = reuse_map(object, "compat_calls", env->compat_fd);
+    if (!error)
+        error = reuse_map(object, "work", env->work_fd);
     if (error)
         return error;
 

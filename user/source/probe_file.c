@@ -13,10 +13,13 @@
 
 static const int flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
 
+// Overlays keep the number of a file's inode in the low bits of their own, and have a device of their own.
 bool probe_file_equal(const struct probe_file *left, const struct probe_file *right)
 {
-    return left->device == right->device && left->inode == right->inode && left->size == right->size &&
-           left->modified.tv_sec == right->modified.tv_sec &&
+    bool overlay = !left->device || !right->device;
+    bool same_inode = overlay ? (uint32_t)left->inode == (uint32_t)right->inode
+                              : left->device == right->device && left->inode == right->inode;
+    return same_inode && left->size == right->size && left->modified.tv_sec == right->modified.tv_sec &&
            left->modified.tv_nsec == right->modified.tv_nsec &&
            left->changed.tv_sec == right->changed.tv_sec && left->changed.tv_nsec == right->changed.tv_nsec;
 }
@@ -47,7 +50,6 @@ static int open_in_proc(const struct mapped_file *mapped, bool as_program)
     return fd < 0 ? -errno : fd;
 }
 
-// Overlays keep the number of a file's inode in the low bits of their own, and have a device of their own.
 static bool is_mapped(int fd, const struct mapped_file *mapped, struct probe_file *ret_file)
 {
     struct stat status;

@@ -4,6 +4,7 @@
 #include "source_list.h"
 #include "weights.h"
 #include "wire/call.h"
+#include "wire/work.h"
 
 #include <bpf/bpf.h>
 #include <string.h>
@@ -81,6 +82,16 @@ static int compat_map(void)
     return fd;
 }
 
+// What processes compute, and which requests they answer; made once and kept, too.
+static int work_map(void)
+{
+    static int fd = -1;
+    if (fd < 0)
+        fd = bpf_map_create(BPF_MAP_TYPE_LRU_HASH, "work", sizeof(__u32), sizeof(struct wire_work),
+                            WIRE_WORK_PROCESSES, NULL);
+    return fd;
+}
+
 void source_start_all(const struct source_env *base, struct source_report *ret_reports)
 {
     hook_capture_libbpf();
@@ -88,6 +99,7 @@ void source_start_all(const struct source_env *base, struct source_report *ret_r
         struct source_env env = *base;
         env.id = (uint16_t)i;
         env.compat_fd = compat_map();
+        env.work_fd = work_map();
         ret_reports[i] = (struct source_report){.needed = true};
         ret_reports[i].up = sources[i]->start(&env, &ret_reports[i]) == 0 && ret_reports[i].needed;
     }

@@ -1,0 +1,34 @@
+// What processes have computed of late and which requests they answer: the sources of runtimes add up the
+// one, the source `api` counts the other, and tells by both what went into a request.
+#pragma once
+
+#include "wire/header.h"
+
+enum wire_work_phase {
+    WIRE_WORK_PREFILL, // batches of prompts
+    WIRE_WORK_DECODE,  // batches of one token for each sequence that is being generated
+    WIRE_WORK_MIXED,   // batches of both
+    WIRE_WORK_RUN,     // runs of models for which there are no such phases
+    WIRE_WORK_PHASES,
+};
+
+// Never falls.
+struct wire_work_sum {
+    __u64 time_ns;
+    __u64 count;
+    __u64 sequences; // in all batches together
+};
+WIRE_SIZE(struct wire_work_sum, 24);
+
+// By process.
+struct wire_work {
+    struct wire_work_sum sums[WIRE_WORK_PHASES];
+    __u64 abandoned_ns; // CLOCK_BOOTTIME when a request was last lost, which it may not know yet; 0: never
+    __u32 begun;        // requests that it has begun to read; may overflow
+    __u32 in_flight;    // of those have no whole answer yet
+    __u32 waiting;      // of those have sent no generated text yet
+    __u32 reserved;
+};
+WIRE_SIZE(struct wire_work, 120);
+
+#define WIRE_WORK_PROCESSES 4096 // the map's entries; those used longest ago go first

@@ -1,0 +1,340 @@
+#include "source.h"
+
+#include "base/cleanup.h"
+#include "caller_path.h"
+#include "elf_symbols.h"
+#include "llama.skel.h"
+#include "runtime.h"
+#include "uprobe.h"
+#include "wire/llama.h"
+
+#include <errno.h>
+#include <string.h>
+
+static struct llama_bpf *skeleton;
+
+// --- Fields ---
+
+static const struct wire_llama_load *load_of(const struct event *event)
+{
+    return (const struct wire_llama_load *)event->wire;
+}
+
+static const char *name_of(const struct wire_llama_load *load)
+{
+    return load->raw_size ? (const char *)(load + 1) : NULL;
+}
+
+static bool get_path(const struct event *event, const struct field_arg *arg, size_t nth,
+                     struct value *ret_value)
+{
+    const struct wire_llama_load *load = load_of(event);
+    const char *name = name_of(load);
+    if (!name || !(load->flags & WIRE_LLAMA_BASED))
+        return false;
+    const char *base = name + load->raw_size;
+    return value_set_string(
+        ret_value, caller_path(event, name, base, load->path_size, load->flags & WIRE_LLAMA_TRUNCATED));
+}
+
+static bool get_raw_path(const struct event *event, const struct field_arg *arg, size_t nth,
+                         struct value *ret_value)
+{
+    return value_set_string(ret_value, name_of(load_of(event)));
+}
+
+static bool get_loaded(const struct event *event, const struct field_arg *arg, size_t nth,
+                       struct value *ret_value)
+{
+    return value_set_bool(ret_value, load_of(event)->flags & WIRE_LLAMA_LOADED);
+}
+
+static bool get_took(const struct event *event, const struct field_arg *arg, size_t nth,
+                     struct value *ret_value)
+{
+    ret_value->type = FIELD_DURATION;
+    ret_value->u = load_of(event)->took_ns;
+    return true;
+}
+
+static const struct field load_fields[] = {
+    {.name = "model.path",
+     .type = FIELD_STRING,
+     .help = "The model's file as the caller named it, made absolute; of several, the first; symbolic links "
+             "in it are not resolved; missing where an open file was given",
+     .get = get_path},
+    {.name = "model.path.raw",
+     .type = FIELD_STRING,
+     .help = "The same as the caller gave it",
+     .get = get_raw_path},
+    {.name = "model.loaded",
+     .type = FIELD_BOOL,
+     .help = "Whether the model was loaded; else that failed",
+     .get = get_loaded},
+    {.name = "model.load_time",
+     .type = FIELD_DURATION,
+     .unit = "ns",
+     .help = "How long that took",
+     .get = get_took},
+};
+
+static const struct event_type types[] = {
+    {.name = "llama_load",
+     .help = "A model was loaded by llama.cpp, or that was tried (--inference)",
+     .fields = load_fields,
+     .fields_count = ARRAY_SIZE(load_fields)},
+};
+
+static size_t record_size(uint16_t type)
+{
+    return sizeof(struct wire_llama_load);
+}
+
+static bool record_valid(const struct wire_header *wire)
+{
+    const struct wire_llama_load *load = (const struct wire_llama_load *)wire;
+    const char *name = name_of(load);
+    return sizeof(*load) + load->raw_size + load->path_size <= wire->size &&
+           load->raw_size <= WIRE_LLAMA_RAW_MAX && load->path_size <= CALLER_PATH_WIRE_MAX &&
+           (!name || (name[0] && name[load->raw_size - 1] == '\0'));
+}
+
+// --- Measures ---
+
+static int phase_label(uint16_t detail, struct label *ret_labels)
+{
+    static const char *const names[WIRE_LLAMA_PHASES] = {
+        [WIRE_LLAMA_PREFILL] = "prefill", [WIRE_LLAMA_DECODE] = "decode",   [WIRE_LLAMA_MIXED] = "mixed",
+        [WIRE_LLAMA_ENCODE] = "encode",   [WIRE_LLAMA_UNKNOWN] = "unknown",
+    };
+    if (detail >= WIRE_LLAMA_PHASES)
+        return -EINVAL;
+    ret_labels[0] = (struct label){"phase", names[detail]};
+    return 1;
+}
+
+// What batches held is not known of those.
+static int known_phase_label(uint16_t detail, struct label *ret_labels)
+{
+    return detail == WIRE_LLAMA_UNKNOWN ? -ENOENT : phase_label(detail, ret_labels);
+}
+
+static int wait_label(uint16_t detail, struct label *ret_labels)
+{
+    ret_labels[0] =
+        (struct label){"call", detail == WIRE_LLAMA_LOGITS ? "llama_get_logits_ith" : "llama_synchronize"};
+    return 1;
+}
+
+static const struct measure_family families[] = {
+    {.name = "inferscope_llama_batch_duration_seconds",
+     .unit = "s",
+     .help = "Time that llama.cpp took for a batch, until the call returned: of prompts (prefill), of one "
+             "token for each sequence (decode), of both (mixed), or for the encoder",
+     .part = MEASURE_TIME,
+     .measure = WIRE_LLAMA_BATCH,
+     .first = 6, // 64 µs
+     .last = 25, // 34 s
+     .labels = phase_label},
+    {.name = "inferscope_llama_batch_tokens",
+     .unit = "{token}",
+     .help = "Tokens in a batch that llama.cpp computed",
+     .part = MEASURE_AMOUNTS,
+     .measure = WIRE_LLAMA_BATCH,
+     .first = 0,
+     .last = 14,
+     .labels = known_phase_label},
+    {.name = "inferscope_llama_batch_errors_total",
+     .help = "Batches that llama.cpp did not compute to the end: the call did not return 0",
+     .part = MEASURE_FAILED,
+     .measure = WIRE_LLAMA_BATCH,
+     .labels = phase_label},
+    {.name = "inferscope_llama_tokens_processed_total",
+     .unit = "{token}",
+     .help = "Tokens that llama.cpp computed; a mixed batch's are told apart",
+     .part = MEASURE_AMOUNT,
+     .measure = WIRE_LLAMA_TOKENS,
+     .labels = phase_label},
+    {.name = "inferscope_llama_tokens_generated_total",
+     .unit = "{token}",
+     .help = "Tokens that were sampled from llama.cpp's logits",
+     .part = MEASURE_COUNT,
+     .measure = WIRE_LLAMA_GENERATED},
+    {.name = "inferscope_llama_wait_duration_seconds",
+     .unit = "s",
+     .help = "Time that programs waited for what llama.cpp computes on a device, by the call that waited",
+     .part = MEASURE_TIME,
+     .measure = WIRE_LLAMA_WAIT,
+     .first = 0,
+     .last = 25,
+     .labels = wait_label},
+    {.name = "inferscope_llama_model_load_duration_seconds",
+     .unit = "s",
+     .help = "Time that llama.cpp took to load a model",
+     .part = MEASURE_TIME,
+     .measure = WIRE_LLAMA_LOAD,
+     .first = 10, // 1 ms
+     .last = 29}, // 537 s
+    {.name = "inferscope_llama_model_load_errors_total",
+     .help = "Models that llama.cpp could not load",
+     .part = MEASURE_FAILED,
+     .measure = WIRE_LLAMA_LOAD},
+};
+
+// --- Probes ---
+
+static const char *const libraries[] = {
+    "libllama.so*",
+    "libllama.v*.so*", // node-llama-cpp
+    NULL,
+};
+
+static struct bpf_program *program(const char *name);
+
+// Exceptions pass through these: a backend may throw, and the library does not catch it.
+static const struct probe_symbol batch_symbols[] = {
+    {"llama_decode", "llama_decode_enter", "llama_batch_leave"},
+    {"llama_encode", "llama_encode_enter", "llama_batch_leave"},
+    {"llama_get_logits_ith", "llama_logits_enter", "llama_logits_leave"},
+    // Since 2026.
+    {"llama_batch_ext_clear", "llama_batch_clear", NULL},
+    {"llama_batch_ext_free", "llama_batch_free", NULL},
+    {"llama_batch_ext_add_token", "llama_batch_add", NULL},
+    {"llama_batch_ext_add_embd", "llama_batch_add", NULL},
+};
+
+static const struct probe_kind batches = {
+    .name = "llama.cpp",
+    .libraries = libraries,
+    .executables = true,
+    .throws = true,
+    .symbols = batch_symbols,
+    .symbols_count = ARRAY_SIZE(batch_symbols),
+    .program = program,
+};
+
+// What llama_process() goes on with, by jumps, so that it has no return instructions itself.
+#define CONTEXT_DECODE "_ZN13llama_context6decodeERK15llama_batch_ext"
+#define CONTEXT_ENCODE "_ZN13llama_context6encodeERK15llama_batch_ext"
+
+static const struct probe_symbol context_symbols[] = {
+    {CONTEXT_DECODE, "llama_context_decode_enter", "llama_batch_leave"},
+    {CONTEXT_ENCODE, "llama_context_encode_enter", "llama_batch_leave"},
+};
+
+static const struct probe_kind contexts = {
+    .name = "llama.cpp's contexts",
+    .libraries = libraries,
+    .executables = true,
+    .throws = true,
+    .symbols = context_symbols,
+    .symbols_count = ARRAY_SIZE(context_symbols),
+    .program = program,
+};
+
+// Loading catches all exceptions. The first and the last have no return instructions, as they end with a
+// jump; the last is for libraries that do not name what it goes on with.
+static const struct probe_symbol other_symbols[] = {
+    {"llama_synchronize", "llama_synchronize_enter", "llama_synchronize_leave"},
+    {"llama_batch_ext_init", NULL, "llama_batch_made"},
+    {"llama_model_load_from_file", "llama_load_enter", "llama_load_leave"},
+    {"llama_model_load_from_splits", "llama_load_splits_enter", "llama_load_leave"},
+    {"llama_model_load_from_file_ptr", "llama_load_stream_enter", "llama_load_leave"},
+    {"llama_load_model_from_file", "llama_load_enter", "llama_load_leave"}, // before 2025
+    {"llama_process", "llama_process_enter", "llama_batch_leave"},
+};
+
+static int find_names(int fd, const struct probe_symbol *symbols, size_t count, uint64_t *ret_offsets,
+                      uint64_t *in_out_read)
+{
+    const char *names[ELF_NAMES_MAX];
+    for (size_t i = 0; i < count; i++)
+        names[i] = symbols[i].name;
+    return elf_symbols_find(fd, names, count, ret_offsets, in_out_read);
+}
+
+static int find_others(int fd, uint64_t *ret_offsets, uint64_t *in_out_read)
+{
+    enum { COUNT = ARRAY_SIZE(other_symbols), PROCESS = COUNT - 1, NAMED = ARRAY_SIZE(context_symbols) };
+    uint64_t offsets[COUNT] = {}, named[NAMED] = {};
+    int found = find_names(fd, other_symbols, COUNT, offsets, in_out_read);
+    if (found > 0 && offsets[PROCESS] && find_names(fd, context_symbols, NAMED, named, in_out_read) == NAMED)
+        offsets[PROCESS] = 0;
+    if (found >= 0)
+        memcpy(ret_offsets, offsets, sizeof(offsets));
+    return found;
+}
+
+static const struct probe_kind others = {
+    .name = "llama.cpp's other functions",
+    .libraries = libraries,
+    .executables = true,
+    .symbols = other_symbols,
+    .symbols_count = ARRAY_SIZE(other_symbols),
+    .program = program,
+    .find = find_others,
+};
+
+static const struct probe_kind *const kinds[] = {&batches, &contexts, &others, NULL};
+static struct runtime runtime = {.kinds = kinds};
+
+static struct bpf_program *program(const char *name)
+{
+    return runtime_program(&runtime, name);
+}
+
+static int measures_fd(void)
+{
+    return runtime_measures_fd(&runtime);
+}
+
+static const struct measures measures = {
+    .families = families, .count = ARRAY_SIZE(families), .map_fd = measures_fd};
+
+// --- The source ---
+
+static void stop(void)
+{
+    runtime_stop(&runtime);
+    llama_bpf__destroy(skeleton);
+    skeleton = NULL;
+}
+
+static int start(const struct source_env *env, struct source_report *ret_report)
+{
+    bool loads = env->demand->wanted[event_type_index(&types[0])];
+    ret_report->needed = loads || env->runtimes || env->everything;
+    if (!ret_report->needed) {
+        stop();
+        return 0;
+    }
+    if (!skeleton) {
+        caller_path_register();
+        skeleton = llama_bpf__open();
+        if (!skeleton)
+            return hook_load_failed(-errno, ret_report);
+        skeleton->rodata->source_id = env->id;
+        runtime.skeleton = skeleton->skeleton;
+    }
+    int error = runtime_start(&runtime, env, ret_report);
+    if (error) {
+        stop();
+        return error;
+    }
+    skeleton->bss->llama_loads_wanted = loads;
+    return 0;
+}
+
+const struct source source_llama = {
+    .name = "llama",
+    .help = "Batches, tokens and models of llama.cpp, in its library or in programs (--inference)",
+    .types = types,
+    .types_count = ARRAY_SIZE(types),
+    .record_size = record_size,
+    .record_valid = record_valid,
+    .attaches_later = uprobe_is_privileged,
+    .start = start,
+    .stop = stop,
+    .measures = &measures,
+    .tick = probes_tick,
+};
