@@ -140,6 +140,8 @@ struct config {
     bool inference;
     struct config_strings inference_routes;
     bool body_values;
+    bool network;
+    struct config_strings network_cluster;
     uint64_t ring_size;
     char *host_root; // "/": the agent's own
 

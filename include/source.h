@@ -22,6 +22,8 @@ struct source_env {
     char *const *syscalls;       // names for the source `syscall`, NULL-terminated; may be NULL
     bool inference;              // follow requests to inference servers, whatever the demand
     bool runtimes;               // probe inference libraries and CUDA
+    bool network;                // measure TCP connections
+    char *const *cluster;        // ranges of the cluster's addresses, NULL-terminated; may be NULL
     bool no_body_values;         // take no names of models and no numbers out of their bodies
     bool everything;             // attach all hooks, whatever the demand (`agent doctor`)
 };
@@ -91,6 +93,9 @@ struct source {
 
 // Whether the source `syscall` can watch a call of that name ("read", "futex") on this architecture.
 bool source_syscall_exists(const char *name);
+
+// Whether a text is a range of addresses: "10.0.0.0/8", "fd00::/8", or an address.
+bool source_network_range_valid(const char *text);
 
 size_t source_count(void);
 // NULL for an index that does not exist.

@@ -5,4 +5,4 @@
 
 #define SOURCE_LIST(X) \
     X(process)         \
-    X(file) X(connect) X(syscall) X(inode) X(socket) X(control) X(dup) X(dns) X(api) X(tls) X(compat)
+    X(file) X(connect) X(syscall) X(inode) X(socket) X(control) X(dup) X(dns) X(api) X(tls) X(tcp) X(compat)

@@ -100,6 +100,8 @@ void pipeline_start_sources(struct pipeline *pipeline, const struct demand *dema
         .syscalls = pipeline->options->syscalls,
         .inference = pipeline->options->inference,
         .runtimes = pipeline->options->inference,
+        .network = pipeline->options->network,
+        .cluster = pipeline->options->cluster,
         .no_body_values = pipeline->options->no_body_values,
         .host_root = pipeline->options->host_root,
     };

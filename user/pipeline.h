@@ -20,6 +20,8 @@ struct pipeline_options {
     enum rule_matching matching;
     char *const *syscalls; // names, NULL-terminated; may be NULL
     bool inference;        // follow requests to inference servers, also where no rule asks for them
+    bool network;          // measure TCP connections
+    char *const *cluster;  // ranges of the cluster's addresses, NULL-terminated; may be NULL
     bool no_body_values;   // take nothing out of their bodies
     const char *listen;    // NULL: no metrics server
     const char *host_root;

@@ -37,6 +37,7 @@ enum bpf_map_type {
     BPF_MAP_TYPE_PROG_ARRAY = 3,
     BPF_MAP_TYPE_PERCPU_ARRAY = 6,
     BPF_MAP_TYPE_LRU_HASH = 9,
+    BPF_MAP_TYPE_LPM_TRIE = 11,
     BPF_MAP_TYPE_QUEUE = 22,
     BPF_MAP_TYPE_RINGBUF = 27,
 };
@@ -55,6 +56,21 @@ struct bpf_sock_addr {
     __u32 family;
     __u32 type;
     __u32 protocol;
+};
+
+// What iterators' programs are given, one pointer or number in 8 bytes each.
+struct bpf_iter__bpf_map_elem {
+    void *meta;
+    void *map;
+    void *key;
+    void *value;
+};
+
+struct bpf_iter__task_file {
+    void *meta;
+    struct task_struct *task;
+    __u64 fd;
+    struct file *file;
 };
 
 // The context of cgroup_skb programs, as far as we read it.
@@ -405,6 +421,7 @@ struct sock_common {
     struct in6_addr skc_v6_daddr;
     struct in6_addr skc_v6_rcv_saddr;
     atomic64_t skc_cookie;
+    unsigned long skc_flags;
 };
 
 struct sock {
@@ -414,6 +431,7 @@ struct sock {
     u16 sk_protocol;
     int sk_err;
     u32 sk_max_ack_backlog;
+    atomic_t sk_drops;
 };
 
 struct inet_bind_bucket {
@@ -426,7 +444,11 @@ struct inet_connection_sock {
 
 struct tcp_sock {
     u32 copied_seq, rcv_nxt;
+    u32 write_seq;
     u64 bytes_received;
+    u64 bytes_sent, bytes_retrans; // 4.19
+    u32 srtt_us;                   // in eighths
+    u32 total_retrans;
 };
 
 struct sockaddr_un {

@@ -5,7 +5,7 @@
 #include "bpf/lib/task.h"
 #include "wire/measure.h"
 
-#define MEASURE_CGROUPS 2048 // entries: cgroups, times what is measured in each
+#define MEASURE_CGROUPS 4096 // entries: cgroups, times what is measured in each
 
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);

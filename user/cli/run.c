@@ -32,6 +32,14 @@ static bool check_route(const char *item, const char *shown, struct text *senten
     return false;
 }
 
+static bool check_range(const char *item, const char *shown, struct text *sentence)
+{
+    if (source_network_range_valid(item))
+        return true;
+    text_addf(sentence, "\"%s\" is no range of addresses such as 10.244.0.0/16 or fd00:10::/64", shown);
+    return false;
+}
+
 int cli_register_tables(void)
 {
     int error = enrich_register_fields();
@@ -41,6 +49,7 @@ int cli_register_tables(void)
         log_error("the tables of events and fields do not agree: %s", strerror(-error));
     config_set_check("syscall_latency", check_syscall);
     config_set_check("inference.routes", check_route);
+    config_set_check("network.cluster", check_range);
     return error ? 1 : 0;
 }
 
@@ -104,6 +113,8 @@ static int set_pipeline(struct run *run, struct pipeline_options *pipeline)
         .matching = config->rules_match_all ? RULE_MATCHING_ALL : RULE_MATCHING_FIRST,
         .syscalls = config->syscall_latency.count ? config->syscall_latency.items : NULL,
         .inference = config->inference,
+        .network = config->network,
+        .cluster = config->network_cluster.count ? config->network_cluster.items : NULL,
         .no_body_values = !config->body_values,
         .listen = config->listen,
         .ring_size = config->ring_size,
@@ -182,15 +193,16 @@ int cli_run(int argc, char **argv)
     if (code)
         return code;
     const struct config *config = run.config;
-    bool metrics = config->syscall_latency.count || config->inference;
+    bool metrics = config->syscall_latency.count || config->inference || config->network;
     if (!config->rules_enabled && (run.options.files_count || !metrics)) {
-        log_error(
-            "nothing to do: say --config, --rules, --inference or --syscall-latency; see: agent --help");
+        log_error("nothing to do: say --config, --rules, --inference, --network or --syscall-latency; see: "
+                  "agent --help");
         return CLI_USAGE;
     }
     const char *what = run.options.path        ? "--config …"
                        : config->rules_enabled ? "--rules"
                        : config->inference     ? "--inference"
+                       : config->network       ? "--network"
                                                : "--syscall-latency …";
     return run_pipeline(&run, what, NULL);
 }

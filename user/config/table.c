@@ -86,6 +86,13 @@ static const struct config_key keys[] = {
      .help = "take names of models and numbers of tokens out of requests and answers",
      OPTIONS({"no-body-values", .value = "false", .help = "take no names of models and no numbers of tokens out of requests and answers"})},
 
+    {"network.enabled", .type = TYPE_BOOL, OF_FILE(network), .standard = "false", .words = no_yes, .restart = true,
+     .help = "metrics of TCP connections by container: time to connect, failures, bytes, round-trip time, retransmits",
+     OPTIONS({"network", .value = "true"})},
+    {"network.cluster", .type = TYPE_LIST, OF_FILE(network_cluster), .max = 64, .restart = true,
+     .help = "ranges of addresses that are the cluster's, such as 10.244.0.0/16; others are loopback, private or public",
+     OPTIONS({"network-cluster", .argument = "RANGE,…", .appends = true}), .also = "network.enabled"},
+
     {"spool.directory", .type = TYPE_PATH, OF_FILE(spool.directory), .standard = "/var/lib/inferscope/spool",
      .restart = true,
      .help = "where alerts wait until they are delivered, where there are outputs"},
