@@ -28,8 +28,14 @@
 
 enum stage { STAGE_LISTENS, STAGE_ASKED, STAGE_OPEN, STAGE_ENDED };
 
+// Whose it is.
+struct owner {
+    __u64 cgroup_id; // 0: not known
+    __u64 pid;       // of a process in it
+};
+
 struct connection {
-    __u64 cgroup_id;
+    struct owner owner;
     __u64 since_ns; // of the stage; 0: since before we looked
     // Counted so far:
     __u64 sent;
@@ -63,7 +69,7 @@ struct {
     __uint(type, BPF_MAP_TYPE_LRU_HASH);
     __uint(max_entries, LISTENERS);
     __type(key, struct listener_key);
-    __type(value, __u64);
+    __type(value, struct owner);
 } listeners SEC(".maps");
 
 struct {
@@ -126,17 +132,21 @@ INLINE void listener_key_fill(struct listener_key *ret_key, struct sock *sock)
     local_address(sock, ret_key->addr);
 }
 
-// 0: nobody saw it begin to listen.
-INLINE __u64 listener_cgroup(struct sock *sock)
+INLINE struct owner owner_current(void)
+{
+    return (struct owner){measure_cgroup(), bpf_get_current_pid_tgid() >> 32};
+}
+
+INLINE struct owner owner_by_listener(struct sock *sock)
 {
     struct listener_key key;
     listener_key_fill(&key, sock);
-    const __u64 *cgroup_id = bpf_map_lookup_elem(&listeners, &key);
-    if (!cgroup_id) {
+    const struct owner *owner = bpf_map_lookup_elem(&listeners, &key);
+    if (!owner) {
         __builtin_memset(key.addr, 0, sizeof(key.addr));
-        cgroup_id = bpf_map_lookup_elem(&listeners, &key);
+        owner = bpf_map_lookup_elem(&listeners, &key);
     }
-    return cgroup_id ? *cgroup_id : 0;
+    return owner ? *owner : (struct owner){};
 }
 
 // --- Counting ---
@@ -154,16 +164,18 @@ INLINE void connection_put(struct sock *sock, const struct connection *connectio
         lost_add(WIRE_LOST_STATE_FULL);
 }
 
-INLINE struct wire_measure_key key_of(const struct connection *connection, __u16 measure, __u8 way,
-                                      __u8 reason)
+INLINE void add_detail(const struct connection *connection, __u16 measure, __u16 detail, __u64 time_ns,
+                       __u64 amount)
 {
-    return measure_key(connection->cgroup_id, measure, WIRE_TCP_DETAIL(connection->peer, way, reason));
+    struct wire_measure_key key = measure_key(connection->owner.cgroup_id, measure, detail);
+    struct wire_measure *entry = measure_entry_of(&key, connection->owner.pid);
+    if (entry)
+        measure_count(entry, time_ns, amount);
 }
 
 INLINE void add(const struct connection *connection, __u16 measure, __u8 way, __u64 time_ns, __u64 amount)
 {
-    struct wire_measure_key key = key_of(connection, measure, way, 0);
-    measure_add(&key, time_ns, amount);
+    add_detail(connection, measure, WIRE_TCP_DETAIL(connection->peer, way, 0), time_ns, amount);
 }
 
 // How much went each way, each byte once. The kernel counts the other end's FIN as a byte received.
@@ -229,7 +241,7 @@ INLINE void count_drops(struct sock *sock, struct connection *listener)
 
 INLINE void asked(struct sock *sock)
 {
-    struct connection connection = {.cgroup_id = measure_cgroup(),
+    struct connection connection = {.owner = owner_current(),
                                     .since_ns = bpf_ktime_get_ns(),
                                     .stage = STAGE_ASKED,
                                     .peer = peer_of(sock),
@@ -237,14 +249,14 @@ INLINE void asked(struct sock *sock)
     connection_put(sock, &connection, BPF_ANY);
 }
 
-INLINE void listens(struct sock *sock, __u64 cgroup_id, __u64 flags)
+INLINE void listens(struct sock *sock, struct owner owner, __u64 flags)
 {
     struct connection listener = {
-        .cgroup_id = cgroup_id, .stage = STAGE_LISTENS, .drops = BPF_CORE_READ(sock, sk_drops.counter)};
+        .owner = owner, .stage = STAGE_LISTENS, .drops = BPF_CORE_READ(sock, sk_drops.counter)};
     struct listener_key key;
     listener_key_fill(&key, sock);
     connection_put(sock, &listener, flags);
-    bpf_map_update_elem(&listeners, &key, &cgroup_id, flags);
+    bpf_map_update_elem(&listeners, &key, &owner, flags);
 }
 
 INLINE void connected(struct sock *sock)
@@ -258,7 +270,7 @@ INLINE void connected(struct sock *sock)
         asked_for->stage = STAGE_OPEN;
         return;
     }
-    struct connection connection = {.cgroup_id = listener_cgroup(sock),
+    struct connection connection = {.owner = owner_by_listener(sock),
                                     .since_ns = now,
                                     .stage = STAGE_OPEN,
                                     .peer = peer_of(sock),
@@ -303,9 +315,9 @@ INLINE void ended(struct sock *sock)
     if (stage == STAGE_LISTENS) {
         count_drops(sock, connection);
     } else if (stage == STAGE_ASKED) {
-        struct wire_measure_key key = key_of(connection, WIRE_TCP_FAILURES, 0, reason_of(sock));
+        __u16 detail = WIRE_TCP_DETAIL(connection->peer, 0, reason_of(sock));
+        add_detail(connection, WIRE_TCP_FAILURES, detail, 0, 0);
         count_retransmits(sock, connection);
-        measure_add(&key, 0, 0);
     } else if (stage == STAGE_OPEN) {
         count_open(sock, connection, true);
         if (connection->since_ns)
@@ -324,7 +336,7 @@ int BPF_PROG(state_changed_btf, struct sock *sock, int old, int new)
     if (new == TCP_SYN_SENT)
         asked(sock);
     else if (new == TCP_LISTEN)
-        listens(sock, measure_cgroup(), BPF_ANY);
+        listens(sock, owner_current(), BPF_ANY);
     else if (new == TCP_ESTABLISHED)
         connected(sock);
     else
@@ -395,14 +407,14 @@ int look_at_file(struct bpf_iter__task_file *context)
         return 0;
     __u16 family = BPF_CORE_READ(sock, __sk_common.skc_family);
     __u8 state = BPF_CORE_READ(sock, __sk_common.skc_state);
-    __u64 cgroup_id = BPF_CORE_READ(task_cgroup(task), id);
+    struct owner owner = {BPF_CORE_READ(task_cgroup(task), id), BPF_CORE_READ(task, tgid)};
     if (family != AF_INET && family != AF_INET6)
         return 0;
     if (state == TCP_LISTEN) {
-        listens(sock, cgroup_id, BPF_NOEXIST);
+        listens(sock, owner, BPF_NOEXIST);
     } else if (state != TCP_CLOSE && state != TCP_SYN_SENT) {
         struct tcp_sock *tcp = (void *)sock;
-        struct connection connection = {.cgroup_id = cgroup_id,
+        struct connection connection = {.owner = owner,
                                         .stage = STAGE_OPEN,
                                         .peer = peer_of(sock),
                                         .way = BPF_CORE_READ(sock, sk_max_ack_backlog) ? WIRE_TCP_IN

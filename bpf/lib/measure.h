@@ -52,7 +52,8 @@ INLINE __u32 measure_bucket(__u64 value)
     return n < WIRE_MEASURE_BUCKETS - 1 ? n : WIRE_MEASURE_BUCKETS - 1;
 }
 
-INLINE struct wire_measure *measure_entry(const struct wire_measure_key *key)
+// `pid`: a process of that cgroup.
+INLINE struct wire_measure *measure_entry_of(const struct wire_measure_key *key, __u32 pid)
 {
     struct wire_measure *entry = bpf_map_lookup_elem(&measures, key);
     if (entry)
@@ -65,10 +66,15 @@ INLINE struct wire_measure *measure_entry(const struct wire_measure_key *key)
     bpf_map_update_elem(&measures, key, blank, BPF_NOEXIST);
     entry = bpf_map_lookup_elem(&measures, key);
     if (entry)
-        entry->pid = bpf_get_current_pid_tgid() >> 32;
+        entry->pid = pid;
     else
         lost_add(WIRE_LOST_STATE_FULL);
     return entry;
+}
+
+INLINE struct wire_measure *measure_entry(const struct wire_measure_key *key)
+{
+    return measure_entry_of(key, bpf_get_current_pid_tgid() >> 32);
 }
 
 INLINE struct wire_measure_key measure_key(__u64 cgroup_id, __u16 measure, __u16 detail)
@@ -84,11 +90,8 @@ INLINE __u64 measure_cgroup(void)
 }
 
 // One that went well. Where a time or an amount means nothing, no family shows it.
-INLINE void measure_add(const struct wire_measure_key *key, __u64 time_ns, __u64 amount)
+INLINE void measure_count(struct wire_measure *entry, __u64 time_ns, __u64 amount)
 {
-    struct wire_measure *entry = measure_entry(key);
-    if (!entry)
-        return;
     __u32 time_bucket = measure_bucket((time_ns + 999) / 1000) & (WIRE_MEASURE_BUCKETS - 1);
     __u32 amount_bucket = measure_bucket(amount) & (WIRE_MEASURE_BUCKETS - 1);
     __sync_fetch_and_add(&entry->count, 1);
@@ -97,6 +100,13 @@ INLINE void measure_add(const struct wire_measure_key *key, __u64 time_ns, __u64
     __sync_fetch_and_add(&entry->times[time_bucket], 1);
     __sync_fetch_and_add(&entry->amounts[amount_bucket], 1);
     entry->last_ns = bpf_ktime_get_boot_ns();
+}
+
+INLINE void measure_add(const struct wire_measure_key *key, __u64 time_ns, __u64 amount)
+{
+    struct wire_measure *entry = measure_entry(key);
+    if (entry)
+        measure_count(entry, time_ns, amount);
 }
 
 INLINE void measure_add_failed(const struct wire_measure_key *key)
