@@ -18,6 +18,6 @@ struct relay {
 };
 
 // Makes both namespaces and leaves the calling process in the near one. False where this kernel has no TUN.
-// The relay ends some seconds after the last packet.
+// The relay ends with that process, or some seconds after the last packet.
 bool relay_make(const struct relay_options *options, struct relay *ret_relay);
 void relay_enter(int namespace);

@@ -4,14 +4,25 @@
 
 #include <errno.h>
 #include <mntent.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define BUNDLES "/run/containerd/io.containerd.runtime.v2.task/k8s.io"
 
 static const char *name, *bundle, *cgroup;
+
+// What a child that acts has to say.
+static int *outcome; // one more than the exit code; shared
+
+enum { CHILDREN_MAX = 4 };
+static pid_t children[CHILDREN_MAX];
+static size_t children_count;
 
 static const char *cgroup_mount(void)
 {
@@ -52,10 +63,15 @@ void tenant_setup(void)
 
 void tenant_teardown(void)
 {
+    for (size_t i = 0; i < children_count; i++) {
+        kill(children[i], SIGKILL);
+        waitpid(children[i], NULL, 0);
+    }
     if (bundle)
         run_program("rm", "-rf", bundle, NULL);
     if (cgroup)
-        rmdir(cgroup); // in use where a child has not ended yet
+        for (int i = 0; i < 1000 && rmdir(cgroup) && errno == EBUSY; i++)
+            poll(NULL, 0, 10); // processes that were killed take a moment to go
     test_teardown();
 }
 
@@ -64,23 +80,47 @@ const char *tenant_name(void)
     return name;
 }
 
-pid_t tenant_start(int (*act)(const void *), const void *argument)
+// Stays until the test ends, so that the agent can still ask the kernel who it was.
+static void act_and_stay(int (*act)(const void *), const void *argument)
 {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    __atomic_store_n(outcome, 1 + act(argument), __ATOMIC_SEQ_CST);
+    for (;;)
+        pause();
+}
+
+void tenant_start(int (*act)(const void *), const void *argument)
+{
+    outcome = mmap(NULL, sizeof(*outcome), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    cr_assert_neq(outcome, MAP_FAILED);
     pid_t pid = fork();
     cr_assert_geq(pid, 0);
-    if (pid != 0)
-        return pid;
-    write_file(format_text("%s/cgroup.procs", cgroup), "0");
-    // A container begins with a program, by which the agent knows it.
-    run_program(actor_copy("resident"), "x", NULL);
-    pid = fork();
-    if (pid == 0)
-        _exit(act(argument));
-    _exit(wait_for_exit(pid));
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        write_file(format_text("%s/cgroup.procs", cgroup), "0");
+        // A container begins with a program, by which the agent knows it.
+        run_program(actor_copy("resident"), "x", NULL);
+        pid = fork();
+        if (pid == 0)
+            act_and_stay(act, argument);
+        _exit(wait_for_exit(pid));
+    }
+    cr_assert_lt(children_count, CHILDREN_MAX);
+    children[children_count++] = pid;
+}
+
+void tenant_wait(void)
+{
+    int code;
+    while ((code = __atomic_load_n(outcome, __ATOMIC_SEQ_CST)) == 0) {
+        cr_assert_eq(waitpid(children[children_count - 1], NULL, WNOHANG), 0, "the child has ended");
+        poll(NULL, 0, 10);
+    }
+    cr_assert_eq(code, 1, "the child ended with %d", code - 1);
 }
 
 void tenant_run(int (*act)(const void *), const void *argument)
 {
-    int code = wait_for_exit(tenant_start(act, argument));
-    cr_assert_eq(code, 0, "the child ended with %d", code);
+    tenant_start(act, argument);
+    tenant_wait();
 }

@@ -55,7 +55,7 @@ static double seconds(void)
 // Waits until a metric of the tenant's is that much: pairs of label and value, then NULL.
 static double wait_metric(struct agent *agent, double expected, const char *name, ...)
 {
-    double value = NAN, deadline = seconds() + (getenv("QUICK") ? 4 : DEADLINE_S);
+    double value = NAN, deadline = seconds() + DEADLINE_S;
     va_list pairs;
     va_start(pairs, name);
     const char *first[2], *second[2] = {NULL, NULL};
@@ -70,7 +70,6 @@ static double wait_metric(struct agent *agent, double expected, const char *name
             break;
         poll(NULL, 0, 50);
     }
-    if (getenv("QUICK")) { char *t = http_get(agent_port(agent), "/metrics"); char *save; for (char *l = strtok_r(t, "\n", &save); l; l = strtok_r(NULL, "\n", &save)) if (strncmp(l, "inferscope_tcp", 14) == 0 && !strstr(l, "bucket")) fprintf(stderr, "%s\n", l); fprintf(stderr, "%s", agent_stderr(agent)); if (system("find /sys/fs/cgroup -name 'cri-con*'; ls /run/containerd/io.containerd.runtime.v2.task/k8s.io")) {} }
     cr_expect(value >= expected, "%s is %g instead of %g", name, value, expected);
     return value;
 }
@@ -231,7 +230,7 @@ static void expect_open_connection(bool before_agent)
     told_make();
     cr_assert_eq(pipe2(go, O_CLOEXEC), 0);
     struct agent *agent = before_agent ? NULL : agent_start(NULL, "--network", NULL);
-    pid_t pid = tenant_start(exchange_and_stay, &go[0]);
+    tenant_start(exchange_and_stay, &go[0]);
     while (!__atomic_load_n(&told->ready, __ATOMIC_SEQ_CST))
         poll(NULL, 0, 10);
     agent = agent ? agent : agent_start(NULL, "--network", NULL);
@@ -241,7 +240,7 @@ static void expect_open_connection(bool before_agent)
     wait_metric(agent, both, "inferscope_tcp_io_bytes_total", "network_io_direction", "receive", NULL);
     cr_expect(isnan(agent_metric(agent, "inferscope_tcp_connection_duration_seconds_count", OWN, NULL)));
     cr_assert_eq(write(go[1], "2", 1), 1);
-    cr_assert_eq(wait_for_exit(pid), 0);
+    tenant_wait();
     if (!before_agent) // else nobody knows when it began
         wait_metric(agent, 2, "inferscope_tcp_connection_duration_seconds_count", NULL);
     cr_expect_eq(
@@ -317,9 +316,11 @@ Test(tcp, failures_have_their_reasons)
     cr_expect_eq(failures(agent, "no_port"), 1);
     // Two connections came about.
     cr_expect_eq(agent_metric(agent, "inferscope_tcp_connect_duration_seconds_count", OWN, NULL), 2);
-    // The SYN, the same again, and that of the one who did not wait.
-    cr_expect_eq(agent_metric(agent, "inferscope_tcp_listen_drops_total", OWN, NULL), 3);
-    cr_expect_eq(agent_metric(agent, "inferscope_tcp_retransmits_total", OWN, NULL), 1);
+    // The SYN, the same each time it was sent again (kernels differ in how often), and that of the one who
+    // did not wait.
+    double again = agent_metric(agent, "inferscope_tcp_retransmits_total", OWN, NULL);
+    cr_expect_geq(again, 1);
+    cr_expect_eq(wait_metric(agent, 2 + again, "inferscope_tcp_listen_drops_total", NULL), 2 + again);
     // The closed port's answer.
     cr_expect_geq(
         agent_metric(agent, "inferscope_tcp_resets_total", OWN, "network_io_direction", "receive", NULL), 1);
