@@ -102,6 +102,17 @@ INLINE void measure_count(struct wire_measure *entry, __u64 time_ns, __u64 amoun
     entry->last_ns = bpf_ktime_get_boot_ns();
 }
 
+// One whose time is short (MEASURE_SHORT_TIME) and that happens so often that an amount would cost too much.
+INLINE void measure_count_short(struct wire_measure *entry, __u64 time_ns)
+{
+    __u64 ticks = (time_ns + WIRE_MEASURE_SHORT_TICK_NS - 1) / WIRE_MEASURE_SHORT_TICK_NS;
+    __u32 bucket = measure_bucket(ticks) & (WIRE_MEASURE_BUCKETS - 1);
+    __sync_fetch_and_add(&entry->count, 1);
+    __sync_fetch_and_add(&entry->time_ns, time_ns);
+    __sync_fetch_and_add(&entry->times[bucket], 1);
+    entry->last_ns = bpf_ktime_get_boot_ns();
+}
+
 INLINE void measure_add(const struct wire_measure_key *key, __u64 time_ns, __u64 amount)
 {
     struct wire_measure *entry = measure_entry(key);

@@ -231,10 +231,16 @@ static void add_entry(uint16_t source, int fd, const struct wire_measure_key *ke
 
 // --- Showing ---
 
+static bool is_time(enum measure_part part)
+{
+    return part == MEASURE_TIME || part == MEASURE_SHORT_TIME;
+}
+
 static void write_histogram(const struct measure_family *family, const struct wire_measure *value,
                             struct series_writer *writer, const struct label *labels, size_t labels_count)
 {
-    bool time = family->part == MEASURE_TIME;
+    bool time = is_time(family->part);
+    double unit = family->part == MEASURE_SHORT_TIME ? WIRE_MEASURE_SHORT_TICK_NS / 1e9 : time ? 1e-6 : 1;
     const __u64 *buckets = time ? value->times : value->amounts;
     double bounds[WIRE_MEASURE_BUCKETS];
     uint64_t counts[WIRE_MEASURE_BUCKETS] = {};
@@ -243,7 +249,7 @@ static void write_histogram(const struct measure_family *family, const struct wi
         counts[count] += buckets[i];
         if (i < family->first || i > family->last)
             continue;
-        bounds[count++] = (double)(UINT64_C(1) << i) / (time ? 1e6 : 1);
+        bounds[count++] = (double)(UINT64_C(1) << i) * unit;
     }
     struct series_histogram histogram = {.buckets = count,
                                          .bounds = bounds,
@@ -273,6 +279,7 @@ static void write_series(const struct measure_family *family, const struct measu
         writer->number(writer, labels, count, (double)series->shown.amount);
         break;
     case MEASURE_TIME:
+    case MEASURE_SHORT_TIME:
     case MEASURE_AMOUNTS:
         write_histogram(family, &series->shown, writer, labels, count);
     }
@@ -281,12 +288,11 @@ static void write_series(const struct measure_family *family, const struct measu
 static void write_family(uint16_t source, const struct measure_family *family, bool first,
                          struct series_writer *writer)
 {
-    struct series_family described = {.name = family->name,
-                                      .type = family->part == MEASURE_TIME || family->part == MEASURE_AMOUNTS
-                                                  ? SERIES_HISTOGRAM
-                                                  : SERIES_COUNTER,
-                                      .unit = family->unit,
-                                      .help = family->help};
+    struct series_family described = {
+        .name = family->name,
+        .type = is_time(family->part) || family->part == MEASURE_AMOUNTS ? SERIES_HISTOGRAM : SERIES_COUNTER,
+        .unit = family->unit,
+        .help = family->help};
     if (first)
         writer->family(writer, &described);
     for (const struct measured_series *series = table; series; series = series->hh.next)

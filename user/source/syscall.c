@@ -87,43 +87,25 @@ static int start(const struct source_env *env, struct source_report *ret_report)
     return error;
 }
 
-// Each CPU has its own copy; user space adds them up.
-static void collect(struct series_writer *writer)
+static int labels(uint16_t slot, struct label *ret_labels)
 {
-    static const struct series_family family = {
-        .name = "inferscope_syscall_duration_seconds",
-        .type = SERIES_HISTOGRAM,
-        .unit = "seconds",
-        .help = "Time from entry to return of the chosen system calls",
-    };
-    if (!skeleton)
-        return;
-    int cpus = libbpf_num_possible_cpus();
-    _cleanup_free_ struct wire_syscall_histogram *copies =
-        cpus > 0 ? calloc((size_t)cpus, sizeof(*copies)) : NULL;
-    if (!copies)
-        return;
-
-    double bounds[WIRE_SYSCALL_BUCKETS - 1];
-    for (size_t i = 0; i < ARRAY_SIZE(bounds); i++)
-        bounds[i] = (double)(UINT64_C(1) << (i + WIRE_SYSCALL_BUCKET_SHIFT)) / 1e9;
-    writer->family(writer, &family);
-    for (uint32_t slot = 0; slot < watched_count; slot++) {
-        uint64_t counts[WIRE_SYSCALL_BUCKETS] = {};
-        uint64_t sum_ns = 0;
-        if (bpf_map_lookup_elem(bpf_map__fd(skeleton->maps.histograms), &slot, copies))
-            continue;
-        for (int cpu = 0; cpu < cpus; cpu++) {
-            for (size_t i = 0; i < WIRE_SYSCALL_BUCKETS; i++)
-                counts[i] += copies[cpu].counts[i];
-            sum_ns += copies[cpu].sum_ns;
-        }
-        struct label label = {"syscall", watched[slot]};
-        struct series_histogram histogram = {
-            .buckets = ARRAY_SIZE(bounds), .bounds = bounds, .counts = counts, .sum = (double)sum_ns / 1e9};
-        writer->histogram(writer, &label, 1, &histogram);
-    }
+    if (slot >= watched_count)
+        return -EINVAL;
+    ret_labels[0] = (struct label){"syscall", watched[slot]};
+    return 1;
 }
+
+static const struct measure_family families[] = {
+    {"inferscope_syscall_duration_seconds", "seconds", "Time from entry to return of the chosen system calls",
+     MEASURE_SHORT_TIME, WIRE_SYSCALL_DURATION, 0, 26, labels},
+};
+
+static int map_fd(void)
+{
+    return skeleton ? bpf_map__fd(skeleton->maps.measures) : -1;
+}
+
+static const struct measures measures = {families, ARRAY_SIZE(families), map_fd};
 
 static size_t record_size(uint16_t type)
 {
@@ -132,9 +114,9 @@ static size_t record_size(uint16_t type)
 
 const struct source source_syscall = {
     .name = "syscall",
-    .help = "How long chosen system calls take, as histograms (--syscall-latency)",
+    .help = "How long chosen system calls take, as histograms by container (--syscall-latency)",
     .record_size = record_size,
     .start = start,
     .stop = stop,
-    .collect = collect,
+    .measures = &measures,
 };
