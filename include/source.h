@@ -19,13 +19,14 @@ struct source_env {
     int compat_fd;               // the programs for 32-bit calls, by number; borrowed
     const struct demand *demand; // borrowed, only for the duration of start()
     const char *host_root;       // where the node's root is mounted; "" for /
-    char *const *syscalls;       // names for the source `syscall`, NULL-terminated; may be NULL
-    bool inference;              // follow requests to inference servers, whatever the demand
-    bool runtimes;               // probe inference libraries and CUDA
-    bool network;                // measure TCP connections
-    char *const *cluster;        // ranges of the cluster's addresses, NULL-terminated; may be NULL
-    bool no_body_values;         // take no names of models and no numbers out of their bodies
-    bool everything;             // attach all hooks, whatever the demand (`agent doctor`)
+    char *const *
+        syscalls; // names, or SOURCE_SYSCALLS_DEFAULT, for the source `syscall`, NULL-terminated; may be NULL
+    bool inference;       // follow requests to inference servers, whatever the demand
+    bool runtimes;        // probe inference libraries and CUDA
+    bool network;         // measure TCP connections
+    char *const *cluster; // ranges of the cluster's addresses, NULL-terminated; may be NULL
+    bool no_body_values;  // take no names of models and no numbers out of their bodies
+    bool everything;      // attach all hooks, whatever the demand (`agent doctor`)
 };
 
 enum hook_state { HOOK_UP, HOOK_FAILED, HOOK_NOT_NEEDED };
@@ -91,7 +92,11 @@ struct source {
     void (*replay)(const struct source_env *env);
 };
 
-// Whether the source `syscall` can watch a call of that name ("read", "futex") on this architecture.
+// In place of a name: read, write, openat, connect, accept, futex, epoll_wait, fsync and io_uring_enter, as
+// far as this architecture has them.
+#define SOURCE_SYSCALLS_DEFAULT "default"
+// Whether that is what it is, or the source `syscall` can watch a call of that name ("read", "futex") on this
+// architecture.
 bool source_syscall_exists(const char *name);
 
 // Whether a text is a range of addresses: "10.0.0.0/8", "fd00::/8", or an address.

@@ -91,6 +91,15 @@ Test(syscall, only_the_chosen_calls_are_there)
     cr_expect(isnan(agent_metric(agent, "inferscope_source_up", "source", "file", NULL)));
 }
 
+Test(syscall, usual_calls_by_one_word)
+{
+    _cleanup_agent_ struct agent *agent = agent_start(NULL, "--syscall-latency", "getppid,default", NULL);
+    wait_count(agent, "read", 1);
+    wait_count(agent, "write", 1);
+    wait_count(agent, "openat", 1);
+    cr_expect_eq(agent_metric(agent, "inferscope_source_up", "source", "syscall", NULL), 1);
+}
+
 Test(syscall, unknown_call_is_refused)
 {
     _cleanup_free_ char *output = NULL;

@@ -55,7 +55,7 @@ static double seconds(void)
 // Waits until a metric of the tenant's is that much: pairs of label and value, then NULL.
 static double wait_metric(struct agent *agent, double expected, const char *name, ...)
 {
-    double value = NAN, deadline = seconds() + DEADLINE_S;
+    double value = NAN, deadline = seconds() + 20;
     va_list pairs;
     va_start(pairs, name);
     const char *first[2], *second[2] = {NULL, NULL};
@@ -70,7 +70,8 @@ static double wait_metric(struct agent *agent, double expected, const char *name
             break;
         poll(NULL, 0, 50);
     }
-    cr_expect(value >= expected, "%s is %g instead of %g", name, value, expected);
+    cr_expect(value >= expected, "%s is %g instead of %g (of all: %g)\n%s", name, value, expected,
+              agent_metric(agent, name, NULL), agent_stderr(agent));
     return value;
 }
 

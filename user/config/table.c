@@ -54,7 +54,7 @@ static const struct config_key keys[] = {
      .help = "where the node's root is mounted, inside a container",
      OPTIONS({"host-root", .argument = "DIR"})},
     {"syscall_latency", .type = TYPE_LIST, OF_FILE(syscall_latency), .max = 16, .restart = true,
-     .help = "measure how long these system calls take (at most 16), such as read,futex",
+     .help = "measure how long these system calls take (at most 16), such as read,futex; 'default': the usual nine",
      OPTIONS({"syscall-latency", .argument = "CALL,…"})},
 
     {"rules.enabled", .type = TYPE_BOOL, OF_FILE(rules_enabled), .standard = "true", .words = no_yes, .restart = true,

@@ -18,6 +18,9 @@ static const struct {
     {"uname", "newuname"}, {"sendfile", "sendfile64"}, {"umount2", "umount"},
 };
 
+static const char *const usual[] = {"read",  "write",      "openat", "connect",       "accept",
+                                    "futex", "epoll_wait", "fsync",  "io_uring_enter"};
+
 static struct syscall_bpf *skeleton;
 static struct hooks attached;
 static const char *watched[WIRE_SYSCALL_CALLS_MAX]; // by slot; borrowed from the caller
@@ -25,7 +28,7 @@ static size_t watched_count;
 
 bool source_syscall_exists(const char *name)
 {
-    return call_number(name, false) >= 0;
+    return strcmp(name, SOURCE_SYSCALLS_DEFAULT) == 0 || call_number(name, false) >= 0;
 }
 
 static const char *tracepoint_of(const char *name)
@@ -44,6 +47,28 @@ static void stop(void)
     watched_count = 0;
 }
 
+// Adds the hooks of a call that is not watched yet; the number of all hooks.
+static size_t watch(const char *call, struct hook *hooks, char (*points)[64], size_t count)
+{
+    int number = call_number(call, false);
+    if (number < 0 || skeleton->rodata->slots[number] || watched_count == WIRE_SYSCALL_CALLS_MAX)
+        return count;
+    watched[watched_count++] = call;
+    skeleton->rodata->slots[number] = (__u8)watched_count;
+    // The exit first: a beginning without an end would be charged to the thread's next call.
+    for (int exits = 1; exits >= 0; exits--) {
+        snprintf(points[count], sizeof(points[count]), "tracepoint/syscalls/sys_%s_%s",
+                 exits ? "exit" : "enter", tracepoint_of(call));
+        hooks[count] = (struct hook){.name = call,
+                                     .program = exits ? "syscall_exit_tp" : "syscall_enter_tp",
+                                     .attach_point = points[count],
+                                     .attach = hook_attach_tracepoint,
+                                     .wanted = true};
+        count++;
+    }
+    return count;
+}
+
 static int start(const struct source_env *env, struct source_report *ret_report)
 {
     static char *const nothing[] = {NULL};
@@ -57,26 +82,13 @@ static int start(const struct source_env *env, struct source_report *ret_report)
         return hook_load_failed(-errno, ret_report);
     skeleton->rodata->source_id = env->id;
 
-    // The exit of a call first: a beginning without an end would be charged to the thread's next call.
     struct hook hooks[2 * WIRE_SYSCALL_CALLS_MAX] = {};
     char points[2 * WIRE_SYSCALL_CALLS_MAX][64];
     size_t count = 0;
-    for (size_t i = 0; calls[i] && watched_count < WIRE_SYSCALL_CALLS_MAX; i++) {
-        int number = call_number(calls[i], false);
-        if (number < 0 || skeleton->rodata->slots[number])
-            continue;
-        watched[watched_count++] = calls[i];
-        skeleton->rodata->slots[number] = (__u8)watched_count;
-        for (int exits = 1; exits >= 0; exits--) {
-            snprintf(points[count], sizeof(points[count]), "tracepoint/syscalls/sys_%s_%s",
-                     exits ? "exit" : "enter", tracepoint_of(calls[i]));
-            hooks[count] = (struct hook){.name = calls[i],
-                                         .program = exits ? "syscall_exit_tp" : "syscall_enter_tp",
-                                         .attach_point = points[count],
-                                         .attach = hook_attach_tracepoint,
-                                         .wanted = true};
-            count++;
-        }
+    for (size_t i = 0; calls[i]; i++) {
+        bool all = strcmp(calls[i], SOURCE_SYSCALLS_DEFAULT) == 0;
+        for (size_t k = 0; k < (all ? ARRAY_SIZE(usual) : 1); k++)
+            count = watch(all ? usual[k] : calls[i], hooks, points, count);
     }
 
     int error = hook_load(skeleton->skeleton, env, hooks, count, ret_report);
