@@ -95,8 +95,11 @@ INLINE void measure_count(struct wire_measure *entry, __u64 time_ns, __u64 amoun
     __u32 time_bucket = measure_bucket((time_ns + 999) / 1000) & (WIRE_MEASURE_BUCKETS - 1);
     __u32 amount_bucket = measure_bucket(amount) & (WIRE_MEASURE_BUCKETS - 1);
     __sync_fetch_and_add(&entry->count, 1);
-    __sync_fetch_and_add(&entry->time_ns, time_ns);
-    __sync_fetch_and_add(&entry->amount, amount);
+    // Of an addition that is known to be one of 0 the compiler would make an operation that 5.10 has not.
+    if (time_ns)
+        __sync_fetch_and_add(&entry->time_ns, time_ns);
+    if (amount)
+        __sync_fetch_and_add(&entry->amount, amount);
     __sync_fetch_and_add(&entry->times[time_bucket], 1);
     __sync_fetch_and_add(&entry->amounts[amount_bucket], 1);
     entry->last_ns = bpf_ktime_get_boot_ns();
