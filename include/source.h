@@ -58,6 +58,7 @@ typedef void (*source_emit_fn)(const struct wire_header *record, size_t size, vo
 struct source {
     const char *name;
     const char *help;
+    const char *cost;               // what others pay for it, as measured, in a line; NULL: COST.md says
     const struct event_type *types; // in the order of the source's wire types
     size_t types_count;
     size_t types_always; // so many, from the first, are sent whatever the rules ask for

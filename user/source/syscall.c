@@ -127,6 +127,8 @@ static size_t record_size(uint16_t type)
 const struct source source_syscall = {
     .name = "syscall",
     .help = "How long chosen system calls take, as histograms by container (--syscall-latency)",
+    .cost = "0.3 to 0.5 µs for each watched call, some 20 to 60 ns for every other call on the node; off "
+            "unless asked for",
     .record_size = record_size,
     .start = start,
     .stop = stop,

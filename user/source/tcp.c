@@ -213,6 +213,8 @@ static size_t record_size(uint16_t type)
 const struct source source_tcp = {
     .name = "tcp",
     .help = "TCP connections as metrics: time to connect, failures, bytes, round-trip time (--network)",
+    .cost =
+        "about 2 µs for each connection, both ends on the node; nothing for a packet; off unless asked for",
     .record_size = record_size,
     .start = start,
     .stop = stop,
