@@ -55,7 +55,7 @@ static double seconds(void)
 // Waits until a metric of the tenant's is that much: pairs of label and value, then NULL.
 static double wait_metric(struct agent *agent, double expected, const char *name, ...)
 {
-    double value = NAN, deadline = seconds() + 20;
+    double value = NAN, deadline = seconds() + DEADLINE_S;
     va_list pairs;
     va_start(pairs, name);
     const char *first[2], *second[2] = {NULL, NULL};
