@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Source `syscall`: how long chosen system calls take, as histograms that stay here until they are read.
+// Source `syscall`: how long chosen system calls take, by container, as histograms that stay here until they
+// are read.
 // Only the tracepoints of the chosen calls are attached.
 #include "wire/syscall.h"
-#include "bpf/lib/common.h"
+#include "bpf/lib/measure.h"
 
 // Which histogram a call's number belongs to, plus one; 0: not watched.
 const volatile __u8 slots[WIRE_SYSCALL_NR_MAX];
@@ -19,30 +20,6 @@ struct {
     __type(key, __u64);
     __type(value, struct begun);
 } inside SEC(".maps");
-
-struct {
-    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-    __uint(max_entries, WIRE_SYSCALL_CALLS_MAX);
-    __type(key, __u32);
-    __type(value, struct wire_syscall_histogram);
-} histograms SEC(".maps");
-
-// Index of the bucket: the position of the highest bit, from BUCKET_SHIFT on.
-INLINE __u32 bucket_of(__u64 duration_ns)
-{
-    __u64 rest = duration_ns >> WIRE_SYSCALL_BUCKET_SHIFT;
-    __u32 bucket = 0;
-    for (int step = 5; step >= 0; step--) {
-        __u32 bits = 1 << step;
-        if (rest >> bits) {
-            rest >>= bits;
-            bucket += bits;
-        }
-    }
-    // 0 and 1 differ by whether anything was left at all.
-    bucket = rest ? bucket + 1 : 0;
-    return bucket < WIRE_SYSCALL_BUCKETS ? bucket : WIRE_SYSCALL_BUCKETS - 1;
-}
 
 SEC("tracepoint/syscalls")
 int syscall_enter_tp(struct syscall_enter_context *context)
@@ -68,14 +45,9 @@ int syscall_exit_tp(struct syscall_exit_context *context)
     bpf_map_delete_elem(&inside, &key);
     if (slot == 0)
         return 0;
-    slot -= 1;
-    struct wire_syscall_histogram *histogram = bpf_map_lookup_elem(&histograms, &slot);
-    if (histogram) {
-        // Per CPU, and only this program writes it; a task that is moved meanwhile makes no difference.
-        __u32 bucket = bucket_of(duration);
-        if (bucket < WIRE_SYSCALL_BUCKETS)
-            histogram->counts[bucket] += 1;
-        histogram->sum_ns += duration;
-    }
+    struct wire_measure_key measured = measure_key(measure_cgroup(), WIRE_SYSCALL_DURATION, slot - 1);
+    struct wire_measure *entry = measure_entry(&measured);
+    if (entry)
+        measure_count_short(entry, duration);
     return 0;
 }

@@ -188,6 +188,8 @@ struct config {
     struct config_strings inference_routes;
     struct config_strings inference_pod_labels;
     bool body_values;
+    bool network;
+    struct config_strings network_cluster;
     uint64_t ring_size;
     char *host_root; // "/": the agent's own
 

@@ -11,12 +11,13 @@
 enum { MEASURE_LABELS_MAX = 4 };
 
 enum measure_part {
-    MEASURE_COUNT,   // counter: how many, failed ones included
-    MEASURE_FAILED,  // counter
-    MEASURE_TIME,    // histogram, in seconds, of those that went well
-    MEASURE_AMOUNT,  // counter: the sum of amounts
-    MEASURE_AMOUNTS, // histogram of amounts
-    MEASURE_NOW,     // gauge: the sum of what measures.now() hands over
+    MEASURE_COUNT,      // counter: how many, failed ones included
+    MEASURE_FAILED,     // counter
+    MEASURE_TIME,       // histogram, in seconds, of those that went well
+    MEASURE_SHORT_TIME, // the same of what a source adds up in ticks of WIRE_MEASURE_SHORT_TICK_NS
+    MEASURE_AMOUNT,     // counter: the sum of amounts
+    MEASURE_AMOUNTS,    // histogram of amounts
+    MEASURE_NOW,        // gauge: the sum of what measures.now() hands over
 };
 
 // Several families may show parts of one measure.
@@ -27,7 +28,7 @@ struct measure_family {
     enum measure_part part;
     uint16_t measure;
     uint8_t first,
-        last; // of a histogram: its bounds are 2^first … 2^last µs, or as many of what it is; last < 31
+        last; // of a histogram: its bounds are 2^first … 2^last ticks, or as many of what it is; last < 31
     // The labels that a measure's detail stands for; their number. NULL: none. A negative number: this detail
     // is not shown in this family. The values are static.
     int (*labels)(uint16_t detail, struct label *ret_labels);

@@ -23,14 +23,16 @@ struct source_env {
     int work_fd;                       // what processes compute (wire/work.h); borrowed
     const struct demand *demand;       // borrowed, only for the duration of start()
     const char *host_root;             // where the node's root is mounted; "" for /
-    char *const *syscalls;             // names for the source `syscall`, NULL-terminated; may be NULL
+    char *const *syscalls;             // names, or SOURCE_SYSCALLS_DEFAULT, NULL-terminated; may be NULL
     bool inference;                    // follow requests to inference servers, whatever the demand
     bool runtimes;                     // probe inference libraries and CUDA
     const struct config_probe *probes; // the user's own; borrowed for as long as sources run
     size_t probes_count;
-    bool egress;         // count what leaves the node, whatever the demand
-    bool no_body_values; // take no names of models and no numbers out of their bodies
-    bool everything;     // attach all hooks, whatever the demand (`agent doctor`)
+    bool egress;          // count what leaves the node, whatever the demand
+    bool network;         // measure TCP connections
+    char *const *cluster; // ranges of the cluster's addresses, NULL-terminated; may be NULL
+    bool no_body_values;  // take no names of models and no numbers out of their bodies
+    bool everything;      // attach all hooks, whatever the demand (`agent doctor`)
 };
 
 enum hook_state { HOOK_UP, HOOK_FAILED, HOOK_NOT_NEEDED };
@@ -65,6 +67,7 @@ typedef void (*source_emit_fn)(const struct wire_header *record, size_t size, vo
 struct source {
     const char *name;
     const char *help;
+    const char *cost;               // what others pay for it, as measured, in a line; NULL: COST.md says
     const struct event_type *types; // in the order of the source's wire types
     size_t types_count;
     size_t types_always; // so many, from the first, are sent whatever the rules ask for
@@ -103,8 +106,15 @@ struct source {
     void (*replay)(const struct source_env *env);
 };
 
-// Whether the source `syscall` can watch a call of that name ("read", "futex") on this architecture.
+// In place of a name: read, write, openat, connect, accept, futex, epoll_wait, fsync and io_uring_enter, as
+// far as this architecture has them.
+#define SOURCE_SYSCALLS_DEFAULT "default"
+// Whether that is what it is, or the source `syscall` can watch a call of that name ("read", "futex") on this
+// architecture.
 bool source_syscall_exists(const char *name);
+
+// Whether a text is a range of addresses: "10.0.0.0/8", "fd00::/8", or an address.
+bool source_network_range_valid(const char *text);
 
 size_t source_count(void);
 // NULL for an index that does not exist.

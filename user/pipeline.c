@@ -105,6 +105,8 @@ void pipeline_start_sources(struct pipeline *pipeline, const struct demand *dema
         .egress = pipeline->options->egress,
         .probes = pipeline->options->probes,
         .probes_count = pipeline->options->probes_count,
+        .network = pipeline->options->network,
+        .cluster = pipeline->options->cluster,
         .no_body_values = pipeline->options->no_body_values,
         .host_root = pipeline->options->host_root,
     };

@@ -24,6 +24,8 @@ struct pipeline_options {
     const struct config_probe *probes; // borrowed, like all of the configuration
     size_t probes_count;
     double probes_budget; // percent of the node's CPU time; 0: no ceiling
+    bool network;         // measure TCP connections
+    char *const *cluster; // ranges of the cluster's addresses, NULL-terminated; may be NULL
     bool no_body_values;  // take nothing out of their bodies
     const char *listen;   // NULL: no metrics server
     const char *host_root;

@@ -37,6 +37,7 @@ enum bpf_map_type {
     BPF_MAP_TYPE_PROG_ARRAY = 3,
     BPF_MAP_TYPE_PERCPU_ARRAY = 6,
     BPF_MAP_TYPE_LRU_HASH = 9,
+    BPF_MAP_TYPE_LPM_TRIE = 11,
     BPF_MAP_TYPE_QUEUE = 22,
     BPF_MAP_TYPE_SK_STORAGE = 24,
     BPF_MAP_TYPE_RINGBUF = 27,
@@ -60,6 +61,21 @@ struct bpf_sock_addr {
 };
 
 struct bpf_sock;
+
+// What iterators' programs are given, one pointer or number in 8 bytes each.
+struct bpf_iter__bpf_map_elem {
+    void *meta;
+    void *map;
+    void *key;
+    void *value;
+};
+
+struct bpf_iter__task_file {
+    void *meta;
+    struct task_struct *task;
+    __u64 fd;
+    struct file *file;
+};
 
 // The context of cgroup_skb programs, up to what we read of it (include/uapi/linux/bpf.h).
 struct __sk_buff {
@@ -422,6 +438,7 @@ struct sock_common {
     struct in6_addr skc_v6_daddr;
     struct in6_addr skc_v6_rcv_saddr;
     atomic64_t skc_cookie;
+    unsigned long skc_flags;
 };
 
 struct sock {
@@ -431,6 +448,7 @@ struct sock {
     u16 sk_protocol;
     int sk_err;
     u32 sk_max_ack_backlog;
+    atomic_t sk_drops;
 };
 
 struct inet_bind_bucket {
@@ -443,7 +461,11 @@ struct inet_connection_sock {
 
 struct tcp_sock {
     u32 copied_seq, rcv_nxt;
+    u32 write_seq;
     u64 bytes_received;
+    u64 bytes_sent, bytes_retrans; // 4.19
+    u32 srtt_us;                   // in eighths
+    u32 total_retrans;
 };
 
 struct sockaddr_un {
@@ -464,13 +486,6 @@ struct unix_sock {
 struct socket {
     struct file *file;
     struct sock *sk;
-};
-
-// The context of the iterator over the open files of all tasks.
-struct bpf_iter__task_file {
-    struct task_struct *task;
-    u32 fd;
-    struct file *file;
 };
 
 #pragma clang attribute pop

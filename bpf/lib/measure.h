@@ -5,7 +5,7 @@
 #include "bpf/lib/task.h"
 #include "wire/measure.h"
 
-#define MEASURE_CGROUPS 2048 // entries: cgroups, times what is measured in each
+#define MEASURE_CGROUPS 4096 // entries: cgroups, times what is measured in each
 
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
@@ -52,7 +52,8 @@ INLINE __u32 measure_bucket(__u64 value)
     return n < WIRE_MEASURE_BUCKETS - 1 ? n : WIRE_MEASURE_BUCKETS - 1;
 }
 
-INLINE struct wire_measure *measure_entry(const struct wire_measure_key *key)
+// `pid`: a process of that cgroup.
+INLINE struct wire_measure *measure_entry_of(const struct wire_measure_key *key, __u32 pid)
 {
     struct wire_measure *entry = bpf_map_lookup_elem(&measures, key);
     if (entry)
@@ -65,10 +66,15 @@ INLINE struct wire_measure *measure_entry(const struct wire_measure_key *key)
     bpf_map_update_elem(&measures, key, blank, BPF_NOEXIST);
     entry = bpf_map_lookup_elem(&measures, key);
     if (entry)
-        entry->pid = bpf_get_current_pid_tgid() >> 32;
+        entry->pid = pid;
     else
         lost_add(WIRE_LOST_STATE_FULL);
     return entry;
+}
+
+INLINE struct wire_measure *measure_entry(const struct wire_measure_key *key)
+{
+    return measure_entry_of(key, bpf_get_current_pid_tgid() >> 32);
 }
 
 INLINE struct wire_measure_key measure_key(__u64 cgroup_id, __u16 measure, __u16 detail)
@@ -84,11 +90,8 @@ INLINE __u64 measure_cgroup(void)
 }
 
 // One that went well. Where a time or an amount means nothing, no family shows it.
-INLINE void measure_add(const struct wire_measure_key *key, __u64 time_ns, __u64 amount)
+INLINE void measure_count(struct wire_measure *entry, __u64 time_ns, __u64 amount)
 {
-    struct wire_measure *entry = measure_entry(key);
-    if (!entry)
-        return;
     __u32 time_bucket = measure_bucket((time_ns + 999) / 1000) & (WIRE_MEASURE_BUCKETS - 1);
     __u32 amount_bucket = measure_bucket(amount) & (WIRE_MEASURE_BUCKETS - 1);
     __sync_fetch_and_add(&entry->count, 1);
@@ -110,6 +113,24 @@ INLINE void measure_add_one(const struct wire_measure_key *key)
         return;
     __sync_fetch_and_add(&entry->count, 1);
     entry->last_ns = bpf_ktime_get_boot_ns();
+}
+
+// One whose time is short (MEASURE_SHORT_TIME) and that happens so often that an amount would cost too much.
+INLINE void measure_count_short(struct wire_measure *entry, __u64 time_ns)
+{
+    __u64 ticks = (time_ns + WIRE_MEASURE_SHORT_TICK_NS - 1) / WIRE_MEASURE_SHORT_TICK_NS;
+    __u32 bucket = measure_bucket(ticks) & (WIRE_MEASURE_BUCKETS - 1);
+    __sync_fetch_and_add(&entry->count, 1);
+    __sync_fetch_and_add(&entry->time_ns, time_ns);
+    __sync_fetch_and_add(&entry->times[bucket], 1);
+    entry->last_ns = bpf_ktime_get_boot_ns();
+}
+
+INLINE void measure_add(const struct wire_measure_key *key, __u64 time_ns, __u64 amount)
+{
+    struct wire_measure *entry = measure_entry(key);
+    if (entry)
+        measure_count(entry, time_ns, amount);
 }
 
 INLINE void measure_add_failed(const struct wire_measure_key *key)

@@ -4,8 +4,10 @@
 
 #include "wire/header.h"
 
-// Powers of two: bucket i has times up to 2^i µs, or amounts up to 2^i; the last one all that is more.
+// Powers of two: bucket i has times up to 2^i µs, or amounts up to
+// 2^i; the last one all that is more.
 #define WIRE_MEASURE_BUCKETS 32
+#define WIRE_MEASURE_SHORT_TICK_NS 128 // instead of a µs, for times that are often shorter
 
 struct wire_measure_key {
     __u64 cgroup_id; // as in struct wire_header

@@ -126,28 +126,49 @@ static int run_idle(int round)
 }
 
 static const struct {
+    const char *mode;
     size_t work;
     const char *key, *name;
     double limit;
-} inference_works[INFERENCE_WORKS] = {
-    {WORK_STREAM, "inference_stream", "--inference: stream of 32 tokens, 0.2 ms each", 1.03},
-    {WORK_PINGPONG_SR, "inference_pingpong_sr", "--inference: 1 KB ping-pong, send/recv", 1.10},
-    {WORK_PIPE, "inference_pipe", "--inference: pipe, write + read", 1.02},
+} metric_works[METRIC_WORKS] = {
+    {INFERENCE_ONLY, WORK_STREAM, "inference_stream", "--inference: stream of 32 tokens, 0.2 ms each", 1.03},
+    {INFERENCE_ONLY, WORK_PINGPONG_SR, "inference_pingpong_sr", "--inference: 1 KB ping-pong, send/recv",
+     1.10},
+    {INFERENCE_ONLY, WORK_PIPE, "inference_pipe", "--inference: pipe, write + read", 1.02},
+    // At least 0.97 of what it is without.
+    {NETWORK_ONLY, WORK_THROUGHPUT, "network_throughput", "--network: 64 KB over TCP, one way", 1 / 0.97},
+    {NETWORK_ONLY, WORK_PINGPONG_RW, "network_pingpong_rw", "--network: 1 KB ping-pong, read/write",
+     1 / 0.97},
+    {NETWORK_ONLY, WORK_PINGPONG_SR, "network_pingpong_sr", "--network: 1 KB ping-pong, send/recv", 1 / 0.97},
+    {NETWORK_ONLY, WORK_CONNECT, "network_connect", "--network: TCP connect + accept", 1.10},
 };
 
-// No rules; requests to inference servers are followed.
-static int run_inference(int round)
+static bool is_asked(const char *mode)
+{
+    return !bench.only || strcmp(bench.only, mode) == 0;
+}
+
+static int run_metric_works(const char *mode, struct agent *agent, double results[][ROUNDS_MAX], int round)
+{
+    int error = 0;
+    for (size_t i = 0; !error && i < METRIC_WORKS; i++)
+        if (strcmp(metric_works[i].mode, mode) == 0)
+            error = measure_undisturbed(metric_works[i].work, agent, &results[i][round]);
+    return error;
+}
+
+// No rules, only metrics.
+static int run_metrics(const char *mode, int round)
 {
     struct agent *agent = &bench.agent;
-    int error = 0;
-    for (size_t i = 0; !error && i < INFERENCE_WORKS; i++)
-        error = measure_undisturbed(inference_works[i].work, NULL, &bench.inference_without[i][round]);
+    if (!is_asked(mode))
+        return 0;
+    int error = run_metric_works(mode, NULL, bench.metric_without, round);
     if (!error)
-        error = agent_start(agent, bench.agent_path, INFERENCE_ONLY);
+        error = agent_start(agent, bench.agent_path, mode);
     if (error)
         return error;
-    for (size_t i = 0; !error && i < INFERENCE_WORKS; i++)
-        error = measure_undisturbed(inference_works[i].work, agent, &bench.inference_with[i][round]);
+    error = run_metric_works(mode, agent, bench.metric_with, round);
     int stopped = agent_stop(agent);
     return error ? error : stopped;
 }
@@ -170,13 +191,15 @@ static void add_ratio(struct figure figure, double *without, double *with)
 static int measure_costs(void)
 {
     for (int round = 0; round < bench.rounds; round++) {
-        int error = bench.inference_only ? 0 : run_works(NULL, bench.without, round);
-        if (!error && !bench.inference_only)
+        int error = bench.only ? 0 : run_works(NULL, bench.without, round);
+        if (!error && !bench.only)
             error = run_with_agent(round);
-        if (!error && !bench.inference_only)
+        if (!error && !bench.only)
             error = run_idle(round);
         if (!error)
-            error = run_inference(round);
+            error = run_metrics(INFERENCE_ONLY, round);
+        if (!error)
+            error = run_metrics(NETWORK_ONLY, round);
         if (error)
             return error;
     }
@@ -190,20 +213,21 @@ static int measure_costs(void)
         [WORK_CONNECT] = {1.10, "1.24×"},     [WORK_PINGPONG_RW] = {1.05, "1.13×"},
         [WORK_PINGPONG_SR] = {1.05, "1.36×"},
     };
-    for (size_t i = 0; i < WORK_COUNT && !bench.inference_only; i++)
+    for (size_t i = 0; i < WORK_COUNT && !bench.only; i++)
         add_ratio((struct figure){.key = work_at(i)->key,
                                   .name = work_at(i)->name,
                                   .limit = marks[i].limit,
                                   .falco = marks[i].falco},
                   bench.without[i], bench.with[i]);
-    if (!bench.inference_only)
+    if (!bench.only)
         add_ratio((struct figure){.key = "getpid_idle", .name = "getpid(), no rule on files or connects"},
                   bench.idle_without, bench.idle_with);
-    for (size_t i = 0; i < INFERENCE_WORKS; i++)
-        add_ratio((struct figure){.key = inference_works[i].key,
-                                  .name = inference_works[i].name,
-                                  .limit = inference_works[i].limit},
-                  bench.inference_without[i], bench.inference_with[i]);
+    for (size_t i = 0; i < METRIC_WORKS; i++)
+        if (is_asked(metric_works[i].mode))
+            add_ratio((struct figure){.key = metric_works[i].key,
+                                      .name = metric_works[i].name,
+                                      .limit = metric_works[i].limit},
+                      bench.metric_without[i], bench.metric_with[i]);
     return 0;
 }
 
@@ -269,13 +293,13 @@ static int measure(void)
     signal(SIGINT, on_signal);
     signal(SIGTERM, on_signal);
     error = measure_costs();
-    if (!error)
+    if (!error && is_asked(INFERENCE_ONLY))
         error = measure_http(&bench);
-    if (!error && !bench.inference_only) {
+    if (!error && !bench.only) {
         add_rounds_rest();
         error = measure_self(&bench);
     }
-    if (!error && !bench.inference_only)
+    if (!error && !bench.only)
         error = measure_programs();
     say("%s", "");
     place_remove(&bench.place);
@@ -306,13 +330,11 @@ struct options {
 
 static int parse_options(int argc, char **argv, struct options *ret_options)
 {
-    static const struct option options[] = {{"rounds", required_argument, NULL, 'n'},
-                                            {"quick", no_argument, NULL, 'q'},
-                                            {"rules", required_argument, NULL, 'r'},
-                                            {"markdown", no_argument, NULL, 'm'},
-                                            {"json", required_argument, NULL, 'j'},
-                                            {"inference", no_argument, NULL, 'i'},
-                                            {}};
+    static const struct option options[] = {
+        {"rounds", required_argument, NULL, 'n'}, {"quick", no_argument, NULL, 'q'},
+        {"rules", required_argument, NULL, 'r'},  {"markdown", no_argument, NULL, 'm'},
+        {"json", required_argument, NULL, 'j'},   {"inference", no_argument, NULL, 'i'},
+        {"network", no_argument, NULL, 'w'},      {}};
     int option;
     bench.rounds = ROUNDS_DEFAULT;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -326,8 +348,8 @@ static int parse_options(int argc, char **argv, struct options *ret_options)
             ret_options->markdown = true;
         else if (option == 'j')
             ret_options->json = optarg;
-        else if (option == 'i')
-            bench.inference_only = true;
+        else if (option == 'i' || option == 'w')
+            bench.only = option == 'i' ? INFERENCE_ONLY : NETWORK_ONLY;
         else
             return -EINVAL;
     }
@@ -343,8 +365,10 @@ int main(int argc, char **argv)
         return reader_main(argc, argv);
     struct options options = {};
     if (parse_options(argc, argv, &options)) {
-        fprintf(stderr, "usage: bench AGENT [--quick | --rounds N] [--rules FILE | --inference] [--markdown] "
-                        "[--json FILE]\n");
+        fprintf(
+            stderr,
+            "usage: bench AGENT [--quick | --rounds N] [--rules FILE | --inference | --network] [--markdown] "
+            "[--json FILE]\n");
         return 2;
     }
     if (geteuid() != 0) {

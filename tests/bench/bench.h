@@ -42,8 +42,10 @@ struct agent {
 };
 
 #define INFERENCE_ONLY "--inference"
+#define NETWORK_ONLY "--network"
 // Starts the agent and returns once it is ready. It has the rules of that file; NULL: the built-in ones;
-// INFERENCE_ONLY: none, but follows requests to inference servers.
+// INFERENCE_ONLY: none, but follows requests to inference servers; NETWORK_ONLY: none, but measures TCP
+// connections.
 int agent_start(struct agent *agent, const char *path, const char *rules);
 // Asks it to end and waits. A negative errno where it had ended by itself or had to be killed.
 int agent_stop(struct agent *agent);
@@ -102,10 +104,14 @@ enum workload_index {
     // Measured with INFERENCE_ONLY:
     WORK_STREAM = WORK_COUNT,
     WORK_PIPE,
+    // Measured with NETWORK_ONLY:
+    WORK_THROUGHPUT,
     WORK_ALL,
 };
 
-enum { INFERENCE_WORKS = 3 }; // those two, and the ping-pong by send and recv
+// Those three, with INFERENCE_ONLY also the ping-pong by send and recv, with NETWORK_ONLY both of the
+// ping-pongs and making connections.
+enum { METRIC_WORKS = 7 };
 
 const struct workload *work_at(size_t index);
 
@@ -161,14 +167,14 @@ enum { ROUNDS_MAX = 99, FIGURES_MAX = 64, PROGRAMS_MAX = 64 };
 
 struct bench {
     const char *agent_path;
-    const char *rules;   // NULL: the built-in ones
-    bool inference_only; // measure nothing else
+    const char *rules; // NULL: the built-in ones
+    const char *only;  // INFERENCE_ONLY or NETWORK_ONLY: measure nothing else; NULL: all
     int rounds;
     struct place place;
     struct agent agent;
     double without[WORK_COUNT][ROUNDS_MAX], with[WORK_COUNT][ROUNDS_MAX];
     double idle_without[ROUNDS_MAX], idle_with[ROUNDS_MAX];
-    double inference_without[INFERENCE_WORKS][ROUNDS_MAX], inference_with[INFERENCE_WORKS][ROUNDS_MAX];
+    double metric_without[METRIC_WORKS][ROUNDS_MAX], metric_with[METRIC_WORKS][ROUNDS_MAX];
     double ready[ROUNDS_MAX];
     int foreign;          // programs that others have loaded: the fewest seen
     unsigned disturbed;   // measurements that had to be taken while there were more

@@ -316,6 +316,44 @@ static void pipe_end(struct worker *worker)
     close(worker->listener);
 }
 
+// --- A lot of data one way ---
+
+static int throughput_begin(struct worker *worker)
+{
+    static char data[65536];
+    int client, server;
+    int error = connect_begin(worker);
+    if (!error)
+        error = connect_socket(worker, &client, &server);
+    if (error)
+        return error;
+    worker->echo = fork();
+    if (worker->echo < 0)
+        return -errno;
+    if (worker->echo == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        close(client);
+        while (recv(server, data, sizeof(data), 0) > 0)
+            ;
+        _exit(0);
+    }
+    close(server);
+    worker->socket = client;
+    return 0;
+}
+
+static int throughput_once(struct worker *worker)
+{
+    static char data[65536];
+    for (size_t done = 0; done < sizeof(data);) {
+        ssize_t length = send(worker->socket, data + done, sizeof(data) - done, MSG_NOSIGNAL);
+        if (length <= 0)
+            return -errno;
+        done += (size_t)length;
+    }
+    return 0;
+}
+
 static const struct workload workloads[WORK_ALL] = {
     [WORK_GETPID] = {"getpid", "getpid()", 1, 1000, .once = getpid_once},
     [WORK_OPEN] = {"open_close", "open + close", 1, 100, .once = open_once},
@@ -330,6 +368,8 @@ static const struct workload workloads[WORK_ALL] = {
     [WORK_STREAM] = {"stream", "Stream of 32 tokens, 0.2 ms each", 1, 1, stream_begin, stream_once,
                      pingpong_end},
     [WORK_PIPE] = {"pipe", "pipe, write + read", 1, 100, pipe_begin, pipe_once, pipe_end},
+    [WORK_THROUGHPUT] = {"throughput", "64 KB over TCP, one way", 1, 10, throughput_begin, throughput_once,
+                         pingpong_end},
 };
 
 const struct workload *work_at(size_t index)

@@ -41,6 +41,8 @@ static void say_source(const struct source *source, const struct source_report *
     printf("\nSource %s: %s\n", source->name, report->up ? "works" : "does not work");
     if (!report->up)
         say(false, "reason", report->reason);
+    if (report->up && source->cost)
+        say(true, "cost", source->cost);
     for (size_t i = 0; i < report->hooks_count; i++) {
         const struct hook_report *hook = &report->hooks[i];
         char what[128];

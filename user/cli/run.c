@@ -42,6 +42,14 @@ static const char *lacking_output(enum config_output_type type)
     return receiver_type_of(type) ? NULL : "this agent was built without Kafka; make KAFKA=1 builds it in";
 }
 
+static bool check_range(const char *item, const char *shown, struct text *sentence)
+{
+    if (source_network_range_valid(item))
+        return true;
+    text_addf(sentence, "\"%s\" is no range of addresses such as 10.244.0.0/16 or fd00:10::/64", shown);
+    return false;
+}
+
 int cli_register_tables(void)
 {
     int error = enrich_register_fields();
@@ -52,6 +60,7 @@ int cli_register_tables(void)
     config_set_check("syscall_latency", check_syscall);
     config_set_check("inference.routes", check_route);
     config_set_lacking(lacking_output);
+    config_set_check("network.cluster", check_range);
     return error ? 1 : 0;
 }
 
@@ -132,6 +141,8 @@ static int set_pipeline(struct run *run, struct pipeline_options *pipeline)
         .probes = config->probes,
         .probes_count = config->probes_count,
         .probes_budget = config->probes_budget,
+        .network = config->network,
+        .cluster = config->network_cluster.count ? config->network_cluster.items : NULL,
         .no_body_values = !config->body_values,
         .listen = config->listen,
         .ring_size = config->ring_size,
@@ -253,16 +264,18 @@ int cli_run(int argc, char **argv)
     if (code)
         return code;
     const struct config *config = run.config;
-    bool metrics =
-        config->syscall_latency.count || config->inference || config->egress || config->probes_count;
+    bool metrics = config->syscall_latency.count || config->inference || config->egress || config->network ||
+                   config->probes_count;
     if (!config->rules_enabled && (run.options.files_count || !metrics)) {
-        log_error("nothing to do: say --config, --rules, --inference, --egress or --syscall-latency; see: "
+        log_error("nothing to do: say --config, --rules, --inference, --network, --egress or "
+                  "--syscall-latency; see: "
                   "agent --help");
         return CLI_USAGE;
     }
     const char *what = run.options.path        ? "--config …"
                        : config->rules_enabled ? "--rules"
                        : config->inference     ? "--inference"
+                       : config->network       ? "--network"
                                                : "--syscall-latency …";
     return run_pipeline(&run, what, NULL);
 }

@@ -61,7 +61,7 @@ static const struct config_key keys[] = {
      .help = "where the node's root is mounted, inside a container",
      OPTIONS({"host-root", .argument = "DIR"})},
     {"syscall_latency", .type = TYPE_LIST, OF_FILE(syscall_latency), .max = 16, .restart = true,
-     .help = "measure how long these system calls take (at most 16), such as read,futex",
+     .help = "measure how long these system calls take (at most 16), such as read,futex; 'default': the usual nine",
      OPTIONS({"syscall-latency", .argument = "CALL,…"})},
 
     {"rules.enabled", .type = TYPE_BOOL, OF_FILE(rules_enabled), .standard = "true", .words = no_yes, .restart = true,
@@ -113,6 +113,13 @@ static const struct config_key keys[] = {
     {"probes_budget", .type = TYPE_PERCENT, OF_FILE(probes_budget), .standard = "5%", .max = 100, .restart = true,
      .help = "of the node's CPU time, over all CPUs, that probes in programs may take; then the dearest are taken away for a while; "
              "0%: no limit, and what they take is not measured"},
+
+    {"network.enabled", .type = TYPE_BOOL, OF_FILE(network), .standard = "false", .words = no_yes, .restart = true,
+     .help = "metrics of TCP connections by container: time to connect, failures, bytes, round-trip time, retransmits",
+     OPTIONS({"network", .value = "true"})},
+    {"network.cluster", .type = TYPE_LIST, OF_FILE(network_cluster), .max = 64, .restart = true,
+     .help = "ranges of addresses that are the cluster's, such as 10.244.0.0/16; others are loopback, private or public",
+     OPTIONS({"network-cluster", .argument = "RANGE,…", .appends = true}), .also = "network.enabled"},
 
     {"spool.directory", .type = TYPE_PATH, OF_FILE(spool.directory), .standard = "/var/lib/inferscope/spool",
      .restart = true,

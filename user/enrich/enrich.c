@@ -208,7 +208,12 @@ static struct process_entry *on_clone(struct enrich *enrich, const struct wire_p
         return NULL;
     // Who forks may have given itself another name since its exec (container runtimes do), which the child
     // has.
+    uint64_t cgroup_id = entry->cgroup_id;
     enrich_fill(entry, header);
+    // The parent's, as far as we know: follow_cgroup() sees where the parent was moved since, or the child
+    // was born elsewhere.
+    if (cgroup_id)
+        entry->cgroup_id = cgroup_id;
     entry->process.ppid = (pid_t)wire->parent_pid;
     entry->process.loginuid = wire->loginuid;
     enrich_set_ids(entry, &wire->ids);
@@ -294,7 +299,10 @@ void enrich_event(struct enrich *enrich, struct event *event)
     container_refresh(entry->process.container, header->time_ns);
     event->process = &entry->process;
     event->container = entry->process.container;
-    cgroups_note(enrich->cgroups, header->cgroup_id, event->container);
+    // A fork tells nothing new, and may be older than what /proc has told of the child: it can be in a
+    // container by then.
+    if (!event_is(event, enrich->clone, WIRE_PROCESS_CLONE, sizeof(struct wire_process_clone)))
+        cgroups_note(enrich->cgroups, header->cgroup_id, event->container);
 }
 
 int enrich_cgroup(struct enrich *enrich, uint64_t cgroup_id, pid_t pid,

@@ -226,10 +226,16 @@ static void add_all_now(void)
 
 // --- Showing ---
 
+static bool is_time(enum measure_part part)
+{
+    return part == MEASURE_TIME || part == MEASURE_SHORT_TIME;
+}
+
 static void write_histogram(const struct measure_family *family, const struct wire_measure *value,
                             struct series_writer *writer, const struct label *labels, size_t labels_count)
 {
-    bool time = family->part == MEASURE_TIME;
+    bool time = is_time(family->part);
+    double unit = family->part == MEASURE_SHORT_TIME ? WIRE_MEASURE_SHORT_TICK_NS / 1e9 : time ? 1e-6 : 1;
     const __u64 *buckets = time ? value->times : value->amounts;
     double bounds[WIRE_MEASURE_BUCKETS];
     uint64_t counts[WIRE_MEASURE_BUCKETS] = {};
@@ -238,7 +244,7 @@ static void write_histogram(const struct measure_family *family, const struct wi
         counts[count] += buckets[i];
         if (i < family->first || i > family->last)
             continue;
-        bounds[count++] = (double)(UINT64_C(1) << i) / (time ? 1e6 : 1);
+        bounds[count++] = (double)(UINT64_C(1) << i) * unit;
     }
     struct series_histogram histogram = {.buckets = count,
                                          .bounds = bounds,
@@ -268,6 +274,7 @@ static void write_series(const struct measure_family *family, const struct measu
         writer->number(writer, labels, count, (double)series->shown.amount);
         break;
     case MEASURE_TIME:
+    case MEASURE_SHORT_TIME:
     case MEASURE_AMOUNTS:
         write_histogram(family, &series->shown, writer, labels, count);
         break;
@@ -292,7 +299,7 @@ static void own_labels(const struct measure_family *family, char *ret_names, siz
 
 static enum series_type type_of(enum measure_part part)
 {
-    if (part == MEASURE_TIME || part == MEASURE_AMOUNTS)
+    if (is_time(part) || part == MEASURE_AMOUNTS)
         return SERIES_HISTOGRAM;
     return part == MEASURE_NOW ? SERIES_GAUGE : SERIES_COUNTER;
 }

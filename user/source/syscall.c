@@ -18,6 +18,9 @@ static const struct {
     {"uname", "newuname"}, {"sendfile", "sendfile64"}, {"umount2", "umount"},
 };
 
+static const char *const usual[] = {"read",  "write",      "openat", "connect",       "accept",
+                                    "futex", "epoll_wait", "fsync",  "io_uring_enter"};
+
 static struct syscall_bpf *skeleton;
 static struct hooks attached;
 static const char *watched[WIRE_SYSCALL_CALLS_MAX]; // by slot; borrowed from the caller
@@ -25,7 +28,7 @@ static size_t watched_count;
 
 bool source_syscall_exists(const char *name)
 {
-    return call_number(name, false) >= 0;
+    return strcmp(name, SOURCE_SYSCALLS_DEFAULT) == 0 || call_number(name, false) >= 0;
 }
 
 static const char *tracepoint_of(const char *name)
@@ -44,6 +47,28 @@ static void stop(void)
     watched_count = 0;
 }
 
+// Adds the hooks of a call that is not watched yet; the number of all hooks.
+static size_t watch(const char *call, struct hook *hooks, char (*points)[64], size_t count)
+{
+    int number = call_number(call, false);
+    if (number < 0 || skeleton->rodata->slots[number] || watched_count == WIRE_SYSCALL_CALLS_MAX)
+        return count;
+    watched[watched_count++] = call;
+    skeleton->rodata->slots[number] = (__u8)watched_count;
+    // The exit first: a beginning without an end would be charged to the thread's next call.
+    for (int exits = 1; exits >= 0; exits--) {
+        snprintf(points[count], sizeof(points[count]), "tracepoint/syscalls/sys_%s_%s",
+                 exits ? "exit" : "enter", tracepoint_of(call));
+        hooks[count] = (struct hook){.name = call,
+                                     .program = exits ? "syscall_exit_tp" : "syscall_enter_tp",
+                                     .attach_point = points[count],
+                                     .attach = hook_attach_tracepoint,
+                                     .wanted = true};
+        count++;
+    }
+    return count;
+}
+
 static int start(const struct source_env *env, struct source_report *ret_report)
 {
     static char *const nothing[] = {NULL};
@@ -57,26 +82,13 @@ static int start(const struct source_env *env, struct source_report *ret_report)
         return hook_load_failed(-errno, ret_report);
     skeleton->rodata->source_id = env->id;
 
-    // The exit of a call first: a beginning without an end would be charged to the thread's next call.
     struct hook hooks[2 * WIRE_SYSCALL_CALLS_MAX] = {};
     char points[2 * WIRE_SYSCALL_CALLS_MAX][64];
     size_t count = 0;
-    for (size_t i = 0; calls[i] && watched_count < WIRE_SYSCALL_CALLS_MAX; i++) {
-        int number = call_number(calls[i], false);
-        if (number < 0 || skeleton->rodata->slots[number])
-            continue;
-        watched[watched_count++] = calls[i];
-        skeleton->rodata->slots[number] = (__u8)watched_count;
-        for (int exits = 1; exits >= 0; exits--) {
-            snprintf(points[count], sizeof(points[count]), "tracepoint/syscalls/sys_%s_%s",
-                     exits ? "exit" : "enter", tracepoint_of(calls[i]));
-            hooks[count] = (struct hook){.name = calls[i],
-                                         .program = exits ? "syscall_exit_tp" : "syscall_enter_tp",
-                                         .attach_point = points[count],
-                                         .attach = hook_attach_tracepoint,
-                                         .wanted = true};
-            count++;
-        }
+    for (size_t i = 0; calls[i]; i++) {
+        bool all = strcmp(calls[i], SOURCE_SYSCALLS_DEFAULT) == 0;
+        for (size_t k = 0; k < (all ? ARRAY_SIZE(usual) : 1); k++)
+            count = watch(all ? usual[k] : calls[i], hooks, points, count);
     }
 
     int error = hook_load(skeleton->skeleton, env, hooks, count, ret_report);
@@ -87,43 +99,25 @@ static int start(const struct source_env *env, struct source_report *ret_report)
     return error;
 }
 
-// Each CPU has its own copy; user space adds them up.
-static void collect(struct series_writer *writer)
+static int labels(uint16_t slot, struct label *ret_labels)
 {
-    static const struct series_family family = {
-        .name = "inferscope_syscall_duration_seconds",
-        .type = SERIES_HISTOGRAM,
-        .unit = "seconds",
-        .help = "Time from entry to return of the chosen system calls",
-    };
-    if (!skeleton)
-        return;
-    int cpus = libbpf_num_possible_cpus();
-    _cleanup_free_ struct wire_syscall_histogram *copies =
-        cpus > 0 ? calloc((size_t)cpus, sizeof(*copies)) : NULL;
-    if (!copies)
-        return;
-
-    double bounds[WIRE_SYSCALL_BUCKETS - 1];
-    for (size_t i = 0; i < ARRAY_SIZE(bounds); i++)
-        bounds[i] = (double)(UINT64_C(1) << (i + WIRE_SYSCALL_BUCKET_SHIFT)) / 1e9;
-    writer->family(writer, &family);
-    for (uint32_t slot = 0; slot < watched_count; slot++) {
-        uint64_t counts[WIRE_SYSCALL_BUCKETS] = {};
-        uint64_t sum_ns = 0;
-        if (bpf_map_lookup_elem(bpf_map__fd(skeleton->maps.histograms), &slot, copies))
-            continue;
-        for (int cpu = 0; cpu < cpus; cpu++) {
-            for (size_t i = 0; i < WIRE_SYSCALL_BUCKETS; i++)
-                counts[i] += copies[cpu].counts[i];
-            sum_ns += copies[cpu].sum_ns;
-        }
-        struct label label = {"syscall", watched[slot]};
-        struct series_histogram histogram = {
-            .buckets = ARRAY_SIZE(bounds), .bounds = bounds, .counts = counts, .sum = (double)sum_ns / 1e9};
-        writer->histogram(writer, &label, 1, &histogram);
-    }
+    if (slot >= watched_count)
+        return -EINVAL;
+    ret_labels[0] = (struct label){"syscall", watched[slot]};
+    return 1;
 }
+
+static const struct measure_family families[] = {
+    {"inferscope_syscall_duration_seconds", "seconds", "Time from entry to return of the chosen system calls",
+     MEASURE_SHORT_TIME, WIRE_SYSCALL_DURATION, 0, 26, labels},
+};
+
+static int map_fd(void)
+{
+    return skeleton ? bpf_map__fd(skeleton->maps.measures) : -1;
+}
+
+static const struct measures measures = {.families = families, .count = ARRAY_SIZE(families), .map_fd = map_fd};
 
 static size_t record_size(uint16_t type)
 {
@@ -132,9 +126,11 @@ static size_t record_size(uint16_t type)
 
 const struct source source_syscall = {
     .name = "syscall",
-    .help = "How long chosen system calls take, as histograms (--syscall-latency)",
+    .help = "How long chosen system calls take, as histograms by container (--syscall-latency)",
+    .cost = "0.3 to 0.5 µs for each watched call, some 20 to 60 ns for every other call on the node; off "
+            "unless asked for",
     .record_size = record_size,
     .start = start,
     .stop = stop,
-    .collect = collect,
+    .measures = &measures,
 };

@@ -1,0 +1,427 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// Source `tcp`: what connections are like, by container and by what the other end is. A connection is looked
+// at when its state changes, which is some ten times in its life, and once in a while by the program
+// look_at_connection() while it is open; never for a packet.
+//
+// Most changes come in an interrupt, while any process runs. So whose a connection is is noted where that is
+// sure: with who asks for it or listens, in the call that does so.
+#include "wire/tcp.h"
+#include "bpf/lib/endpoint.h"
+#include "bpf/lib/measure.h"
+
+#define CONNECTIONS 65536
+#define LISTENERS 8192
+
+#define TCP_ESTABLISHED 1
+#define TCP_SYN_SENT 2
+#define TCP_SYN_RECV 3
+#define TCP_CLOSE 7
+#define SOCK_DONE 1 // include/net/sock.h: a bit's number; the other end's FIN was received
+
+#define ENETUNREACH 101
+#define ECONNRESET 104
+#define ETIMEDOUT 110
+#define ECONNREFUSED 111
+#define EHOSTDOWN 112
+#define EHOSTUNREACH 113
+#define ENOPROTOOPT 92
+
+enum stage { STAGE_LISTENS, STAGE_ASKED, STAGE_OPEN, STAGE_ENDED };
+
+// Whose it is.
+struct owner {
+    __u64 cgroup_id; // 0: not known
+    __u64 pid;       // of a process in it
+};
+
+struct connection {
+    struct owner owner;
+    __u64 since_ns; // of the stage; 0: since before we looked
+    // Counted so far:
+    __u64 sent;
+    __u64 received;
+    __u32 retransmits;
+    __u32 drops;
+    __u8 stage;
+    __u8 peer;
+    __u8 way;
+    __u8 reserved[5];
+};
+
+// By address of the socket.
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __uint(max_entries, CONNECTIONS);
+    __type(key, __u64);
+    __type(value, struct connection);
+} connections SEC(".maps");
+
+// Whose a listening socket is, for the connections that it gets. Where several share a port, the latest.
+struct listener_key {
+    __u64 net;
+    __u8 addr[16];
+    __u32 port;
+    __u32 reserved;
+};
+
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, LISTENERS);
+    __type(key, struct listener_key);
+    __type(value, struct owner);
+} listeners SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_LPM_TRIE);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __uint(max_entries, WIRE_TCP_PREFIXES_MAX);
+    __type(key, struct wire_tcp_prefix);
+    __type(value, __u32); // enum wire_tcp_peer
+} prefixes SEC(".maps");
+
+// --- Addresses ---
+
+INLINE void map_v4(__be32 address, __u8 *ret_addr)
+{
+    __u32 *words = (__u32 *)ret_addr;
+    words[0] = words[1] = 0;
+    words[2] = __builtin_bswap32(0xffff);
+    words[3] = address;
+}
+
+// All zeroes: any.
+INLINE void local_address(struct sock *sock, __u8 *ret_addr)
+{
+    if (BPF_CORE_READ(sock, __sk_common.skc_family) == AF_INET6) {
+        bpf_core_read(ret_addr, 16, &sock->__sk_common.skc_v6_rcv_saddr);
+        return;
+    }
+    __be32 address = BPF_CORE_READ(sock, __sk_common.skc_rcv_saddr);
+    __builtin_memset(ret_addr, 0, 16);
+    if (address)
+        map_v4(address, ret_addr);
+}
+
+INLINE void remote_address(struct sock *sock, __u8 *ret_addr)
+{
+    if (BPF_CORE_READ(sock, __sk_common.skc_family) == AF_INET6)
+        bpf_core_read(ret_addr, 16, &sock->__sk_common.skc_v6_daddr);
+    else
+        map_v4(BPF_CORE_READ(sock, __sk_common.skc_daddr), ret_addr);
+}
+
+INLINE __u8 peer_of(struct sock *sock)
+{
+    struct wire_tcp_prefix remote = {.bits = 128};
+    __u64 local[2];
+    local_address(sock, (__u8 *)local);
+    remote_address(sock, remote.addr);
+    // An address of our own that is not called loopback is one all the same.
+    if (__builtin_memcmp(local, remote.addr, sizeof(local)) == 0)
+        return WIRE_TCP_PEER_LOOPBACK;
+    const __u32 *peer = bpf_map_lookup_elem(&prefixes, &remote);
+    return peer ? *peer : WIRE_TCP_PEER_PUBLIC;
+}
+
+INLINE void listener_key_fill(struct listener_key *ret_key, struct sock *sock)
+{
+    __builtin_memset(ret_key, 0, sizeof(*ret_key));
+    ret_key->net = (__u64)BPF_CORE_READ(sock, __sk_common.skc_net.net);
+    ret_key->port = BPF_CORE_READ(sock, __sk_common.skc_num);
+    local_address(sock, ret_key->addr);
+}
+
+INLINE struct owner owner_current(void)
+{
+    return (struct owner){measure_cgroup(), bpf_get_current_pid_tgid() >> 32};
+}
+
+INLINE struct owner owner_by_listener(struct sock *sock)
+{
+    struct listener_key key;
+    listener_key_fill(&key, sock);
+    const struct owner *owner = bpf_map_lookup_elem(&listeners, &key);
+    if (!owner) {
+        __builtin_memset(key.addr, 0, sizeof(key.addr));
+        owner = bpf_map_lookup_elem(&listeners, &key);
+    }
+    return owner ? *owner : (struct owner){};
+}
+
+// --- Counting ---
+
+INLINE struct connection *connection_of(struct sock *sock)
+{
+    __u64 key = (__u64)sock;
+    return bpf_map_lookup_elem(&connections, &key);
+}
+
+INLINE void connection_put(struct sock *sock, const struct connection *connection, __u64 flags)
+{
+    __u64 key = (__u64)sock;
+    if (bpf_map_update_elem(&connections, &key, connection, flags) && flags == BPF_ANY)
+        lost_add(WIRE_LOST_STATE_FULL);
+}
+
+INLINE void add_detail(const struct connection *connection, __u16 measure, __u16 detail, __u64 time_ns,
+                       __u64 amount)
+{
+    struct wire_measure_key key = measure_key(connection->owner.cgroup_id, measure, detail);
+    struct wire_measure *entry = measure_entry_of(&key, connection->owner.pid);
+    if (entry)
+        measure_count(entry, time_ns, amount);
+}
+
+INLINE void add(const struct connection *connection, __u16 measure, __u8 way, __u64 time_ns, __u64 amount)
+{
+    add_detail(connection, measure, WIRE_TCP_DETAIL(connection->peer, way, 0), time_ns, amount);
+}
+
+// How much went each way, each byte once. The kernel counts the other end's FIN as a byte received.
+INLINE void read_bytes(struct sock *sock, __u64 *ret_sent, __u64 *ret_received)
+{
+    struct tcp_sock *tcp = (void *)sock;
+    bool finished = BPF_CORE_READ(sock, __sk_common.skc_flags) & 1 << SOCK_DONE;
+    *ret_sent = BPF_CORE_READ(tcp, bytes_sent) - BPF_CORE_READ(tcp, bytes_retrans);
+    *ret_received = BPF_CORE_READ(tcp, bytes_received);
+    if (finished && *ret_received)
+        *ret_received -= 1;
+}
+
+INLINE void count_retransmits(struct sock *sock, struct connection *connection)
+{
+    struct tcp_sock *tcp = (void *)sock;
+    __u32 total = BPF_CORE_READ(tcp, total_retrans);
+    if (total <= connection->retransmits)
+        return;
+    add(connection, WIRE_TCP_RETRANSMITS, 0, 0, total - connection->retransmits);
+    connection->retransmits = total;
+}
+
+// The one place that knows how many bytes went out and came in since the last look. That look and the
+// connection's end can be at the same time on two CPUs, within some ns; those bytes count twice then.
+INLINE bool count_bytes(struct sock *sock, struct connection *connection)
+{
+    __u64 sent, received;
+    read_bytes(sock, &sent, &received);
+    __u64 more_sent = sent - connection->sent, more_received = received - connection->received;
+    // The socket can be gone while we look, and its memory another one's.
+    if ((__s64)more_sent < 0 || (__s64)more_received < 0)
+        return false;
+    connection->sent = sent;
+    connection->received = received;
+    if (more_sent)
+        add(connection, WIRE_TCP_BYTES, WIRE_TCP_OUT, 0, more_sent);
+    if (more_received)
+        add(connection, WIRE_TCP_BYTES, WIRE_TCP_IN, 0, more_received);
+    return more_sent || more_received;
+}
+
+INLINE void count_open(struct sock *sock, struct connection *connection, bool ends)
+{
+    struct tcp_sock *tcp = (void *)sock;
+    __u32 rtt_us = BPF_CORE_READ(tcp, srtt_us) >> 3;
+    bool moved = count_bytes(sock, connection);
+    count_retransmits(sock, connection);
+    if (rtt_us && (moved || ends))
+        add(connection, WIRE_TCP_RTT, 0, (__u64)rtt_us * 1000, 0);
+}
+
+INLINE void count_drops(struct sock *sock, struct connection *listener)
+{
+    __u32 total = BPF_CORE_READ(sock, sk_drops.counter);
+    __s32 more = total - listener->drops;
+    listener->drops = total;
+    if (more > 0)
+        add(listener, WIRE_TCP_LISTEN_DROPS, 0, 0, more);
+}
+
+// --- What happens to a connection ---
+
+INLINE void asked(struct sock *sock)
+{
+    struct connection connection = {.owner = owner_current(),
+                                    .since_ns = bpf_ktime_get_ns(),
+                                    .stage = STAGE_ASKED,
+                                    .peer = peer_of(sock),
+                                    .way = WIRE_TCP_OUT};
+    connection_put(sock, &connection, BPF_ANY);
+}
+
+INLINE void listens(struct sock *sock, struct owner owner, __u64 flags)
+{
+    struct connection listener = {
+        .owner = owner, .stage = STAGE_LISTENS, .drops = BPF_CORE_READ(sock, sk_drops.counter)};
+    struct listener_key key;
+    listener_key_fill(&key, sock);
+    connection_put(sock, &listener, flags);
+    bpf_map_update_elem(&listeners, &key, &owner, flags);
+}
+
+INLINE void connected(struct sock *sock)
+{
+    __u64 now = bpf_ktime_get_ns();
+    struct connection *asked_for = connection_of(sock);
+    if (asked_for && asked_for->stage == STAGE_ASKED) {
+        add(asked_for, WIRE_TCP_CONNECTS, 0, now - asked_for->since_ns, 0);
+        add(asked_for, WIRE_TCP_OPENED, WIRE_TCP_OUT, 0, 0);
+        asked_for->since_ns = now;
+        asked_for->stage = STAGE_OPEN;
+        return;
+    }
+    struct connection connection = {.owner = owner_by_listener(sock),
+                                    .since_ns = now,
+                                    .stage = STAGE_OPEN,
+                                    .peer = peer_of(sock),
+                                    .way = WIRE_TCP_IN};
+    // It is one of a socket that asked before we looked.
+    if (!BPF_CORE_READ(sock, sk_max_ack_backlog))
+        return;
+    add(&connection, WIRE_TCP_OPENED, WIRE_TCP_IN, 0, 0);
+    connection_put(sock, &connection, BPF_ANY);
+}
+
+INLINE __u8 reason_of(struct sock *sock)
+{
+    struct tcp_sock *tcp = (void *)sock;
+    switch (BPF_CORE_READ(sock, sk_err)) {
+    case 0:
+        // The first sequence number is chosen when a port is there (tcp_v4_connect()).
+        return BPF_CORE_READ(tcp, write_seq) ? WIRE_TCP_ABORTED : WIRE_TCP_NO_PORT;
+    case ECONNREFUSED:
+        return WIRE_TCP_REFUSED;
+    case ETIMEDOUT:
+        return WIRE_TCP_TIMED_OUT;
+    case ENETUNREACH:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ENOPROTOOPT: // ICMP: no such protocol there
+        return WIRE_TCP_UNREACHABLE;
+    case ECONNRESET:
+        return WIRE_TCP_RESET;
+    default:
+        return WIRE_TCP_OTHER;
+    }
+}
+
+INLINE void ended(struct sock *sock)
+{
+    struct connection *connection = connection_of(sock);
+    if (!connection)
+        return;
+    __u8 stage = connection->stage;
+    connection->stage = STAGE_ENDED;
+    if (stage == STAGE_LISTENS) {
+        count_drops(sock, connection);
+    } else if (stage == STAGE_ASKED) {
+        __u16 detail = WIRE_TCP_DETAIL(connection->peer, 0, reason_of(sock));
+        add_detail(connection, WIRE_TCP_FAILURES, detail, 0, 0);
+        count_retransmits(sock, connection);
+    } else if (stage == STAGE_OPEN) {
+        count_open(sock, connection, true);
+        if (connection->since_ns)
+            add(connection, WIRE_TCP_ENDED, connection->way, bpf_ktime_get_ns() - connection->since_ns, 0);
+    }
+}
+
+// Before the change, but for the state; the address of an end is there by then.
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(state_changed_btf, struct sock *sock, int old, int new)
+{
+    if (new != TCP_ESTABLISHED &&new != TCP_SYN_SENT &&new != TCP_CLOSE &&new != TCP_LISTEN)
+        return 0;
+    if (sock->sk_protocol != IPPROTO_TCP)
+        return 0;
+    if (new == TCP_SYN_SENT)
+        asked(sock);
+    else if (new == TCP_LISTEN)
+        listens(sock, owner_current(), BPF_ANY);
+    else if (new == TCP_ESTABLISHED)
+        connected(sock);
+    else
+        ended(sock);
+    return 0;
+}
+
+// A socket that is closed may still send a reset, so it is forgotten only here.
+SEC("tp_btf/tcp_destroy_sock")
+int BPF_PROG(destroyed_btf, struct sock *sock)
+{
+    __u64 key = (__u64)sock;
+    bpf_map_delete_elem(&connections, &key);
+    return 0;
+}
+
+INLINE void count_reset(struct sock *sock, __u8 way)
+{
+    struct connection *connection = connection_of(sock);
+    if (connection)
+        add(connection, WIRE_TCP_RESETS, way, 0, 0);
+}
+
+// The socket may be NULL, or none of TCP's full ones; neither is in the table.
+SEC("tp_btf/tcp_send_reset")
+int BPF_PROG(reset_sent_btf, struct sock *sock)
+{
+    count_reset(sock, WIRE_TCP_OUT);
+    return 0;
+}
+
+SEC("tp_btf/tcp_receive_reset")
+int BPF_PROG(reset_received_btf, struct sock *sock)
+{
+    count_reset(sock, WIRE_TCP_IN);
+    return 0;
+}
+
+// --- What is there for long ---
+
+// Of each socket in the table.
+SEC("iter/bpf_map_elem")
+int look_at_connection(struct bpf_iter__bpf_map_elem *context)
+{
+    const __u64 *key = context->key;
+    struct connection *connection = context->value;
+    if (!key || !connection)
+        return 0;
+    struct sock *sock = (void *)*key;
+    if (connection->stage == STAGE_OPEN)
+        count_open(sock, connection, false);
+    else if (connection->stage == STAGE_LISTENS)
+        count_drops(sock, connection);
+    return 0;
+}
+
+// Of each open file of each process, once: sockets from before we looked. What they moved until now is not
+// counted.
+SEC("iter/task_file")
+int look_at_file(struct bpf_iter__task_file *context)
+{
+    struct task_struct *task = context->task;
+    struct file *file = context->file;
+    if (!task || !file)
+        return 0;
+    struct sock *sock = file_sock(file);
+    if (!sock || BPF_CORE_READ(sock, sk_protocol) != IPPROTO_TCP || sock_is_raw(sock))
+        return 0;
+    __u16 family = BPF_CORE_READ(sock, __sk_common.skc_family);
+    __u8 state = BPF_CORE_READ(sock, __sk_common.skc_state);
+    struct owner owner = {BPF_CORE_READ(task_cgroup(task), id), BPF_CORE_READ(task, tgid)};
+    if (family != AF_INET && family != AF_INET6)
+        return 0;
+    if (state == TCP_LISTEN) {
+        listens(sock, owner, BPF_NOEXIST);
+    } else if (state != TCP_CLOSE && state != TCP_SYN_SENT) {
+        struct tcp_sock *tcp = (void *)sock;
+        struct connection connection = {.owner = owner,
+                                        .stage = STAGE_OPEN,
+                                        .peer = peer_of(sock),
+                                        .way = BPF_CORE_READ(sock, sk_max_ack_backlog) ? WIRE_TCP_IN
+                                                                                       : WIRE_TCP_OUT,
+                                        .retransmits = BPF_CORE_READ(tcp, total_retrans)};
+        read_bytes(sock, &connection.sent, &connection.received);
+        connection_put(sock, &connection, BPF_NOEXIST);
+    }
+    return 0;
+}
