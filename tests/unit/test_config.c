@@ -496,12 +496,6 @@ Test(config, examples_of_the_documents_are_accepted)
     accept_examples("docs/CONFIG.md", 1);
 }
 
-static void note_change(const char *key, bool needs_restart, void *context)
-{
-    snprintf((char *)context + strlen(context), 1024 - strlen(context), "%s%s ", key,
-             needs_restart ? "!" : "");
-}
-
 static const char *lacks_kafka(enum config_output_type type)
 {
     return type == OUTPUT_KAFKA ? "there is none" : NULL;

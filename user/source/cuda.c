@@ -251,6 +251,7 @@ const struct source source_cuda = {
     .attaches_later = uprobe_is_privileged,
     .start = start,
     .stop = stop,
+    .probes = cuda_kinds,
     .measures = &measures,
     .tick = tick,
 };

@@ -111,6 +111,14 @@ static const char *const runtime_libraries[] = {
 
 static const char *const driver_libraries[] = {"libcuda.so*", NULL};
 
+static const struct probe_blind blind[] = {
+    {.pattern = "libcuda.so*",
+     .reason = "is used without a CUDA runtime that could be probed (a copy of it in a program without symbols, "
+               "or none): only calls of the driver are seen",
+     .unless_probed = true},
+    {},
+};
+
 static const struct probe_kind runtime = {
     .name = "cuda runtime",
     .libraries = runtime_libraries,
@@ -118,6 +126,7 @@ static const struct probe_kind runtime = {
     .symbols = runtime_symbols,
     .symbols_count = ARRAY_SIZE(runtime_symbols),
     .program = cuda_program,
+    .blind = blind,
 };
 
 static const struct probe_kind driver = {

@@ -335,6 +335,7 @@ const struct source source_llama = {
     .attaches_later = uprobe_is_privileged,
     .start = start,
     .stop = stop,
+    .probes = kinds,
     .measures = &measures,
     .tick = probes_tick,
 };

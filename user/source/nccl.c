@@ -136,6 +136,7 @@ const struct source source_nccl = {
     .attaches_later = uprobe_is_privileged,
     .start = start,
     .stop = stop,
+    .probes = kinds,
     .measures = &measures,
     .tick = probes_tick,
 };

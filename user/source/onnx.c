@@ -185,6 +185,12 @@ static const struct probe_symbol symbols[ORT_FUNCTIONS] = {
                                                "onnx_session_memory_enter", "onnx_session_leave"},
 };
 
+static const struct probe_blind blind[] = {
+    {.pattern = "onnxruntime_pybind11_state*.so",
+     .reason = "Python's package holds ONNX Runtime inside and calls it without its table of functions"},
+    {},
+};
+
 static const struct probe_kind api = {
     .name = "ONNX Runtime",
     .libraries = libraries,
@@ -192,6 +198,7 @@ static const struct probe_kind api = {
     .symbols_count = ARRAY_SIZE(symbols),
     .program = program,
     .find = ort_api_find,
+    .blind = blind,
 };
 
 static const struct probe_kind *const kinds[] = {&api, NULL};
@@ -254,6 +261,7 @@ const struct source source_onnx = {
     .attaches_later = uprobe_is_privileged,
     .start = start,
     .stop = stop,
+    .probes = kinds,
     .measures = &measures,
     .tick = probes_tick,
 };

@@ -130,6 +130,7 @@ const struct source source_torch = {
     .attaches_later = uprobe_is_privileged,
     .start = start,
     .stop = stop,
+    .probes = kinds,
     .measures = &measures,
     .tick = tick,
 };
