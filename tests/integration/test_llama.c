@@ -1,6 +1,6 @@
 // Source `llama`: what the agent says of llama.cpp is what programs that use it count themselves.
-#include "pod.h"
 #include "llama_client.h"
+#include "pod.h"
 #include "servers.h"
 
 #include <dirent.h>

@@ -1,7 +1,7 @@
 // Source `llama` and what the source `api` makes of it, against a real llama-server: what the agent says is
 // what the server counts, and a request has what was computed for it.
-#include "pod.h"
 #include "harness.h"
+#include "pod.h"
 #include "servers.h"
 
 #include <math.h>

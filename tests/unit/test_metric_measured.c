@@ -81,8 +81,10 @@ static const struct measure_family first_families[] = {
 static const struct measure_family second_families[] = {
     {.name = "test_others_total", .help = "Others", .part = MEASURE_COUNT, .measure = CALLS},
 };
-static const struct measures first = {.families = first_families, .count = ARRAY_SIZE(first_families), .map_fd = map_first};
-static const struct measures second = {.families = second_families, .count = ARRAY_SIZE(second_families), .map_fd = map_second};
+static const struct measures first = {
+    .families = first_families, .count = ARRAY_SIZE(first_families), .map_fd = map_first};
+static const struct measures second = {
+    .families = second_families, .count = ARRAY_SIZE(second_families), .map_fd = map_second};
 
 static const struct measures *measures(size_t source)
 {

@@ -113,8 +113,9 @@ static const char *const driver_libraries[] = {"libcuda.so*", NULL};
 
 static const struct probe_blind blind[] = {
     {.pattern = "libcuda.so*",
-     .reason = "is used without a CUDA runtime that could be probed (a copy of it in a program without symbols, "
-               "or none): only calls of the driver are seen",
+     .reason =
+         "is used without a CUDA runtime that could be probed (a copy of it in a program without symbols, "
+         "or none): only calls of the driver are seen",
      .unless_probed = true},
     {},
 };

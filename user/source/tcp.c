@@ -103,7 +103,8 @@ static int map_fd(void)
     return skeleton ? bpf_map__fd(skeleton->maps.measures) : -1;
 }
 
-static const struct measures measures = {.families = families, .count = ARRAY_SIZE(families), .map_fd = map_fd};
+static const struct measures measures = {
+    .families = families, .count = ARRAY_SIZE(families), .map_fd = map_fd};
 
 // --- Looking at what is there ---
 
