@@ -4,13 +4,27 @@
 // they are for.
 #pragma once
 
-#define SOURCE_LIST(X)                                                                              \
-    X(process)                                                                                      \
-    X(file)                                                                                         \
-    X(connect)                                                                                      \
-    X(syscall)                                                                                      \
-    X(inode)                                                                                        \
-    X(socket)                                                                                       \
-    X(control)                                                                                      \
-    X(dup) X(dns) X(egress) X(tcp) X(api) X(tls) X(llama) X(onnx) X(torch) X(cuda) X(nccl) X(probe) \
-        X(mapping) X(compat)
+// clang-format off
+#define SOURCE_LIST(X) \
+    X(process) \
+    X(file) \
+    X(connect) \
+    X(syscall) \
+    X(inode) \
+    X(socket) \
+    X(control) \
+    X(dup) \
+    X(dns) \
+    X(egress) \
+    X(tcp) \
+    X(api) \
+    X(tls) \
+    X(llama) \
+    X(onnx) \
+    X(torch) \
+    X(cuda) \
+    X(nccl) \
+    X(probe) \
+    X(mapping) \
+    X(compat)
+// clang-format on
