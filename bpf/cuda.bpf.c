@@ -415,8 +415,6 @@ int cuda_return(struct pt_regs *regs)
 
 INLINE void thread_gone(__u32 thread)
 {
-    struct under_way_key call = {.thread = thread, .kind = CALL};
-    bpf_map_delete_elem(&calls_under_way, &call);
     bpf_map_delete_elem(&launches, &thread);
 }
 

@@ -163,7 +163,7 @@ INLINE void batch_begin(struct pt_regs *regs, const struct asked *asked)
 {
     struct user_key key = user_key(asked->context);
     struct context context = {.phase = asked->phase, .index = NO_INDEX};
-    if (under_way_enter(regs, CALL_BATCH, (const __u64 *)asked))
+    if (under_way_enter_throwing(regs, CALL_BATCH, (const __u64 *)asked))
         bpf_map_update_elem(&contexts, &key, &context, BPF_ANY);
 }
 
@@ -312,7 +312,7 @@ int llama_batch_leave(struct pt_regs *regs)
 INLINE void wait_enter(struct pt_regs *regs, __u32 kind, __u32 phase)
 {
     __u64 words[UNDER_WAY_WORDS] = {phase};
-    under_way_enter(regs, kind, words);
+    under_way_enter_throwing(regs, kind, words);
 }
 
 INLINE void wait_leave(struct pt_regs *regs, __u32 kind, __u16 what)

@@ -82,12 +82,3 @@ int nccl_return(struct pt_regs *regs)
         measure_add(&key, took_ns, call.words[1]);
     return 0;
 }
-
-// A thread that ends inside of a call must not hide the calls of one that gets its number.
-SEC("tp_btf/sched_process_exit")
-int BPF_PROG(nccl_exit_btf, struct task_struct *task)
-{
-    struct under_way_key key = {.thread = BPF_CORE_READ(task, pid), .kind = CALL};
-    bpf_map_delete_elem(&calls_under_way, &key);
-    return 0;
-}

@@ -7,6 +7,7 @@
 #include "bpf/lib/measure.h"
 #include "bpf/lib/path.h"
 #include "bpf/lib/under_way.h"
+#include "bpf/lib/work.h"
 
 bool onnx_sessions_wanted; // some rule is about sessions
 
@@ -33,10 +34,14 @@ INLINE void run_leave(struct pt_regs *regs, __u32 kind)
     if (!under_way_leave(regs, kind, &call, &took_ns))
         return;
     struct wire_measure_key key = measure_key(measure_cgroup(), WIRE_ONNX_RUN, call.words[0]);
-    if (went_well(regs))
-        measure_add(&key, took_ns, 0);
-    else
+    if (!went_well(regs)) {
         measure_add_failed(&key);
+        return;
+    }
+    measure_add(&key, took_ns, 0);
+    // Of the others it is not known how long they take.
+    if (kind == CALL_RUN)
+        work_add(WIRE_WORK_RUN, took_ns, 1, 0);
 }
 
 SEC("uprobe")

@@ -4,6 +4,7 @@
 #include "wire/torch.h"
 #include "bpf/lib/measure.h"
 #include "bpf/lib/under_way.h"
+#include "bpf/lib/work.h"
 
 enum { CALL_FORWARD };
 
@@ -24,6 +25,7 @@ int torch_leave(struct pt_regs *regs)
         return 0;
     struct wire_measure_key key = measure_key(measure_cgroup(), WIRE_TORCH_FORWARD, 0);
     measure_add(&key, took_ns, 0);
+    work_add(WIRE_WORK_RUN, took_ns, 1, 0);
     return 0;
 }
 

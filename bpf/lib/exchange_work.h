@@ -57,6 +57,15 @@ INLINE void exchange_work_begin(struct wire_api_exchange *exchange)
         exchange_work_count(&exchange->work, exchange->start_ns);
 }
 
+// What is noted of the process by which the request was counted; NULL: others have needed the room since,
+// and what is noted now begins later than the request.
+INLINE struct wire_work *exchange_work_process(const struct wire_api_work *own)
+{
+    struct wire_work *process = work_of(own->pid);
+    __u32 number = process ? own->begun - process->first - 1 : 0;
+    return process && number < process->begun - process->first ? process : NULL;
+}
+
 // Until now no other request can have had a prompt in a batch.
 INLINE void exchange_work_prefill(struct wire_api_work *own, const struct wire_work *process,
                                   const struct wire_api_work *now)
@@ -74,7 +83,7 @@ __noinline int exchange_work_note_first(struct wire_api_work *own)
     struct wire_api_work now;
     if (!own || (own->flags & (WIRE_API_WORK_COUNTED | WIRE_API_WORK_FIRST)) != WIRE_API_WORK_COUNTED)
         return 0;
-    struct wire_work *process = work_of(own->pid);
+    struct wire_work *process = exchange_work_process(own);
     if (!process)
         return 0;
     exchange_work_sums(process, &now);
@@ -97,7 +106,7 @@ __noinline int exchange_work_finish(struct wire_api_work *own, __u64 end_ns, __u
     struct wire_api_work now;
     if (!own || !(own->flags & WIRE_API_WORK_COUNTED))
         return 0;
-    struct wire_work *process = work_of(own->pid);
+    struct wire_work *process = exchange_work_process(own);
     own->flags &= ~WIRE_API_WORK_COUNTED;
     if (!process)
         return 0;

@@ -13,19 +13,33 @@ struct under_way_key {
 };
 
 struct under_way {
-    __u64 stack; // the pointer at the beginning: with it, which call it is
+    __u64 born_ns; // the thread: another may get its number
+    __u64 stack;   // the pointer at the beginning: with it, which call it is
     __u64 start_ns;
     __u64 caller;                 // where it returns to, where that matters and is known; else 0
     __u64 words[UNDER_WAY_WORDS]; // what the source wants to know again at the return
 };
 
-// Those of threads that died inside of a call go by themselves.
+// Those of threads that died inside of a call stay until others need their room.
 struct {
     __uint(type, BPF_MAP_TYPE_LRU_HASH);
     __uint(max_entries, 16384);
     __type(key, struct under_way_key);
     __type(value, struct under_way);
 } calls_under_way SEC(".maps");
+
+INLINE __u64 under_way_born(void)
+{
+    struct task_struct *task = (void *)bpf_get_current_task();
+    return BPF_CORE_READ(task, start_boottime);
+}
+
+// The current thread's; NULL: none.
+INLINE const struct under_way *under_way_find(const struct under_way_key *key)
+{
+    const struct under_way *call = bpf_map_lookup_elem(&calls_under_way, key);
+    return call && call->born_ns == under_way_born() ? call : NULL;
+}
 
 // Where a call returns to, as the stack says.
 INLINE __u64 under_way_caller(__u64 stack)
@@ -40,8 +54,10 @@ INLINE __u64 under_way_caller(__u64 stack)
 INLINE bool under_way_begin(struct pt_regs *regs, __u32 kind, const __u64 *words, bool throws)
 {
     struct under_way_key key = {.thread = bpf_get_current_pid_tgid(), .kind = kind};
-    struct under_way call = {.stack = PT_REGS_SP(regs)};
+    struct under_way call = {.born_ns = under_way_born(), .stack = PT_REGS_SP(regs)};
     const struct under_way *outer = bpf_map_lookup_elem(&calls_under_way, &key);
+    if (outer && outer->born_ns != call.born_ns)
+        outer = NULL;
     // One with a lower stack has ended, whatever way: by an exception, for example. One with a higher stack
     // has, too, where something else lies there now.
     if (outer && call.stack < outer->stack && (!throws || under_way_caller(outer->stack) == outer->caller))
@@ -73,7 +89,7 @@ INLINE bool under_way_enter_throwing(struct pt_regs *regs, __u32 kind, const __u
 INLINE bool under_way_leave_by_exception(struct pt_regs *regs, __u32 kind)
 {
     struct under_way_key key = {.thread = bpf_get_current_pid_tgid(), .kind = kind};
-    const struct under_way *call = bpf_map_lookup_elem(&calls_under_way, &key);
+    const struct under_way *call = under_way_find(&key);
     if (!call || call->stack > PT_REGS_SP(regs))
         return false;
     bpf_map_delete_elem(&calls_under_way, &key);
@@ -86,7 +102,7 @@ INLINE bool under_way_leave_by_exception(struct pt_regs *regs, __u32 kind)
 INLINE bool under_way_leave(struct pt_regs *regs, __u32 kind, struct under_way *ret_call, __u64 *ret_took_ns)
 {
     struct under_way_key key = {.thread = bpf_get_current_pid_tgid(), .kind = kind};
-    const struct under_way *call = bpf_map_lookup_elem(&calls_under_way, &key);
+    const struct under_way *call = under_way_find(&key);
     if (!call || (PT_REGS_SP(regs) != call->stack && PT_REGS_SP(regs) != call->stack + 8))
         return false;
     *ret_call = *call;

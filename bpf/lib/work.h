@@ -24,7 +24,8 @@ INLINE struct wire_work *work_of_new(__u32 pid)
     struct wire_work *entry = work_of(pid);
     if (entry)
         return entry;
-    struct wire_work blank = {};
+    __u32 first = bpf_ktime_get_ns() >> 16;
+    struct wire_work blank = {.first = first, .begun = first};
     bpf_map_update_elem(&work, &pid, &blank, BPF_NOEXIST);
     return work_of(pid);
 }

@@ -8,9 +8,11 @@
 #include <glob.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <linux/sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 const char *llama_name(void)
@@ -55,7 +57,14 @@ static const char *debian_library(const char *root)
     return path;
 }
 
-struct llama_client *llama_start(enum llama_kind kind, const char *commands)
+// fork(), for a process of that number; 0: any.
+static pid_t fork_as(pid_t number)
+{
+    struct clone_args arguments = {.exit_signal = SIGCHLD, .set_tid = (uintptr_t)&number, .set_tid_size = 1};
+    return number ? (pid_t)syscall(SYS_clone3, &arguments, sizeof(arguments)) : fork();
+}
+
+struct llama_client *llama_start_as(pid_t number, enum llama_kind kind, const char *commands)
 {
     const char *root = kind == LLAMA_DEBIAN ? servers_root() : NULL;
     const char *library = root ? debian_library(root) : node_library();
@@ -77,7 +86,7 @@ struct llama_client *llama_start(enum llama_kind kind, const char *commands)
     cr_assert(pipe2(to, O_CLOEXEC) == 0 && pipe2(from, O_CLOEXEC) == 0);
     struct llama_client *client = calloc(1, sizeof(*client));
     cr_assert(client);
-    client->pid = fork();
+    client->pid = fork_as(number);
     cr_assert_geq(client->pid, 0);
     if (client->pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -96,6 +105,11 @@ struct llama_client *llama_start(enum llama_kind kind, const char *commands)
     for (size_t i = 0; i < given; i++)
         llama_ask(client, NULL);
     return client;
+}
+
+struct llama_client *llama_start(enum llama_kind kind, const char *commands)
+{
+    return llama_start_as(0, kind, commands);
 }
 
 const char *llama_ask(struct llama_client *client, const char *command)

@@ -22,6 +22,8 @@ struct llama_sum {
 
 // Starts it with these commands, separated by commas; skips the test where the library is not here.
 struct llama_client *llama_start(enum llama_kind kind, const char *commands);
+// The same, as a process of a number that nobody has.
+struct llama_client *llama_start_as(pid_t number, enum llama_kind kind, const char *commands);
 // Gives it a command and reads the line that it answers; valid until the next one.
 const char *llama_ask(struct llama_client *client, const char *command);
 // `run`: a batch of prompts, then steps.

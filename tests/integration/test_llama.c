@@ -7,6 +7,7 @@
 #include <math.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/personality.h>
 #include <time.h>
 
 static void setup(void)
@@ -246,6 +247,33 @@ Test(llama, a_client_is_killed_inside_of_a_call)
         llama_kill(killed);
     }
     expect_runs(agent, client);
+    llama_end(client);
+}
+
+// What one that was killed inside of a call has left behind does not hide the calls of who gets its number,
+// though they lie deeper on its stack, as calls inside of that call would.
+Test(llama, a_killed_clients_number_is_used_again)
+{
+    struct llama_client *client = llama_start(LLAMA_DEBIAN, "open,load");
+    _cleanup_agent_ struct agent *agent = watch(NULL);
+    char deeper[65536];
+    memset(deeper, 'x', sizeof(deeper));
+    deeper[sizeof(deeper) - 1] = '\0';
+    wait_probed(agent, client);
+    cr_assert_geq(personality(ADDR_NO_RANDOMIZE), 0);
+    for (int i = 0; i < 3; i++) {
+        double before = measure(agent).generated;
+        struct llama_client *killed = llama_start(LLAMA_DEBIAN, "open,load,forever");
+        pid_t number = killed->pid;
+        wait_measured(agent, before + 20);
+        llama_kill(killed);
+        cr_assert_eq(setenv("DEEPER", deeper, 1), 0);
+        struct llama_client *next = llama_start_as(number, LLAMA_DEBIAN, "open,load");
+        cr_assert_eq(next->pid, number);
+        expect_run(agent, next, 100, 30, 1);
+        llama_end(next);
+        unsetenv("DEEPER");
+    }
     llama_end(client);
 }
 

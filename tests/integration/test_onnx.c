@@ -1,10 +1,14 @@
 // Source `onnx`: a program that runs models with ONNX Runtime itself, in a root of its own as in a container.
 #include "told.h"
 
+#include <arpa/inet.h>
 #include <glob.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -162,6 +166,52 @@ Test(onnx, events_of_sessions)
     const char *end = strstr(path, "/mnt/model.onnx");
     cr_expect(path[0] == '/' && end && strcmp(end, "/mnt/model.onnx") == 0, "%s", path);
     cr_expect_eq(agent_count_alerts(agent, "session", "proc.pid", pid, NULL), 3);
+    told_end(&told);
+}
+
+// --- Requests to a server that runs models ---
+
+// The server has its answer ready as soon as it is told to take the request.
+static struct told_answer request(struct told *told, uint16_t port)
+{
+    static const char text[] = "POST /v1/embeddings HTTP/1.1\r\nHost: here\r\n"
+                               "Content-Type: application/json\r\nContent-Length: 28\r\n\r\n"
+                               "{\"model\":\"tiny\",\"input\":\"x\"}";
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    char bytes[4096];
+    _cleanup_close_ int connection = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    cr_assert_eq(connect(connection, (struct sockaddr *)&address, sizeof(address)), 0);
+    cr_assert_eq(send(connection, text, strlen(text), 0), (ssize_t)strlen(text));
+    struct told_answer answer = told_do(told, "answer %d", RUNS);
+    while (recv(connection, bytes, sizeof(bytes), 0) > 0)
+        ;
+    return answer;
+}
+
+Test(onnx, time_of_a_request)
+{
+    struct told told = start_loaded();
+    uint16_t port = (uint16_t)told_do(&told, "listen").count;
+    _cleanup_agent_ struct agent *agent =
+        watch_by(format_text("- rule: infer\n"
+                             "  desc: a request to the server of the test\n"
+                             "  condition: evt.type = infer and fd.sport = %u\n"
+                             "  output: \"%%infer.run_time %%infer.prefill_time %%infer.decode_time\"\n"
+                             "  priority: NOTICE\n",
+                             port));
+    if (agent_metric(agent, "inferscope_source_up", "source", "api", NULL) != 1)
+        cr_skip_test("this kernel cannot follow requests");
+    // Before the first one, nothing shows that anything is probed.
+    request(&told, port);
+    struct told_answer answer = request(&told, port);
+    agent_wait_count(agent, "infer", 2);
+    json_t *alerts = agent_alerts(agent, "infer");
+    cr_expect_str_eq(alert_field(json_array_get(alerts, 0), "infer.run_time"), "");
+    const json_t *second = json_array_get(alerts, 1);
+    told_agrees(strtod(alert_field(second, "infer.run_time"), NULL) / 1e9, answer.took_ns);
+    cr_expect_str_eq(alert_field(second, "infer.prefill_time"), "");
+    cr_expect_str_eq(alert_field(second, "infer.decode_time"), "");
     told_end(&told);
 }
 

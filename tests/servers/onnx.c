@@ -7,8 +7,12 @@
 //   memory           makes a session of a model in memory
 //   run N            runs the model, N times; so do bind N and async N by other calls
 //   refused N        runs it with an input that it does not have
+//   listen           for requests, at a port that it answers
+//   answer N         a request, by running the model N times
 //   exit             ends inside of Run(), in another thread
+#include <arpa/inet.h>
 #include <dlfcn.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdbool.h>
@@ -16,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -292,6 +297,39 @@ static uint64_t run_async(void)
     return now_ns() - begin;
 }
 
+// --- A server of it ---
+
+static int listener = -1;
+
+static unsigned listen_here(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t size = sizeof(address);
+    listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (bind(listener, (struct sockaddr *)&address, size) || listen(listener, 1) ||
+        getsockname(listener, (struct sockaddr *)&address, &size))
+        die("no port");
+    return ntohs(address.sin_port);
+}
+
+static uint64_t answer(uint64_t runs)
+{
+    static const char text[] =
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 16\r\n\r\n"
+        "{\"model\":\"tiny\"}";
+    char request[4096];
+    uint64_t took = 0;
+    int connection = accept(listener, NULL, NULL);
+    if (recv(connection, request, sizeof(request), 0) <= 0)
+        die("no request");
+    for (uint64_t i = 0; i < runs; i++)
+        took += run(false);
+    if (send(connection, text, strlen(text), MSG_NOSIGNAL) < 0)
+        die("nobody wants the answer");
+    close(connection);
+    return took;
+}
+
 static void *run_on(void *nothing)
 {
     for (;;)
@@ -332,6 +370,13 @@ int main(int argc, char **argv)
         }
         if (strcmp(what, "exit") == 0)
             exit_inside();
+        if (strcmp(what, "listen") == 0)
+            done = listen_here();
+        if (strcmp(what, "answer") == 0) {
+            sum = answer(count);
+            done = count;
+            count = 0;
+        }
         for (uint64_t i = 0; i < count; i++, done++)
             sum += strcmp(what, "bind") == 0    ? run_bound()
                    : strcmp(what, "async") == 0 ? run_async()

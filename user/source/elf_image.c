@@ -12,7 +12,7 @@
 #define OWN_MACHINE EM_NONE
 #endif
 
-static int read_at(const struct elf_image *image, uint64_t at, void *ret_data, size_t size)
+int elf_image_read_at(const struct elf_image *image, uint64_t at, void *ret_data, size_t size)
 {
     size_t done = 0;
     while (done < size) {
@@ -36,7 +36,7 @@ int elf_image_open(int fd, uint64_t *in_out_read, struct elf_image *ret_image)
     Elf64_Ehdr head;
     ret_image->fd = fd;
     ret_image->read = in_out_read;
-    int error = read_at(ret_image, 0, &head, sizeof(head));
+    int error = elf_image_read_at(ret_image, 0, &head, sizeof(head));
     if (error)
         return error == -EBADMSG ? -ENOEXEC : error;
     if (memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 || head.e_ident[EI_CLASS] != ELFCLASS64 ||
@@ -45,9 +45,10 @@ int elf_image_open(int fd, uint64_t *in_out_read, struct elf_image *ret_image)
         return -ENOEXEC;
     if (head.e_phentsize != sizeof(Elf64_Phdr) || head.e_phnum > ELF_SEGMENTS_MAX)
         return -EBADMSG;
+    ret_image->head = head;
     ret_image->machine = head.e_machine;
     ret_image->segments_count = head.e_phnum;
-    return read_at(ret_image, head.e_phoff, ret_image->segments, head.e_phnum * sizeof(Elf64_Phdr));
+    return elf_image_read_at(ret_image, head.e_phoff, ret_image->segments, head.e_phnum * sizeof(Elf64_Phdr));
 }
 
 const Elf64_Phdr *elf_image_segment(const struct elf_image *image, uint32_t type)
@@ -81,7 +82,7 @@ int elf_image_read(const struct elf_image *image, uint64_t address, void *ret_da
     const Elf64_Phdr *segment = loaded(image, address);
     if (!segment || size > elf_image_left(image, address))
         return -EBADMSG;
-    return read_at(image, segment->p_offset + (address - segment->p_vaddr), ret_data, size);
+    return elf_image_read_at(image, segment->p_offset + (address - segment->p_vaddr), ret_data, size);
 }
 
 uint64_t elf_image_code(const struct elf_image *image, uint64_t address)

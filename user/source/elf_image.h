@@ -11,6 +11,7 @@ enum { ELF_SEGMENTS_MAX = 256 };
 
 struct elf_image {
     int fd; // borrowed
+    Elf64_Ehdr head;
     uint16_t machine;
     size_t segments_count;
     Elf64_Phdr segments[ELF_SEGMENTS_MAX];
@@ -20,7 +21,9 @@ struct elf_image {
 // 0, -ENOEXEC: no ELF file of this machine, -EBADMSG: it does not hold together, or what read() gives.
 int elf_image_open(int fd, uint64_t *in_out_read, struct elf_image *ret_image);
 
-// All of it or an error; -EBADMSG where a part of it is not in the file.
+// All of it or an error; -EBADMSG where a part of it is not in the file. By an offset in the file, or by an
+// address.
+int elf_image_read_at(const struct elf_image *image, uint64_t at, void *ret_data, size_t size);
 int elf_image_read(const struct elf_image *image, uint64_t address, void *ret_data, size_t size);
 
 // The first segment of a type; NULL: none.

@@ -1,23 +1,13 @@
 #include "elf_symbols.h"
 
-#include <elf.h>
-#include <errno.h>
-#include <stdbool.h>
-#include <string.h>
-#include <unistd.h>
+#include "elf_image.h"
 
-#if defined(__x86_64__)
-#define OWN_MACHINE EM_X86_64
-#elif defined(__aarch64__)
-#define OWN_MACHINE EM_AARCH64
-#else
-#define OWN_MACHINE EM_NONE
-#endif
+#include <errno.h>
+#include <string.h>
 
 enum {
     PIECE = 65536,
     SECTIONS_MAX = 65535,
-    SEGMENTS_MAX = 256,
     PLACES_MAX = 256,   // of names in a table of names; linkers store a name once
     SYMBOLS_MAX = 1024, // that have one of the names
 };
@@ -29,75 +19,23 @@ struct place {
 };
 
 struct search {
-    int fd;
+    struct elf_image image;
     const char *const *names;
     size_t count;
     size_t prefix; // bytes that all names begin with
     uint64_t *offsets;
-    uint64_t *read;
-    Elf64_Ehdr head;
-    Elf64_Phdr segments[SEGMENTS_MAX];
     size_t symbols; // that had one of the names
     struct place places[PLACES_MAX];
     size_t places_count;
     unsigned char piece[PIECE];
 };
 
-// All of it or an error.
-static int read_at(struct search *search, uint64_t at, void *ret_data, size_t size)
-{
-    size_t done = 0;
-    while (done < size) {
-        if (at > INT64_MAX - size)
-            return -EBADMSG;
-        ssize_t count = pread(search->fd, (char *)ret_data + done, size - done, (off_t)(at + done));
-        if (count < 0 && errno == EINTR)
-            continue;
-        if (count < 0)
-            return -errno;
-        if (count == 0)
-            return -EBADMSG; // the file ends before that
-        done += (size_t)count;
-        *search->read += (uint64_t)count;
-    }
-    return 0;
-}
-
-static int read_head(struct search *search)
-{
-    Elf64_Ehdr *head = &search->head;
-    int error = read_at(search, 0, head, sizeof(*head));
-    if (error)
-        return error == -EBADMSG ? -ENOEXEC : error;
-    if (memcmp(head->e_ident, ELFMAG, SELFMAG) != 0 || head->e_ident[EI_CLASS] != ELFCLASS64 ||
-        head->e_ident[EI_DATA] != ELFDATA2LSB || head->e_machine != OWN_MACHINE ||
-        (head->e_type != ET_EXEC && head->e_type != ET_DYN))
-        return -ENOEXEC;
-    if (head->e_phentsize != sizeof(Elf64_Phdr) || head->e_phnum > SEGMENTS_MAX)
-        return -EBADMSG;
-    if ((head->e_shoff && head->e_shentsize != sizeof(Elf64_Shdr)) || head->e_phoff > INT64_MAX / 2)
-        return -EBADMSG;
-    return read_at(search, head->e_phoff, search->segments, head->e_phnum * sizeof(Elf64_Phdr));
-}
-
 static int read_section(struct search *search, uint64_t index, Elf64_Shdr *ret_section)
 {
-    if (search->head.e_shoff > INT64_MAX / 2)
+    if (search->image.head.e_shoff > INT64_MAX / 2)
         return -EBADMSG;
-    return read_at(search, search->head.e_shoff + index * sizeof(Elf64_Shdr), ret_section,
-                   sizeof(*ret_section));
-}
-
-// Which offset in the file an address has once it is loaded; 0: none that can be executed.
-static uint64_t offset_of(const struct search *search, uint64_t address)
-{
-    for (size_t i = 0; i < search->head.e_phnum; i++) {
-        const Elf64_Phdr *segment = &search->segments[i];
-        if (segment->p_type == PT_LOAD && segment->p_flags & PF_X && address >= segment->p_vaddr &&
-            address - segment->p_vaddr < segment->p_filesz && segment->p_offset <= INT64_MAX / 2)
-            return address - segment->p_vaddr + segment->p_offset;
-    }
-    return 0;
+    return elf_image_read_at(&search->image, search->image.head.e_shoff + index * sizeof(Elf64_Shdr),
+                             ret_section, sizeof(*ret_section));
 }
 
 // --- The table of names ---
@@ -143,7 +81,7 @@ static int find_names(struct search *search, const Elf64_Shdr *table)
         uint64_t left = table->sh_size - at;
         size_t size = left < PIECE ? (size_t)left : PIECE;
         size_t fresh = left <= PIECE ? size : PIECE - ELF_NAME_MAX;
-        int error = read_at(search, table->sh_offset + at, search->piece, size);
+        int error = elf_image_read_at(&search->image, table->sh_offset + at, search->piece, size);
         if (error)
             return error;
         find_in_piece(search, size, fresh, at);
@@ -164,7 +102,7 @@ static void take_symbol(struct search *search, const Elf64_Sym *symbol)
             continue;
         search->symbols++;
         if (!*offset)
-            *offset = offset_of(search, symbol->st_value);
+            *offset = elf_image_offset(&search->image, symbol->st_value);
     }
 }
 
@@ -174,7 +112,7 @@ static int scan_symbols(struct search *search, const Elf64_Shdr *table)
     uint64_t whole = table->sh_size / sizeof(Elf64_Sym) * sizeof(Elf64_Sym);
     for (uint64_t at = 0; at < whole; at += size) {
         size_t part = whole - at < size ? (size_t)(whole - at) : size;
-        int error = read_at(search, table->sh_offset + at, search->piece, part);
+        int error = elf_image_read_at(&search->image, table->sh_offset + at, search->piece, part);
         if (error)
             return error;
         for (size_t i = 0; i < part; i += sizeof(Elf64_Sym)) {
@@ -207,11 +145,14 @@ static int search_table(struct search *search, const Elf64_Shdr *table)
 // The first section of a type; -ENOENT where there is none.
 static int search_type(struct search *search, uint32_t type)
 {
-    uint64_t count = search->head.e_shnum;
+    const Elf64_Ehdr *head = &search->image.head;
+    uint64_t count = head->e_shnum;
     Elf64_Shdr section;
     int error = 0;
-    if (!search->head.e_shoff)
+    if (!head->e_shoff)
         return -ENOENT;
+    if (head->e_shentsize != sizeof(Elf64_Shdr))
+        return -EBADMSG;
     if (count == 0) {
         error = read_section(search, 0, &section); // of more than 65279 the first tells
         count = error ? 0 : section.sh_size;
@@ -231,13 +172,9 @@ int elf_symbols_find(int fd, const char *const *names, size_t count, uint64_t *r
 {
     uint64_t offsets[ELF_NAMES_MAX] = {};
     static struct search search;
-    search = (struct search){.fd = fd,
-                             .names = names,
-                             .count = count,
-                             .prefix = common_prefix(names, count),
-                             .offsets = offsets,
-                             .read = in_out_read};
-    int error = count > ELF_NAMES_MAX ? -EINVAL : read_head(&search);
+    search = (struct search){
+        .names = names, .count = count, .prefix = common_prefix(names, count), .offsets = offsets};
+    int error = count > ELF_NAMES_MAX ? -EINVAL : elf_image_open(fd, in_out_read, &search.image);
     if (error)
         return error;
     error = search_type(&search, SHT_DYNSYM);
@@ -255,10 +192,9 @@ int elf_symbols_find(int fd, const char *const *names, size_t count, uint64_t *r
 int elf_entry_find(int fd, uint64_t *ret_offset)
 {
     uint64_t bytes = 0;
-    static struct search search;
-    search = (struct search){.fd = fd, .read = &bytes};
-    int error = read_head(&search);
-    uint64_t offset = error ? 0 : offset_of(&search, search.head.e_entry);
+    static struct elf_image image;
+    int error = elf_image_open(fd, &bytes, &image);
+    uint64_t offset = error ? 0 : elf_image_offset(&image, image.head.e_entry);
     if (!error && !offset)
         error = -EBADMSG;
     if (!error)

@@ -47,11 +47,7 @@ static const struct probe_kind kind = {
 
 static const struct probe_kind *const kinds[] = {&kind, NULL};
 
-static const struct hook hooks[] = {
-    {.name = "exit", .program = "nccl_exit_btf", .attach_point = "tp_btf/sched_process_exit", .wanted = true},
-};
-
-static struct runtime nccl = {.kinds = kinds, .hooks = hooks, .hooks_count = ARRAY_SIZE(hooks)};
+static struct runtime nccl = {.kinds = kinds};
 
 static int operation_labels(uint16_t detail, struct label *ret_labels)
 {

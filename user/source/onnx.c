@@ -133,7 +133,7 @@ static int from_label(uint16_t detail, struct label *ret_labels)
 
 static const struct measure_family families[] = {
     {.name = "inferscope_onnx_run_duration_seconds",
-     .unit = "s",
+     .unit = "seconds",
      .help = "Time that ONNX Runtime took to run a model, until the call returned, by call of its API",
      .part = MEASURE_TIME,
      .measure = WIRE_ONNX_RUN,
@@ -152,7 +152,7 @@ static const struct measure_family families[] = {
      .measure = WIRE_ONNX_RUN,
      .labels = async_label},
     {.name = "inferscope_onnx_session_duration_seconds",
-     .unit = "s",
+     .unit = "seconds",
      .help = "Time that ONNX Runtime took to make a session: to read a model, optimise it and get ready",
      .part = MEASURE_TIME,
      .measure = WIRE_ONNX_SESSION,

@@ -14,7 +14,7 @@ static struct torch_bpf *skeleton;
 
 static const struct measure_family families[] = {
     {.name = "inferscope_torch_forward_duration_seconds",
-     .unit = "s",
+     .unit = "seconds",
      .help =
          "Time that libtorch took to run a TorchScript model, or a function or method of one, from outside "
          "of it, until the call returned",
