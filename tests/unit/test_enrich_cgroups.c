@@ -1,4 +1,5 @@
 // Whose a cgroup is, for what the kernel measures by cgroup.
+#include "base/outside.h"
 #include "enrich_events.h"
 
 #include <criterion/criterion.h>
@@ -218,6 +219,33 @@ Test(enrich_cgroups, of_a_process_whose_pid_is_another_s)
     expect_event(A);
     stage_done(&stage);
     expect_unknown(88, 300);
+}
+
+// --- While a recording is made ---
+
+static unsigned asked;
+
+static void on_answered(void *context, enum outside_life life, const char *question, const void *data,
+                        ssize_t result)
+{
+    asked++;
+}
+
+// What a replay does not do must leave all as it was.
+Test(enrich_cgroups, ask_nothing_of_their_own_for_a_recording)
+{
+    const struct outside_tap tap = {.answered = on_answered};
+    learn("0::/system.slice/docker-" A ".scope\n");
+    outside_set_tap(&tap);
+    expect_unknown(77, 300);
+    cr_expect_eq(asked, 0);
+    cr_expect_eq(stage.enrich->table.count, 0);
+    cr_assert_eq(enrich_scan(stage.enrich), 1);
+    asked = 0;
+    expect(77, 300, A);
+    cr_expect_eq(asked, 0);
+    expect_unknown(77, 0);
+    outside_set_tap(NULL);
 }
 
 // --- Room ---

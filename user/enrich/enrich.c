@@ -325,6 +325,14 @@ int enrich_cgroup(struct enrich *enrich, uint64_t cgroup_id, pid_t pid,
 {
     if (cgroups_find(enrich->cgroups, cgroup_id, ret_container) == 0)
         return 0;
+    // A replay has events alone: what is learnt in between would be missing there, so nothing is.
+    if (outside_is_recorded()) {
+        const struct process_entry *known = process_table_find(&enrich->table, pid);
+        if (!known || !known->container_known || (known->cgroup_id && known->cgroup_id != cgroup_id))
+            return -ENOENT;
+        *ret_container = known->process.container;
+        return 0;
+    }
     // Of a process that ran before the agent, and has done nothing since that would be an event.
     uint64_t now_ns = clock_ns(CLOCK_BOOTTIME);
     struct process_entry *entry = enrich_find_or_learn(enrich, pid, 0, now_ns);
