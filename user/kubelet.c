@@ -16,7 +16,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-enum { PAUSE_MS = 5000 };
+enum { PAUSE_MS = 5000, READS_MAX = 64 };
 
 struct kubelet {
     pid_t pid; // 0: it does not run
@@ -260,13 +260,12 @@ void kubelet_read(struct kubelet *kubelet)
 {
     if (!kubelet || kubelet->frames_fd < 0)
         return;
-    for (;;) {
+    // Not without end: whatever it writes, events go on being read, and epoll tells of the rest again.
+    for (int i = 0; i < READS_MAX; i++) {
         char *to;
         size_t wanted = next_part(kubelet, &to);
         ssize_t count = read(kubelet->frames_fd, to, wanted);
-        if (count < 0 && errno == EINTR)
-            continue;
-        if (count < 0 && errno == EAGAIN)
+        if (count < 0 && (errno == EAGAIN || errno == EINTR))
             return;
         bool in_head = kubelet->head_used < sizeof(kubelet->head);
         if (count > 0)

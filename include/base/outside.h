@@ -40,5 +40,8 @@ struct outside_tap {
                      ssize_t result);
 };
 
+// Whether answers are recorded: then only what a replay does, too, may ask.
+bool outside_is_recorded(void);
+
 // Borrowed; NULL: none.
 void outside_set_tap(const struct outside_tap *tap);

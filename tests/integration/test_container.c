@@ -4,8 +4,11 @@
 
 #include <errno.h>
 #include <mntent.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 TestSuite(container, .init = container_setup, .fini = container_teardown);
@@ -94,7 +97,9 @@ static int move_and_exec(const void *argument)
 {
     const struct deep *deep = argument;
     write_file(format_text("%s/cgroup.procs", deep->cgroup), "0");
-    execl(deep->program, "stranger", "deep", NULL);
+    // It must be there when /proc is asked, and ends with the test at the latest.
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    execl(deep->program, "stranger", "stay", "deep", NULL);
     return 1;
 }
 
@@ -107,7 +112,7 @@ Test(container, many_levels_of_cgroups_lead_to_it_all_the_same)
     _cleanup_agent_ struct agent *agent = agent_start(
         "- rule: started\n"
         "  desc: a program started in a container\n"
-        "  condition: evt.type = execve and container.id != host and proc.cmdline = \"stranger deep\"\n"
+        "  condition: evt.type = execve and container.id != host and proc.cmdline = \"stranger stay deep\"\n"
         "  output: \"%container.full_id\"\n"
         "  priority: NOTICE\n",
         NULL);
@@ -119,8 +124,13 @@ Test(container, many_levels_of_cgroups_lead_to_it_all_the_same)
     for (int i = 0; i < LEVELS; i++)
         cr_assert(mkdir(paths[i], 0755) == 0 || errno == EEXIST, "%s", paths[i]);
     struct deep deep = {.cgroup = paths[LEVELS - 1], .program = actor_copy("stranger")};
-    in_child(move_and_exec, &deep);
+    pid_t pid = fork();
+    cr_assert_geq(pid, 0);
+    if (pid == 0)
+        _exit(move_and_exec(&deep));
     agent_wait_alert(agent, "started", "container.full_id", container_id(), NULL);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
     for (int i = LEVELS - 1; i >= 0; i--)
         rmdir(paths[i]); // the first may be somebody else's, too
 }

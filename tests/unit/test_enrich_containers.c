@@ -171,7 +171,7 @@ Test(enrich_containers, all_that_docker_tells)
     cr_assert_eq(enrich_register_fields(), 0);
     tree_write(root, "/etc/docker/daemon.json", "{\"data-root\":\"/srv/docker\"}");
     tree_write(root, "/srv/docker/containers/" A "/config.v2.json",
-               "{\"Name\":\"/web\",\"Image\":\"sha256:" B
+               "{\"Name\":\"/k8s_web_web-0_shop_u-2_0\",\"Image\":\"sha256:" B
                "\",\"Config\":{\"Image\":\"nginx:1.25\",\"Labels\":{"
                "\"team\":\"shop\",\"cost-centre\":\"42\",\"io.kubernetes.sandbox.id\":\"" B "\","
                "\"io.kubernetes.pod.uid\":\"u-2\"}}}");
@@ -240,8 +240,7 @@ Test(enrich_containers, privileged_as_the_configuration_tells)
         {OCI(ALL, "\"resources\":{}"), CONTAINER_UNKNOWN},
         {"{\"process\":{},\"linux\":{" DEVICES "}}", CONTAINER_UNKNOWN},
         {"{}", CONTAINER_UNKNOWN},
-        {"{\"annotations\":{\"io.podman.annotations.privileged\":\"TRUE\"}}", CONTAINER_TRUE},
-        {"{\"annotations\":{\"io.podman.annotations.privileged\":\"FALSE\"}}", CONTAINER_FALSE},
+        {"{\"annotations\":{\"io.podman.annotations.privileged\":\"TRUE\"}}", CONTAINER_UNKNOWN},
     };
     cr_assert_eq(enrich_register_fields(), 0);
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -373,6 +372,45 @@ Test(enrich_containers, podman)
     expect(other, "other", NULL, NULL, NULL);
     container_unref(container);
     container_unref(other);
+}
+
+// What an image's author writes into it must not make its container another's.
+Test(enrich_containers, images_do_not_say_whose_they_are)
+{
+    tree_write(root, "/var/lib/docker/containers/" A "/config.v2.json",
+               "{\"Name\":\"/own\",\"Config\":{\"Image\":\"bad:1\",\"Labels\":{"
+               "\"io.kubernetes.container.name\":\"coredns\",\"io.kubernetes.pod.name\":\"coredns-7\","
+               "\"io.kubernetes.pod.uid\":\"u\",\"io.kubernetes.pod.namespace\":\"kube-system\"}}}");
+    tree_write(root, "/var/lib/containers/storage/overlay-containers/containers.json",
+               "[{\"id\":\"" B "\",\"names\":[\"own\"],"
+               "\"metadata\":\"{\\\"image-name\\\":\\\"bad:1\\\"}\"}]");
+    tree_write(root, "/var/lib/containers/storage/overlay-containers/" B "/userdata/config.json",
+               "{\"annotations\":{\"io.podman.annotations.privileged\":\"TRUE\",\"nerdctl/"
+               "name\":\"coredns\",\"io.kubernetes.cri.image-name\":\"coredns:1\","
+               "\"io.kubernetes.cri-o.ImageName\":\"coredns:1\",\"io.kubernetes.pod.name\":\"coredns-7\","
+               "\"io.kubernetes.cri.sandbox-uid\":\"u\","
+               "\"io.kubernetes.cri.sandbox-namespace\":\"kube-system\"}}");
+    const struct container *docker = get(A, "docker", 1), *podman = get(B, "podman", 1);
+    expect(docker, "own", "bad:1", NULL, NULL);
+    cr_expect_null(docker->pod_uid);
+    expect(podman, "own", "bad:1", NULL, NULL);
+    cr_expect_null(podman->pod_uid);
+    cr_expect_eq(podman->privileged, CONTAINER_TRUE, "podman's own word");
+    container_unref(docker);
+    container_unref(podman);
+}
+
+// A pod's author writes annotations of the container that holds its namespaces.
+Test(enrich_containers, pods_do_not_speak_for_another_runtime)
+{
+    tree_write(root, "/run/containers/storage/overlay-containers/" A "/userdata/config.json",
+               "{\"annotations\":{\"io.kubernetes.pod.namespace\":\"own\",\"nerdctl/name\":\"coredns\","
+               "\"io.podman.annotations.privileged\":\"FALSE\","
+               "\"io.kubernetes.cri.sandbox-namespace\":\"kube-system\"}}");
+    const struct container *container = get(A, "cri-o", 1);
+    expect(container, NULL, NULL, NULL, "own");
+    cr_expect_eq(container->privileged, CONTAINER_UNKNOWN);
+    container_unref(container);
 }
 
 Test(enrich_containers, podman_on_vfs)

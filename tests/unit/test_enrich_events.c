@@ -331,6 +331,7 @@ Test(enrich_events, a_process_that_changes_its_cgroup_is_looked_at_again)
     cr_assert_null(stage.event.container);
     stage_done(&stage);
 
+    stage_proc(&stage, 100, 1, "bash", 1000, "bash", 5);
     tree_write(stage.root, "/proc/100/cgroup", "0::/machine.slice/libpod-" A ".scope\n");
     stage_other(&stage, who, 12 * SECOND);
     cr_assert_null(stage.event.container, "the same cgroup as before");

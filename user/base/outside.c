@@ -11,6 +11,11 @@ void outside_set_tap(const struct outside_tap *wanted)
     tap = wanted;
 }
 
+bool outside_is_recorded(void)
+{
+    return tap && tap->answered;
+}
+
 ssize_t outside_ask(enum outside_life life, const char *question, outside_fn now, void *context,
                     void *ret_data, size_t capacity)
 {

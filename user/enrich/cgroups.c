@@ -1,3 +1,6 @@
+// A failed insertion leaves the element out of the table instead of ending the agent.
+#define HASH_NONFATAL_OOM 1
+
 #include "cgroups.h"
 
 #include "containers.h"
@@ -63,8 +66,23 @@ void cgroups_note(struct cgroups *cgroups, uint64_t cgroup_id, const struct cont
     entry->cgroup_id = cgroup_id;
     entry->container = container_ref(container);
     HASH_ADD(hh, cgroups->by_id, cgroup_id, sizeof(entry->cgroup_id), entry);
+    if (!entry->hh.tbl) {
+        container_unref(container);
+        free(entry);
+        return;
+    }
     cgroups->latest = cgroup_id;
     cgroups->latest_container = container;
+}
+
+bool cgroups_give_back(struct cgroups *cgroups)
+{
+    struct cgroup_entry *entry = cgroups->by_id;
+    while (entry && !entry->container)
+        entry = entry->hh.next;
+    if (entry)
+        forget(cgroups, entry);
+    return entry != NULL;
 }
 
 int cgroups_find(struct cgroups *cgroups, uint64_t cgroup_id, const struct container **ret_container)

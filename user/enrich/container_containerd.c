@@ -128,7 +128,7 @@ static bool read_namespace(struct container_reading *reading, size_t place, cons
     // Plain containerd has no name beside the id that its user chose.
     if (!container_id_is_hash(container->id, strlen(container->id)))
         container_take(&container->name, container->id);
-    container_take_oci(container, config);
+    container_take_oci(container, config, OCI_CONTAINERD);
     read_database(reading, places[place].root, namespace);
     return true;
 }

@@ -53,9 +53,13 @@ static void read_digest(struct container_reading *reading, const char *root)
     }
 }
 
+// An image brings labels of its own, so those about the pod are the kubelet's word only where the name, which
+// no image chooses, is of its making.
 static void take_labels(struct container *container, const json_t *labels)
 {
     container_take_labels(&container->labels, labels);
+    if (!container->name || strncmp(container->name, "k8s_", 4) != 0)
+        return;
     container_take_key(&container->name, labels, "io.kubernetes.container.name");
     container_take_key(&container->pod_name, labels, "io.kubernetes.pod.name");
     container_take_key(&container->pod_namespace, labels, "io.kubernetes.pod.namespace");

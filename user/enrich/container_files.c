@@ -262,7 +262,7 @@ bool container_files_read(const char *host_root, const char *bundle, struct cont
         found = config != NULL;
         if (found) {
             container_take(&container->name, container->id);
-            container_take_oci(container, config);
+            container_take_oci(container, config, OCI_CONTAINERD | OCI_CRIO | OCI_PODMAN);
         }
     }
     if (found)

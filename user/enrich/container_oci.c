@@ -88,38 +88,51 @@ static enum container_truth derive_privileged(const json_t *config)
     return masked || json_object_get(platform, "seccomp") ? CONTAINER_UNKNOWN : CONTAINER_TRUE;
 }
 
-static enum container_truth find_privileged(const json_t *config, const json_t *annotations)
+static enum container_truth find_privileged(const json_t *config, const json_t *annotations, unsigned authors)
 {
-    const char *podman = container_text(annotations, "io.podman.annotations.privileged");
+    const char *podman =
+        authors & OCI_PODMAN ? container_text(annotations, "io.podman.annotations.privileged") : "";
     if (strcmp(podman, "TRUE") == 0)
         return CONTAINER_TRUE;
     return strcmp(podman, "FALSE") == 0 ? CONTAINER_FALSE : derive_privileged(config);
 }
 
-static void take_annotations(struct container *container, const json_t *annotations)
+// Which annotations are whose word. podman hands on those of the image, so they are whatever its author
+// likes, and CRI-O those of a pod's author.
+static const struct {
+    const char *name;
+    size_t field; // of struct container
+    unsigned authors;
+} words[] = {
+    {"nerdctl/name", offsetof(struct container, name), OCI_CONTAINERD},
+    {"io.kubernetes.container.name", offsetof(struct container, name), OCI_CRIO},
+    {"io.kubernetes.cri.container-name", offsetof(struct container, name), OCI_CONTAINERD},
+    {"io.kubernetes.cri-o.ImageName", offsetof(struct container, image), OCI_CRIO},
+    {"io.kubernetes.cri.image-name", offsetof(struct container, image), OCI_CONTAINERD},
+    {"io.kubernetes.pod.name", offsetof(struct container, pod_name), OCI_CRIO},
+    {"io.kubernetes.cri.sandbox-name", offsetof(struct container, pod_name), OCI_CONTAINERD},
+    {"io.kubernetes.pod.namespace", offsetof(struct container, pod_namespace), OCI_CRIO},
+    {"io.kubernetes.cri.sandbox-namespace", offsetof(struct container, pod_namespace), OCI_CONTAINERD},
+    {"io.kubernetes.pod.uid", offsetof(struct container, pod_uid), OCI_CRIO},
+    {"io.kubernetes.cri.sandbox-uid", offsetof(struct container, pod_uid), OCI_CONTAINERD},
+    {"io.kubernetes.cri-o.SandboxID", offsetof(struct container, pod_sandbox_id), OCI_CRIO},
+    {"io.kubernetes.cri.sandbox-id", offsetof(struct container, pod_sandbox_id), OCI_CONTAINERD},
+};
+
+static void take_annotations(struct container *container, const json_t *annotations, unsigned authors)
 {
-    static const char *const names[] = {"nerdctl/name", "io.kubernetes.container.name",
-                                        "io.kubernetes.cri.container-name"};
-    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-        container_take_key(&container->name, annotations, names[i]);
-    container_take_key(&container->image, annotations, "io.kubernetes.cri-o.ImageName");
-    container_take_key(&container->image, annotations, "io.kubernetes.cri.image-name");
-    container_take_key(&container->pod_name, annotations, "io.kubernetes.pod.name");
-    container_take_key(&container->pod_name, annotations, "io.kubernetes.cri.sandbox-name");
-    container_take_key(&container->pod_namespace, annotations, "io.kubernetes.pod.namespace");
-    container_take_key(&container->pod_namespace, annotations, "io.kubernetes.cri.sandbox-namespace");
-    container_take_key(&container->pod_uid, annotations, "io.kubernetes.pod.uid");
-    container_take_key(&container->pod_uid, annotations, "io.kubernetes.cri.sandbox-uid");
-    container_take_key(&container->pod_sandbox_id, annotations, "io.kubernetes.cri-o.SandboxID");
-    container_take_key(&container->pod_sandbox_id, annotations, "io.kubernetes.cri.sandbox-id");
-    container_take_image_id(&container->image_id,
-                            container_text(annotations, "io.kubernetes.cri-o.ImageRef"));
+    for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+        if (words[i].authors & authors)
+            container_take_key((char **)((char *)container + words[i].field), annotations, words[i].name);
+    if (authors & OCI_CRIO)
+        container_take_image_id(&container->image_id,
+                                container_text(annotations, "io.kubernetes.cri-o.ImageRef"));
 }
 
-void container_take_oci(struct container *container, const json_t *config)
+void container_take_oci(struct container *container, const json_t *config, unsigned authors)
 {
     const json_t *annotations = json_object_get(config, "annotations");
-    take_annotations(container, annotations);
+    take_annotations(container, annotations, authors);
     take_mounts(container, config);
-    container->privileged = find_privileged(config, annotations);
+    container->privileged = find_privileged(config, annotations, authors);
 }

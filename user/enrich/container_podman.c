@@ -107,7 +107,7 @@ static bool read_podman(struct container_reading *reading, const struct storage 
     _cleanup_json_ json_t *config =
         container_json("%s%s/%s-containers/%s/userdata/config.json", reading->host_root, storage->graph,
                        storage->driver, reading->container->id);
-    container_take_oci(reading->container, config);
+    container_take_oci(reading->container, config, OCI_PODMAN);
     read_digest(reading, storage);
     read_labels(reading, storage);
     return true;
@@ -169,7 +169,7 @@ bool container_read_crio(struct container_reading *reading)
     const json_t *annotations = json_object_get(config, "annotations");
     if (!config || strcmp(container_text(annotations, "io.container.manager"), "libpod") == 0)
         return false;
-    container_take_oci(container, config);
+    container_take_oci(container, config, OCI_CRIO);
     take_labels_text(&container->labels, config);
     const struct storage storage = {.graph = "/var/lib/containers/storage", .driver = "overlay"};
     read_digest(reading, &storage);

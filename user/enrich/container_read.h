@@ -43,8 +43,11 @@ void container_take_label(struct container_list *list, const char *name, size_t 
 
 const char *container_text(const json_t *object, const char *key); // "" where there is none
 
-// container_oci.c: what every OCI runtime is told. Fills mounts, privileged, and what annotations say.
-void container_take_oci(struct container *container, const json_t *config);
+// Who writes annotations that are believed.
+enum { OCI_CONTAINERD = 1 << 0, OCI_CRIO = 1 << 1, OCI_PODMAN = 1 << 2 };
+// container_oci.c: what every OCI runtime is told. Fills mounts, privileged, and what annotations of those
+// authors say.
+void container_take_oci(struct container *container, const json_t *config, unsigned authors);
 
 // The readers. False: the files say nothing of that container.
 bool container_read_containerd(struct container_reading *reading);

@@ -41,6 +41,8 @@ struct containers {
     struct container_entry *by_id;
     struct container_entry *idle;
     size_t idle_count;
+    bool (*relieve)(void *context); // NULL: nobody can
+    void *relieve_context;
     struct container_entry unknown; // never in by_id
 };
 
@@ -63,6 +65,12 @@ struct containers *containers_new(const char *host_root, size_t max)
     containers->unknown.owner = containers;
     containers->unknown.refs = 1;
     return containers;
+}
+
+void containers_set_relief(struct containers *containers, bool (*relieve)(void *context), void *context)
+{
+    containers->relieve = relieve;
+    containers->relieve_context = context;
 }
 
 size_t containers_count(const struct containers *containers)
@@ -352,7 +360,11 @@ static void entry_look(struct container_entry *entry, uint64_t now_ns)
 // Without references yet.
 static struct container_entry *entry_add(struct containers *containers, const char *id, const char *runtime)
 {
-    if (HASH_COUNT(containers->by_id) >= containers->max) {
+    bool full = HASH_COUNT(containers->by_id) >= containers->max;
+    while (full && !containers->idle && containers->relieve &&
+           containers->relieve(containers->relieve_context))
+        ;
+    if (full) {
         struct container_entry *oldest = containers->idle;
         if (!oldest) {
             turned_away.value++;

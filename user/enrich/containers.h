@@ -17,6 +17,9 @@ enum { CONTAINER_LIST_MAX = 16384 }; // bytes of a container's mounts, and of it
 
 // `host_root` is borrowed. NULL when memory is short.
 struct containers *containers_new(const char *host_root, size_t max);
+// When the table is full, `relieve` is called until there is room, or it returns false: its turn to give back
+// references that can be spared.
+void containers_set_relief(struct containers *containers, bool (*relieve)(void *context), void *context);
 // All references must have been given back.
 void containers_free(struct containers *containers);
 // Those that are referred to.

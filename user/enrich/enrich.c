@@ -29,7 +29,7 @@ static void collect(struct series_writer *writer, void *context)
     static const struct series_family containers = {
         .name = "inferscope_containers",
         .type = SERIES_GAUGE,
-        .help = "Containers known, which are those that have a known process",
+        .help = "Containers known, which are those that have a known process or had one lately",
     };
     writer->family(writer, &processes);
     writer->number(writer, NULL, 0, (double)active->table.count);
@@ -64,6 +64,11 @@ static const struct event_type *own_type(const char *name)
     return type && strcmp(event_type_source(type), "process") == 0 ? type : NULL;
 }
 
+static bool give_back(void *cgroups)
+{
+    return cgroups_give_back(cgroups);
+}
+
 int enrich_new(const struct enrich_options *options, struct enrich **ret_enrich)
 {
     static bool collected;
@@ -87,6 +92,7 @@ int enrich_new(const struct enrich_options *options, struct enrich **ret_enrich)
     enrich->cgroups = cgroups_new();
     if (!enrich->containers || !enrich->cgroups)
         return -ENOMEM;
+    containers_set_relief(enrich->containers, give_back, enrich->cgroups);
     enrich_learn_init();
     enrich_exec_init();
     users_init(&enrich->users, enrich->host_root);
@@ -174,8 +180,13 @@ static void follow_cgroup(struct enrich *enrich, struct process_entry *entry,
         return;
     bool moved = entry->cgroup_id != 0;
     entry->cgroup_id = header->cgroup_id;
-    if (moved)
-        enrich_ask_container(enrich, entry, header->time_ns);
+    if (!moved || enrich_ask_container(enrich, entry, header->time_ns) == 0)
+        return;
+    // It has gone; others of its cgroup may have told whose that is. If not, what was known is of the other.
+    const struct container *container;
+    entry->container_known = cgroups_find(enrich->cgroups, header->cgroup_id, &container) == 0;
+    if (entry->container_known)
+        process_entry_set_container(entry, container_ref(container));
 }
 
 // The parent is looked for first, because learning it may push out other entries.
@@ -212,8 +223,11 @@ static struct process_entry *on_clone(struct enrich *enrich, const struct wire_p
     enrich_fill(entry, header);
     // The parent's, as far as we know: follow_cgroup() sees where the parent was moved since, or the child
     // was born elsewhere.
+    const struct container *noted;
     if (cgroup_id)
         entry->cgroup_id = cgroup_id;
+    else if (cgroups_find(enrich->cgroups, header->cgroup_id, &noted) || noted != entry->process.container)
+        entry->container_known = false;
     entry->process.ppid = (pid_t)wire->parent_pid;
     entry->process.loginuid = wire->loginuid;
     enrich_set_ids(entry, &wire->ids);
@@ -301,7 +315,8 @@ void enrich_event(struct enrich *enrich, struct event *event)
     event->container = entry->process.container;
     // A fork tells nothing new, and may be older than what /proc has told of the child: it can be in a
     // container by then.
-    if (!event_is(event, enrich->clone, WIRE_PROCESS_CLONE, sizeof(struct wire_process_clone)))
+    if (entry->container_known &&
+        !event_is(event, enrich->clone, WIRE_PROCESS_CLONE, sizeof(struct wire_process_clone)))
         cgroups_note(enrich->cgroups, header->cgroup_id, event->container);
 }
 
@@ -310,14 +325,23 @@ int enrich_cgroup(struct enrich *enrich, uint64_t cgroup_id, pid_t pid,
 {
     if (cgroups_find(enrich->cgroups, cgroup_id, ret_container) == 0)
         return 0;
+    // A replay has events alone: what is learnt in between would be missing there, so nothing is.
+    if (outside_is_recorded()) {
+        const struct process_entry *known = process_table_find(&enrich->table, pid);
+        if (!known || !known->container_known || (known->cgroup_id && known->cgroup_id != cgroup_id))
+            return -ENOENT;
+        *ret_container = known->process.container;
+        return 0;
+    }
     // Of a process that ran before the agent, and has done nothing since that would be an event.
     uint64_t now_ns = clock_ns(CLOCK_BOOTTIME);
     struct process_entry *entry = enrich_find_or_learn(enrich, pid, 0, now_ns);
     if (!entry || entry->process.exited || (entry->cgroup_id && entry->cgroup_id != cgroup_id))
         return -ENOENT;
     // Runtimes move a process to its container's cgroup when it may have been learnt already.
-    if (!entry->cgroup_id)
-        enrich_ask_container(enrich, entry, now_ns);
+    bool sure = entry->cgroup_id && entry->container_known;
+    if (!sure && enrich_ask_container(enrich, entry, now_ns))
+        return -ENOENT;
     cgroups_note(enrich->cgroups, cgroup_id, entry->process.container);
     *ret_container = entry->process.container;
     return 0;

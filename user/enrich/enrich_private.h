@@ -56,8 +56,9 @@ void enrich_learn_init(void);
 // Counts an environment that was longer than is kept.
 void enrich_env_truncated(void);
 void enrich_exec_init(void);
-// Asks /proc in which container a process is; where it does not tell, what is known stays.
-void enrich_ask_container(struct enrich *enrich, struct process_entry *entry, uint64_t now_ns);
+// Asks /proc in which container a process is. 0, or a negative errno where it does not tell: what is known
+// stays.
+int enrich_ask_container(struct enrich *enrich, struct process_entry *entry, uint64_t now_ns);
 // Takes from /proc what no record has told of a process that still runs, once per program.
 enum process_ask { ASK_IDS = 1 << 0, ASK_EXE = 1 << 1, ASK_ENV = 1 << 2 };
 void enrich_ask_proc(struct enrich *enrich, struct process_entry *entry, enum process_ask what);

@@ -105,7 +105,7 @@ static void exec_set_container(struct enrich *enrich, struct process_entry *entr
         process_entry_set_container(entry, containers_get(enrich->containers, &id, header->time_ns));
     else if (wire->cgroup_truncated)
         // The container's name may be further up. Where /proc does not tell either, what was known stays.
-        enrich_ask_container(enrich, entry, header->time_ns);
+        entry->container_known &= enrich_ask_container(enrich, entry, header->time_ns) == 0;
     else if (wire->cgroup_size > 0)
         process_entry_set_container(entry, NULL);
 }

@@ -19,15 +19,6 @@ static const struct container *container_of_cgroup(struct enrich *enrich, const 
     return found ? containers_get(enrich->containers, &id, now_ns) : NULL;
 }
 
-void enrich_ask_container(struct enrich *enrich, struct process_entry *entry, uint64_t now_ns)
-{
-    ssize_t size = proc_read_cgroup(enrich->proc_root, entry->process.pid, enrich->proc->cgroup,
-                                    sizeof(enrich->proc->cgroup));
-    if (size > 0)
-        process_entry_set_container(entry,
-                                    container_of_cgroup(enrich, enrich->proc->cgroup, (size_t)size, now_ns));
-}
-
 // Adds what was read into enrich->proc.
 static struct process_entry *add_from_proc(struct enrich *enrich, uint64_t now_ns)
 {
@@ -46,7 +37,9 @@ static struct process_entry *add_from_proc(struct enrich *enrich, uint64_t now_n
     process_entry_set_name(entry, info->name);
     process_entry_set_exepath(entry, info->exepath, info->exepath_size);
     process_entry_set_args(entry, info->args, info->args_size);
-    process_entry_set_container(entry, container_of_cgroup(enrich, info->cgroup, info->cgroup_size, now_ns));
+    if (info->cgroup_size > 0)
+        process_entry_set_container(entry,
+                                    container_of_cgroup(enrich, info->cgroup, info->cgroup_size, now_ns));
     return entry;
 }
 
@@ -167,6 +160,20 @@ static int open_proc(struct enrich *enrich, const struct process_entry *entry, s
         return -ESRCH;
     *ret_dir = dir;
     dir.fd = -1;
+    return 0;
+}
+
+int enrich_ask_container(struct enrich *enrich, struct process_entry *entry, uint64_t now_ns)
+{
+    struct proc_dir dir _cleanup_proc_dir_ = PROC_DIR_NONE;
+    int err = open_proc(enrich, entry, &dir);
+    if (err)
+        return err;
+    ssize_t size = proc_read_cgroup(&dir, enrich->proc->cgroup, sizeof(enrich->proc->cgroup));
+    if (size <= 0)
+        return size ? (int)size : -ESRCH;
+    process_entry_set_container(entry,
+                                container_of_cgroup(enrich, enrich->proc->cgroup, (size_t)size, now_ns));
     return 0;
 }
 

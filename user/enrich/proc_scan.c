@@ -307,11 +307,9 @@ ssize_t proc_read_cwd(const struct proc_dir *dir, char *ret_path, size_t capacit
     return link_read(dir, "cwd", ret_path, capacity);
 }
 
-ssize_t proc_read_cgroup(const char *root, pid_t pid, char *ret_text, size_t capacity)
+ssize_t proc_read_cgroup(const struct proc_dir *dir, char *ret_text, size_t capacity)
 {
-    struct proc_dir dir _cleanup_proc_dir_ = PROC_DIR_NONE;
-    int err = dir_open(root, pid, &dir);
-    return err < 0 ? err : file_read(&dir, "cgroup", ret_text, capacity);
+    return file_read(dir, "cgroup", ret_text, capacity);
 }
 
 static void cleanup_closedir(DIR **dir)

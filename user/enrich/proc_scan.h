@@ -31,8 +31,6 @@ struct proc_info {
 
 // Reads /proc/PID below `root` ("/proc"). -ENOENT or -ESRCH for a process that is gone.
 int proc_read(const char *root, pid_t pid, struct proc_info *ret_info);
-// The text of /proc/PID/cgroup, as far as `capacity` goes. The bytes or a negative errno.
-ssize_t proc_read_cgroup(const char *root, pid_t pid, char *ret_text, size_t capacity);
 
 typedef void (*proc_visit_fn)(const struct proc_info *info, void *context);
 
@@ -64,3 +62,5 @@ int proc_read_exe(const struct proc_dir *dir, struct process_exe *ret_exe);
 ssize_t proc_read_env(const struct proc_dir *dir, char *ret_env, size_t capacity);
 // Not NUL-terminated. The bytes or a negative errno.
 ssize_t proc_read_cwd(const struct proc_dir *dir, char *ret_path, size_t capacity);
+// The text of its file `cgroup`, as far as `capacity` goes. The bytes or a negative errno.
+ssize_t proc_read_cgroup(const struct proc_dir *dir, char *ret_text, size_t capacity);

@@ -149,6 +149,7 @@ static void entry_inherit(struct process_entry *entry, const struct process_entr
     entry->env_known = parent->env_known;
     entry->cwd = blob_ref(parent->cwd);
     process->container = container_ref(parent->process.container);
+    entry->container_known = parent->container_known;
 }
 
 struct process_entry *process_table_add(struct process_table *table, pid_t pid, uint64_t start_time_ns,
@@ -292,6 +293,7 @@ void process_entry_set_container(struct process_entry *entry, const struct conta
 {
     container_unref(entry->process.container);
     entry->process.container = container;
+    entry->container_known = true;
 }
 
 struct process_entry *process_entry_of(const struct process *process)

@@ -18,8 +18,9 @@ enum { PROCESS_ANCESTORS_MAX = 64 };
 // point into the blobs; use the setters.
 struct process_entry {
     struct process process;
-    size_t refs;        // the table's, each child's, and those of holders
-    uint64_t cgroup_id; // of the latest record; 0: not known
+    size_t refs;          // the table's, each child's, and those of holders
+    uint64_t cgroup_id;   // of the latest record; 0: not known
+    bool container_known; // false: nothing has told whose it is, so no container does not mean the node
     bool in_table;
     bool start_exact; // false: start_time_ns is from /proc, a clock tick's beginning
     struct blob *exepath;
