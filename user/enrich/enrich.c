@@ -287,6 +287,11 @@ void enrich_event(struct enrich *enrich, struct event *event)
         process_entry_forget_program(entry);
         process_entry_set_cwd(entry, NULL, 0);
         enrich_fill(entry, header);
+        // It has gone, but others of its cgroup have told whose that is.
+        const struct container *container = NULL;
+        bool known = cgroups_find(enrich->cgroups, header->cgroup_id, &container) == 0;
+        process_entry_set_container(entry, known ? container_ref(container) : NULL);
+        entry->cgroup_id = header->cgroup_id;
     }
     if (!enrich->current)
         enrich->current = process_entry_ref(entry);
