@@ -137,7 +137,8 @@ static int spawn(struct kubelet *kubelet)
     return 0;
 }
 
-int kubelet_start(const struct config *config, const char *text, size_t size, struct kubelet **ret_kubelet)
+int kubelet_start(const struct config *config, const char *text, size_t size, bool asks,
+                  struct kubelet **ret_kubelet)
 {
     if (!config || !config->kubelet.url || !text)
         return 0;
@@ -156,7 +157,7 @@ int kubelet_start(const struct config *config, const char *text, size_t size, st
     if (!error && !registered)
         error = series_register(collect, NULL);
     registered = registered || !error;
-    if (!error)
+    if (!error && asks)
         error = spawn(kubelet);
     if (error) {
         log_error("cannot start asking the kubelet: %s", strerror(-error));

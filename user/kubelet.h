@@ -4,13 +4,15 @@
 
 #include "config.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct kubelet;
 
 // Where the configuration has a kubelet; else *ret_kubelet stays NULL. `text` is the file that it was made
-// of, borrowed for the call. 0 or a negative errno.
-int kubelet_start(const struct config *config, const char *text, size_t size, struct kubelet **ret_kubelet);
+// of, borrowed for the call. Unless it `asks` there are its metrics only. 0 or a negative errno.
+int kubelet_start(const struct config *config, const char *text, size_t size, bool asks,
+                  struct kubelet **ret_kubelet);
 // All of these accept NULL.
 void kubelet_stop(struct kubelet **kubelet);
 // Becomes readable when kubelet_read() is to be called; -1 for NULL.

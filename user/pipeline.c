@@ -244,7 +244,8 @@ static int start(struct pipeline *pipeline)
         log_error("cannot start: %s", strerror(-error));
         return error;
     }
-    error = kubelet_start(options->config, options->config_text, options->config_size, &pipeline->kubelet);
+    error = kubelet_start(options->config, options->config_text, options->config_size, !options->instead,
+                          &pipeline->kubelet);
     if (!error && pipeline->kubelet)
         error = pipeline_watch_fd(pipeline, kubelet_epoll_fd(pipeline->kubelet));
     if (error)

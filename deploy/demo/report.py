@@ -33,6 +33,8 @@ AGENT = [
     ("processor", 'sum(rate(process_cpu_seconds_total{job="inferscope"}[10s])) * 100', "{:.1f} % of one"),
     ("memory", 'sum(process_resident_memory_bytes{job="inferscope"}) / 1048576', "{:.0f} MiB"),
 ]
+# What has no data without a GPU, or without a runtime that the demo does not start.
+ELSEWHERE = ("inferscope_onnx_", "inferscope_torch_", "inferscope_cuda_", "gpu_cuda_", "inferscope_nccl_")
 COLOURS = {"P1": "1;31", "P2": "31", "P3": "33", "P4": "36", "title": "1", "good": "32", "dim": "2"}
 
 
@@ -93,7 +95,14 @@ def filled(expression, variables):
 
 
 def panels_without_data(port):
-    return [panel for panel in panels() if not has_data(query(port, panel[2]))]
+    """Of those that can have some here."""
+    asked = [(panel, has_data(query(port, panel[2]))) for panel in panels()]
+    return [panel for panel, data in asked if not data and not any(name in panel[2] for name in ELSEWHERE)]
+
+
+def panels_of_others():
+    """How many queries are of runtimes that are not here."""
+    return sum(any(name in panel[2] for name in ELSEWHERE) for panel in panels())
 
 
 def has_data(series):

@@ -21,6 +21,7 @@ SCRIPT = [
     ("brought", "a program is run that was not in the image", "Program that is not of the image"),
     ("exfiltration", "a model server connects to an address elsewhere", "Unexpected destination of an inference server"),
     ("api", "a prompt is sent to a hosted model", "Unlisted caller of a hosted model API"),
+    ("weights", "a model's weights are sent to another machine", "Model weights sent out"),
 ]
 
 

@@ -145,6 +145,18 @@ class Stage:
             run("ip", "-n", name, "address", "add", address, "dev", "lo")
         return f"/run/netns/{name}"
 
+    def neighbour(self, network, near, far):
+        """Another machine with the address `far`, and a wire to the one with this network, which is `near` on it."""
+        name = f"inferscope-demo-{os.getpid()}-far"
+        run("ip", "netns", "add", name)
+        self.exit.callback(subprocess.run, ["ip", "netns", "del", name], check=False)
+        here = os.path.basename(network)
+        run("ip", "-n", here, "link", "add", "wire", "type", "veth", "peer", "name", "wire", "netns", name)
+        for where, address in ((here, near), (name, far)):
+            run("ip", "-n", where, "address", "add", f"{address}/24", "dev", "wire")
+            run("ip", "-n", where, "link", "set", "wire", "up")
+        return name
+
     def container(self, pod, image, root, arguments, network=None):
         """Starts a container as a node of Kubernetes has it; above `root` lies a layer of its own. Returns its id."""
         identity = os.urandom(32).hex()

@@ -67,6 +67,24 @@ static void know_exported(struct agent *agent)
     }
 }
 
+// Also what needs a GPU, a runtime or a container to have a sample: as the agent describes it, and
+// docs/METRICS.md has it.
+static void know_described(void)
+{
+    _cleanup_free_ char *listed = NULL;
+    cr_assert_eq(run_captured(&listed, agent_path(), "list", "metrics", "--format", "markdown", NULL), 0,
+                 "%s", listed);
+    char *rest = listed;
+    for (char *line; (line = strsep(&rest, "\n"));) {
+        char name[256], type[32], labels[512] = "";
+        if (sscanf(line, "| `%255[^`]` | %31s | %511[^|]", name, type, labels) < 2)
+            continue;
+        know_family(name, type);
+        for (char *label = strtok(labels, " "); label; label = strtok(NULL, " "))
+            know(known.labels, label);
+    }
+}
+
 // What rules record has a name of its own, and a label that they add one, too.
 static void know_recorded(const json_t *groups)
 {
@@ -81,9 +99,6 @@ static void know_recorded(const json_t *groups)
         know(known.labels, by_prometheus[n]);
     know(known.metrics, "up");
     know(known.metrics, "ALERTS");
-    // Requests of pods only.
-    know(known.labels, "k8s_namespace_name");
-    know(known.labels, "k8s_pod_name");
 }
 
 // --- Checking an expression ---
@@ -404,6 +419,7 @@ Test(observability, names_only_what_the_agent_exports)
     known.rules = read_whole_file("user/rule/default.yaml");
     known.prometheus = prometheus;
     know_exported(agent);
+    know_described();
     know_recorded(groups);
 
     check_checker();

@@ -202,7 +202,7 @@ static int run_pipeline(struct run *run, const char *what, const char *recording
     pipeline.config = run->config;
     pipeline.config_text = run->text;
     pipeline.config_size = run->length;
-    pipeline.read_config = run->options.path ? read_again : NULL;
+    pipeline.read_config = run->options.path || run->describe ? read_again : NULL;
     pipeline.read_config_context = run;
     pipeline.instead = run->describe ? describe_all : NULL;
     pipeline.instead_context = run;
@@ -214,6 +214,9 @@ static const char everything_text[] = "rules: {reload: true}\n"
                                       "listen: none\n"
                                       "syscall_latency: [getpid]\n"
                                       "inference: {enabled: true}\n"
+                                      "network: {enabled: true}\n"
+                                      "egress: {enabled: true}\n"
+                                      "kubelet: {url: 'https://127.0.0.1:10250'}\n"
                                       "spool: {directory: %1$s/spool, size: 8MiB}\n"
                                       "audit: {path: %1$s/audit}\n"
                                       "outputs: [{type: file, path: %1$s/alerts}]\n"

@@ -234,12 +234,26 @@ static struct process_entry *on_clone(struct enrich *enrich, const struct wire_p
     return entry;
 }
 
+// Of a process that has gone: others of its cgroup have told whose that is. What leaves the node is told a
+// second after it did.
+static void take_container_of_cgroup(struct enrich *enrich, struct process_entry *entry,
+                                     const struct wire_header *header)
+{
+    const struct container *container = NULL;
+    bool known = cgroups_find(enrich->cgroups, header->cgroup_id, &container) == 0;
+    process_entry_set_container(entry, known ? container_ref(container) : NULL);
+    entry->cgroup_id = header->cgroup_id;
+}
+
 static struct process_entry *on_other(struct enrich *enrich, const struct wire_header *header)
 {
     struct process_entry *entry =
         enrich_find_or_learn(enrich, (pid_t)header->pid, header->start_time_ns, header->time_ns);
-    if (!entry)
-        entry = enrich_add_stub(enrich, header);
+    if (entry)
+        return entry;
+    entry = enrich_add_stub(enrich, header);
+    if (entry)
+        take_container_of_cgroup(enrich, entry, header);
     return entry;
 }
 
@@ -301,6 +315,7 @@ void enrich_event(struct enrich *enrich, struct event *event)
         process_entry_forget_program(entry);
         process_entry_set_cwd(entry, NULL, 0);
         enrich_fill(entry, header);
+        take_container_of_cgroup(enrich, entry, header);
     }
     if (!enrich->current)
         enrich->current = process_entry_ref(entry);

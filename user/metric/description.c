@@ -91,6 +91,10 @@ void metric_describe(metric_describe_fn describe, void *context)
         .families = families};
     if (!families)
         return;
+    // What is rendered into no room at all registers the counters of rendering, and no more.
+    struct text none = {};
+    metric_render(METRIC_PROMETHEUS, &none);
+    metric_render_otlp(&none);
     series_collect(&describing.writer);
     qsort(families, describing.count, sizeof(*families), by_name);
     for (size_t i = 0; i < describing.count; i++)

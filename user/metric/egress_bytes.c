@@ -3,6 +3,7 @@
 #include "base/series.h"
 #include "egress.h"
 #include "owners.h"
+#include "served_by.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,13 +75,15 @@ static void collect(struct series_writer *writer, void *context)
          .unit = "bytes",
          .help = "Bytes that left the node, without headers; server_address is the name by which the "
                  "destination was "
-                 "asked for, where that is known"},
+                 "asked for, where that is known",
+         .labels = SERVED_BY_LABEL_NAMES " server_address peer_class"},
         {.name = "inferscope_egress_connections_total",
          .type = SERIES_COUNTER,
-         .help = "TCP connections asked for, and UDP sockets used, to other machines"}};
+         .help = "TCP connections asked for, and UDP sockets used, to other machines",
+         .labels = SERVED_BY_LABEL_NAMES " server_address peer_class"}};
     struct label labels[LABELS_MAX];
     egress_visit(add, NULL);
-    for (size_t i = 0; table && i < 2; i++) {
+    for (size_t i = 0; i < 2; i++) {
         writer->family(writer, &families[i]);
         for (const struct destination_series *series = table; series; series = series->hh.next) {
             size_t count = served_by_labels(&series->key.who, labels);

@@ -289,9 +289,14 @@ static void own_labels(const struct measure_family *family, char *ret_names, siz
 {
     enum { DETAILS_TRIED = 64 };
     struct label labels[MEASURE_LABELS_MAX];
-    int count = 0;
-    for (uint16_t detail = 0; family->labels && count <= 0 && detail < DETAILS_TRIED; detail++)
+    uint16_t with_most = 0;
+    int most = 0, count;
+    for (uint16_t detail = 0; family->labels && detail < DETAILS_TRIED; detail++) {
         count = family->labels(detail, labels);
+        with_most = count > most ? detail : with_most;
+        most = count > most ? count : most;
+    }
+    count = most > 0 ? family->labels(with_most, labels) : 0;
     size_t used = (size_t)snprintf(ret_names, size, "%s", SERVED_BY_LABEL_NAMES);
     for (int i = 0; i < count && used < size; i++)
         used += (size_t)snprintf(ret_names + used, size - used, " %s", labels[i].name);

@@ -331,6 +331,7 @@ static int start(const struct source_env *env, struct source_report *ret_report)
         return 0;
     }
     counter_register(&hellos_unread);
+    egress_flows_start();
     set_thresholds(env->demand);
     int error = skeleton ? 0 : load(env, true, ret_report);
     if (error) {

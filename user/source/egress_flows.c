@@ -122,6 +122,11 @@ static void keep_rest(const struct egress_destination *destination)
     rest->connections += destination->connections;
 }
 
+void egress_flows_start(void)
+{
+    counter_register(&evicted);
+}
+
 static void forget(struct egress_destination *destination)
 {
     if (!destination->key.name[0])
@@ -134,7 +139,6 @@ static struct egress_destination *add(const struct key *key, uint64_t now_ns)
 {
     struct egress_destination *destination;
     while (HASH_COUNT(destinations) >= EGRESS_DESTINATIONS_MAX) {
-        counter_register(&evicted);
         move_on(destinations, now_ns);
         uint64_t sums[WIRE_EGRESS_WINDOWS];
         egress_flows_sums(destinations, now_ns, sums);

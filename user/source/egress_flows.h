@@ -15,6 +15,9 @@ enum {
 
 struct egress_destination;
 
+// Has what it counts exported from 0 on.
+void egress_flows_start(void);
+
 // What was sent to an address since the last time, by whom, to the destination of that name ("" where it has
 // none: then it is known by its address). Times are ns of CLOCK_BOOTTIME. NULL: there is no room, which is
 // counted.

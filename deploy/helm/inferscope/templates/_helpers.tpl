@@ -26,7 +26,8 @@ labels:
 
 {{- define "inferscope.files" -}}
 agent.yaml: |
-  {{- merge (dict "listen" (printf ":%d" (int .Values.metricsPort))) .Values.config | toYaml | nindent 2 }}
+  {{- $kubelet := ternary (dict "kubelet" (dict "url" "https://${NODE_IP}:10250")) dict .Values.kubelet.enabled }}
+  {{- mergeOverwrite (dict "listen" (printf ":%d" (int .Values.metricsPort))) $kubelet (omit .Values.config "listen") | toYaml | nindent 2 }}
 rules.yaml: |
   {{- .Values.rules | nindent 2 }}
 {{- end -}}
