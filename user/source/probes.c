@@ -47,7 +47,7 @@ static const struct probe_kind *kinds[PROBES_KINDS_MAX];
 _Static_assert(PROBES_KINDS_MAX <= 64, "struct probe_look has a bit for each");
 static struct probed *files[PROBES_FILES_MAX];
 static size_t links_count, links_max;
-static time_t ticked, users_looked_at, scanned;
+static time_t ticked, idle_looked_at, scanned;
 static bool scan_again; // something was left out
 static uint64_t bytes_read;
 
@@ -426,22 +426,31 @@ static bool has_user(struct probed *probed)
     return false;
 }
 
+// One in so many files each time, as reading what a process has mapped takes a while.
 static void look_at_users(void)
 {
-    bool looked = false;
-    for (size_t i = 0; i < PROBES_FILES_MAX; i++) {
-        if (!files[i] || has_user(files[i]))
-            continue;
-        if (!files[i]->idle_since)
+    static size_t turn;
+    turn = (turn + 1) % USERS_EVERY_S;
+    for (size_t i = turn; i < PROBES_FILES_MAX; i += USERS_EVERY_S)
+        if (files[i] && !has_user(files[i]) && !files[i]->idle_since)
             files[i]->idle_since = now();
-        if (now() - files[i]->idle_since < IDLE_S)
-            continue;
-        if (!looked)
-            scan();
-        looked = true;
-        if (files[i]->users_count == 0)
+}
+
+static bool is_idle(const struct probed *probed)
+{
+    return probed && probed->idle_since && now() - probed->idle_since >= IDLE_S;
+}
+
+static void forget_idle(void)
+{
+    bool any = false;
+    for (size_t i = 0; i < PROBES_FILES_MAX; i++)
+        any |= is_idle(files[i]);
+    if (any)
+        scan();
+    for (size_t i = 0; any && i < PROBES_FILES_MAX; i++)
+        if (is_idle(files[i]))
             forget(&files[i]);
-    }
 }
 
 // --- What costs too much ---
@@ -490,10 +499,11 @@ void probes_tick(void)
     probes_look();
     if (scan_again && now() - scanned >= RESCAN_EVERY_S)
         scan();
-    if (now() - users_looked_at < USERS_EVERY_S)
-        return;
-    users_looked_at = now();
     look_at_users();
+    if (now() - idle_looked_at < USERS_EVERY_S)
+        return;
+    idle_looked_at = now();
+    forget_idle();
 }
 
 size_t probes_files(const struct probe_kind *kind)

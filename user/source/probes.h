@@ -51,7 +51,7 @@ struct probe_kind {
 
 enum {
     PROBES_KINDS_MAX = 48,
-    PROBES_FILES_MAX = 128, // probed at a time; each takes a descriptor a program, or a probe before 6.6
+    PROBES_FILES_MAX = 512, // probed at a time; each takes a descriptor a program, or a probe before 6.6
 };
 
 // Looks at all processes, now and from now on. 0 or a negative errno; adding it again is harmless.
