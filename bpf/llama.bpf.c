@@ -159,15 +159,17 @@ INLINE void asked_take(struct asked *asked, const struct batch *batch)
     asked->alone = batch->alone;
 }
 
-INLINE void batch_begin(struct pt_regs *regs, const struct asked *asked)
+// `throws`: as the kind in user/source/llama.c does, so that there is no return probe.
+INLINE void batch_begin(struct pt_regs *regs, const struct asked *asked, bool throws)
 {
     struct user_key key = user_key(asked->context);
     struct context context = {.phase = asked->phase, .index = NO_INDEX};
-    if (under_way_enter_throwing(regs, CALL_BATCH, (const __u64 *)asked))
+    const __u64 *words = (const __u64 *)asked;
+    if (throws ? under_way_enter_throwing(regs, CALL_BATCH, words) : under_way_enter(regs, CALL_BATCH, words))
         bpf_map_update_elem(&contexts, &key, &context, BPF_ANY);
 }
 
-INLINE void process_enter(struct pt_regs *regs, __u64 pointer, bool encoder)
+INLINE void process_enter(struct pt_regs *regs, __u64 pointer, bool encoder, bool throws)
 {
     struct asked asked = {.context = PT_REGS_PARM1(regs), .phase = WIRE_LLAMA_UNKNOWN};
     struct user_key key = user_key(pointer);
@@ -176,28 +178,28 @@ INLINE void process_enter(struct pt_regs *regs, __u64 pointer, bool encoder)
         asked_take(&asked, batch);
     if (batch && encoder)
         asked.phase = WIRE_LLAMA_ENCODE;
-    batch_begin(regs, &asked);
+    batch_begin(regs, &asked, throws);
 }
 
 // By its second argument it goes on with one of the next two.
 SEC("uprobe")
 int llama_process_enter(struct pt_regs *regs)
 {
-    process_enter(regs, PT_REGS_PARM3(regs), (__u32)PT_REGS_PARM2(regs) == 0);
+    process_enter(regs, PT_REGS_PARM3(regs), (__u32)PT_REGS_PARM2(regs) == 0, false);
     return 0;
 }
 
 SEC("uprobe")
 int llama_context_decode_enter(struct pt_regs *regs)
 {
-    process_enter(regs, PT_REGS_PARM2(regs), false);
+    process_enter(regs, PT_REGS_PARM2(regs), false, true);
     return 0;
 }
 
 SEC("uprobe")
 int llama_context_encode_enter(struct pt_regs *regs)
 {
-    process_enter(regs, PT_REGS_PARM2(regs), true);
+    process_enter(regs, PT_REGS_PARM2(regs), true, true);
     return 0;
 }
 
@@ -258,7 +260,7 @@ INLINE void classic_enter(struct pt_regs *regs, bool encoder)
     }
     if (encoder && asked.phase != WIRE_LLAMA_UNKNOWN)
         asked.phase = WIRE_LLAMA_ENCODE;
-    batch_begin(regs, &asked);
+    batch_begin(regs, &asked, true);
 }
 
 SEC("uprobe")
@@ -312,7 +314,10 @@ int llama_batch_leave(struct pt_regs *regs)
 INLINE void wait_enter(struct pt_regs *regs, __u32 kind, __u32 phase)
 {
     __u64 words[UNDER_WAY_WORDS] = {phase};
-    under_way_enter_throwing(regs, kind, words);
+    if (kind == CALL_LOGITS)
+        under_way_enter_throwing(regs, kind, words);
+    else
+        under_way_enter(regs, kind, words);
 }
 
 INLINE void wait_leave(struct pt_regs *regs, __u32 kind, __u16 what)

@@ -7,6 +7,7 @@
 const volatile __u16 probe_number;  // which one it is
 const volatile __u8 probe_argument; // from 1; 0: none is looked at
 const volatile __u8 probe_is_int;   // the argument has 32 bits
+const volatile __u8 probe_throws;   // its return instructions are probed, as exceptions pass through it
 
 INLINE __u64 probe_register(struct pt_regs *regs)
 {
@@ -50,7 +51,10 @@ int probe_call(struct pt_regs *regs)
 SEC("uprobe")
 int probe_enter(struct pt_regs *regs)
 {
-    under_way_enter(regs, probe_number, NULL);
+    if (probe_throws)
+        under_way_enter_throwing(regs, probe_number, NULL);
+    else
+        under_way_enter(regs, probe_number, NULL);
     return 0;
 }
 

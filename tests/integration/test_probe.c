@@ -1,6 +1,7 @@
 // Source `probe`: functions that the configuration names are measured in whatever way a program comes to run
 // them. What the configuration refuses is in the unit tests.
 #include "harness.h"
+#include "told.h"
 
 #include <math.h>
 #include <poll.h>
@@ -242,6 +243,31 @@ static void require_account(struct agent *agent)
     agent_stop(agent);
     cr_skip_test("the kernel keeps no account here");
 }
+
+#if defined(__x86_64__)
+// A call that ended by an exception does not make the next one, from deeper in the stack, look like one
+// inside of it.
+Test(probe, deeper_calls_after_an_exception)
+{
+    static const char count[] = "inferscope_probe_model_seconds_count";
+    const char *library = test_path("libtorch_cpu.so"), *config = test_path("agent.yaml");
+    copy_file(beside_this("libtorch_cpu.so"), library);
+    write_file(config, format_text("rules: {enabled: false}\n"
+                                   "probes:\n"
+                                   "  - {name: model, files: ['%s'], measure: latency, symbol: "
+                                   "_ZN5torch3jit13GraphFunction3runERSt6vectorIN3c106IValueESaIS4_EE}\n",
+                                   library));
+    struct told told = told_start(NULL, told_program("throwing"), library, NULL);
+    told_do(&told, "load");
+    _cleanup_agent_ struct agent *agent = agent_start(NULL, "--config", config, NULL);
+    if (agent_metric(agent, "inferscope_source_up", "source", "probe", NULL) != 1)
+        cr_skip_test("this kernel lets nothing be probed");
+    struct told_answer answer = told_do(&told, "deep 40");
+    told_wait_metric(agent, 40, count);
+    told_agrees(told_metric(agent, "inferscope_probe_model_seconds_sum"), answer.took_ns);
+    told_end(&told);
+}
+#endif
 
 Test(probe, runs_are_counted_and_cost_something)
 {

@@ -113,6 +113,7 @@ static int load(size_t index, const struct config_probe *probe, const struct sou
     skeleton->rodata->probe_number = (uint16_t)index;
     skeleton->rodata->probe_argument = (uint8_t)probe->argument;
     skeleton->rodata->probe_is_int = probe->bits == 1;
+    skeleton->rodata->probe_throws = own->kind.throws;
     int error = 0;
     if (index) {
         error = bpf_map__reuse_fd(skeleton->maps.measures, map_fd());

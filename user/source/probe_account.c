@@ -6,9 +6,12 @@
 #include "base/series.h"
 #include "probe_attach.h"
 #include "probe_budget.h"
+#include "probe_charge.h"
 #include "probe_cost.h"
 #include "probing.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -18,12 +21,13 @@ struct account {
     const struct probe_kind *kind; // NULL: the place is free
     uint8_t groups[GROUPS_MAX];    // of each symbol
     probe_set stepped;
-    struct probe_spent seen[GROUPS_MAX];  // what the kernel's account was
-    struct probe_spent total[GROUPS_MAX]; // what it came to
+    struct probe_spent total[GROUPS_MAX];
     uint64_t shed_times;
 };
 
 static struct account accounts[PROBES_KINDS_MAX];
+static struct probe_charge *charges; // of all kinds, in the order in which those came
+static size_t charges_count;
 static struct budget_item items[ITEMS_MAX];
 static struct budget budget = {.items = items, .items_count = ITEMS_MAX};
 static uint64_t looked_ns;
@@ -177,7 +181,65 @@ static void start(void)
     looked_ns = clock_ns(CLOCK_MONOTONIC);
 }
 
-void probe_account_add(size_t index, const struct probe_kind *kind)
+static const char *program_of(const struct probe_symbol *symbol, bool at_return)
+{
+    return at_return ? symbol->leave : symbol->enter;
+}
+
+static bool is_first(const struct probe_kind *kind, size_t index, bool at_return)
+{
+    const char *name = program_of(&kind->symbols[index], at_return);
+    for (size_t i = 0; name && i < index; i++) {
+        const char *other = program_of(&kind->symbols[i], at_return);
+        if (other && strcmp(other, name) == 0)
+            return false;
+    }
+    return name != NULL;
+}
+
+static void look_at_program(struct probe_charge *charge)
+{
+    const struct bpf_program *program = accounts[charge->kind].kind->program(charge->name);
+    charge->program = program;
+    if (program)
+        charge->now = probe_cost_runs(program);
+}
+
+// What its programs did before is not the kind's.
+static int add_charges(size_t index, const struct probe_kind *kind)
+{
+    struct probe_charge *more =
+        reallocarray(charges, charges_count + 2 * kind->symbols_count, sizeof(*charges));
+    if (!more)
+        return -ENOMEM;
+    charges = more;
+    for (size_t i = 0; i < 2 * kind->symbols_count; i++) {
+        size_t symbol = i / 2;
+        bool at_return = i % 2;
+        if (!is_first(kind, symbol, at_return))
+            continue;
+        struct probe_charge *charge = &charges[charges_count++];
+        *charge = (struct probe_charge){.kind = index,
+                                        .name = program_of(&kind->symbols[symbol], at_return),
+                                        .symbol = (uint8_t)symbol,
+                                        .group = accounts[index].groups[symbol],
+                                        .at_return = at_return};
+        look_at_program(charge);
+        charge->seen = charge->now;
+    }
+    return 0;
+}
+
+static void remove_charges(size_t index)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < charges_count; i++)
+        if (charges[i].kind != index)
+            charges[kept++] = charges[i];
+    charges_count = kept;
+}
+
+int probe_account_add(size_t index, const struct probe_kind *kind)
 {
     static bool registered;
     if (!registered)
@@ -186,10 +248,15 @@ void probe_account_add(size_t index, const struct probe_kind *kind)
     accounts[index] = (struct account){.kind = kind};
     probe_groups(kind, accounts[index].groups);
     memset(&items[index * GROUPS_MAX], 0, GROUPS_MAX * sizeof(items[0]));
+    int error = add_charges(index, kind);
+    if (error)
+        accounts[index] = (struct account){};
+    return error;
 }
 
 void probe_account_remove(size_t index)
 {
+    remove_charges(index);
     accounts[index] = (struct account){};
     memset(&items[index * GROUPS_MAX], 0, GROUPS_MAX * sizeof(items[0]));
 }
@@ -199,18 +266,29 @@ void probe_account_stepped(size_t index, probe_set symbols)
     accounts[index].stepped |= symbols;
 }
 
-// What a group took since the last time. Loaded anew, its programs begin at zero.
-static double spend(struct account *account, uint8_t group)
+// What each group took since the last time.
+static void spend(const struct probe_account_acts *acts, double *ret_spent)
 {
-    struct probe_spent now = probe_cost_of(account->kind, account->groups, group, account->stepped);
-    struct probe_spent *seen = &account->seen[group];
-    if (now.runs < seen->runs || now.seconds < seen->seconds)
-        *seen = (struct probe_spent){};
-    double seconds = now.seconds - seen->seconds;
-    account->total[group].seconds += seconds;
-    account->total[group].runs += now.runs - seen->runs;
-    *seen = now;
-    return seconds;
+    probe_set attached[PROBES_KINDS_MAX] = {};
+    for (size_t i = 0; i < PROBES_KINDS_MAX; i++)
+        attached[i] = accounts[i].kind ? acts->attached(i) : 0;
+    for (size_t i = 0; i < charges_count; i++) {
+        struct probe_charge *charge = &charges[i];
+        const struct account *account = &accounts[charge->kind];
+        look_at_program(charge);
+        charge->attached = attached[charge->kind] >> charge->group & 1;
+        charge->trap_s = probe_cost_trap(account->kind, charge->symbol, charge->at_return,
+                                         account->stepped >> charge->symbol & 1);
+    }
+    probe_charges_settle(charges, charges_count);
+    memset(ret_spent, 0, ITEMS_MAX * sizeof(*ret_spent));
+    for (size_t i = 0; i < charges_count; i++) {
+        const struct probe_charge *charge = &charges[i];
+        struct probe_spent *total = &accounts[charge->kind].total[charge->group];
+        total->runs += charge->spent.runs;
+        total->seconds += charge->spent.seconds;
+        ret_spent[charge->kind * GROUPS_MAX + charge->group] += charge->spent.seconds;
+    }
 }
 
 static void shed(size_t item, const struct probe_account_acts *acts)
@@ -251,10 +329,7 @@ void probe_account_tick(const struct probe_account_acts *acts)
     double elapsed_s = (double)(now_ns - looked_ns) / 1e9;
     time_t now = (time_t)(now_ns / 1000000000);
     looked_ns = now_ns;
-    for (size_t i = 0; i < ITEMS_MAX; i++)
-        spent[i] = leads(&accounts[i / GROUPS_MAX], i % GROUPS_MAX)
-                       ? spend(&accounts[i / GROUPS_MAX], (uint8_t)(i % GROUPS_MAX))
-                       : 0;
+    spend(acts, spent);
     int item = budget_spend(&budget, spent, elapsed_s, now);
     if (item >= 0)
         shed((size_t)item, acts);

@@ -11,10 +11,11 @@
 struct probe_account_acts {
     void (*shed)(size_t kind, probe_set groups);
     void (*resume)(size_t kind);
+    probe_set (*attached)(size_t kind); // the groups that have probes in some file
 };
 
-// A kind comes or goes.
-void probe_account_add(size_t index, const struct probe_kind *kind);
+// A kind comes or goes. 0 or a negative errno.
+int probe_account_add(size_t index, const struct probe_kind *kind);
 void probe_account_remove(size_t index);
 // Its symbols' beginnings, a bit each, that the kernel has to run step by step in some file.
 void probe_account_stepped(size_t index, probe_set symbols);

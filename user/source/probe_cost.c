@@ -134,44 +134,20 @@ const struct probe_traps *probe_cost_traps(void)
     return &traps;
 }
 
-static void add_program(const struct probe_kind *kind, const char *name, double trap_each_s,
-                        struct probe_spent *spent)
+struct probe_runs probe_cost_runs(const struct bpf_program *program)
 {
-    struct bpf_program *program = kind->program(name);
     struct bpf_prog_info info = {};
     uint32_t size = sizeof(info);
-    if (!program || bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size))
-        return;
-    spent->runs += info.run_cnt;
-    spent->seconds += (double)info.run_time_ns / 1e9 + (double)info.run_cnt * trap_each_s;
+    if (bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size))
+        return (struct probe_runs){};
+    return (struct probe_runs){.count = info.run_cnt, .ns = info.run_time_ns};
 }
 
-static bool is_first(const struct probe_kind *kind, size_t index, bool at_return)
+double probe_cost_trap(const struct probe_kind *kind, size_t symbol, bool at_return, bool stepped)
 {
-    const char *name = at_return ? kind->symbols[index].leave : kind->symbols[index].enter;
-    for (size_t i = 0; name && i < index; i++) {
-        const char *other = at_return ? kind->symbols[i].leave : kind->symbols[i].enter;
-        if (other && strcmp(other, name) == 0)
-            return false;
-    }
-    return name != NULL;
-}
-
-struct probe_spent probe_cost_of(const struct probe_kind *kind, const uint8_t *groups, uint8_t group,
-                                 probe_set stepped)
-{
-    struct probe_spent spent = {};
-    for (size_t i = 0; i < kind->symbols_count; i++) {
-        if (groups[i] != group)
-            continue;
-        const struct probe_symbol *symbol = &kind->symbols[i];
-        double begin_s = stepped >> i & 1 ? traps.stepped : traps.emulated;
-        // A return instruction is one that is stepped, on x86 at least.
-        double end_s = kind->throws ? traps.stepped : traps.at_return + (symbol->enter ? 0 : begin_s);
-        if (is_first(kind, i, false))
-            add_program(kind, symbol->enter, begin_s, &spent);
-        if (is_first(kind, i, true))
-            add_program(kind, symbol->leave, end_s, &spent);
-    }
-    return spent;
+    double begin_s = stepped ? traps.stepped : traps.emulated;
+    if (!at_return)
+        return begin_s;
+    // A return instruction is one that is stepped, on x86 at least.
+    return kind->throws ? traps.stepped : traps.at_return + (kind->symbols[symbol].enter ? 0 : begin_s);
 }

@@ -2,7 +2,8 @@
 // takes to get there and back, which is most of it and in no account: it is measured when the agent starts.
 #pragma once
 
-#include "probe_attach.h"
+#include "probe_charge.h"
+#include "probes.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -21,11 +22,8 @@ void probe_cost_stop(void);
 bool probe_cost_is_known(void);
 const struct probe_traps *probe_cost_traps(void);
 
-// Adds up for those of a kind's symbols that are of a group (as by probe_groups()). `stepped`: a bit for each
-// symbol whose beginning, and `stepped_ends` for each whose returns, are stepped in some file.
-struct probe_spent {
-    uint64_t runs;
-    double seconds;
-};
-struct probe_spent probe_cost_of(const struct probe_kind *kind, const uint8_t *groups, uint8_t group,
-                                 probe_set stepped);
+// The kernel's account of a program so far; nothing where it cannot be read.
+struct probe_runs probe_cost_runs(const struct bpf_program *program);
+// What it takes to get to a program that a kind has at a symbol, and back. `stepped`: the symbol's beginning
+// is, in some file.
+double probe_cost_trap(const struct probe_kind *kind, size_t symbol, bool at_return, bool stepped);

@@ -10,8 +10,8 @@
 #include "mapping.h"
 #include "probe_account.h"
 #include "probe_attach.h"
-#include "probe_file.h"
 #include "probe_returns.h"
+#include "probe_seen.h"
 #include "uprobe.h"
 
 #include <errno.h>
@@ -19,34 +19,22 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
-#include <uthash.h>
 
 enum {
     USERS_MAX = 4, // processes that are remembered; one of them alive is enough
-    SEEN_MAX = 8192,
-    FRESH_S = 10, // so long a file without symbols is taken for unchanged
+    FRESH_S = 10,  // so long a file without symbols is taken for unchanged
     USERS_EVERY_S = 10,
     IDLE_S = 30, // so long a file that nobody runs keeps its probes
     RESCAN_EVERY_S = 30,
-    RETRY_S = 30, // doubled each time that the kernel refuses, up to …
-    RETRY_MAX_S = 3600,
     READ_EACH_S = 128 * 1024 * 1024, // bytes of files
     DESCRIPTORS = 16384,
     DESCRIPTORS_LEFT = 256, // for all but probes
 };
 
-// For which kinds a file was looked through, a bit each, and which of them are to be tried again.
-struct look {
-    uint64_t done;
-    uint64_t again;
-    time_t again_at;
-    int wait_s;
-};
-
 struct probed {
     struct probe_file file;
     struct probe_part *parts[PROBES_KINDS_MAX]; // by kind; NULL: nothing of it
-    struct look look;
+    struct probe_look look;
     uint32_t major, minor; // as one of its users has it
     uint64_t inode;
     pid_t users[USERS_MAX];
@@ -55,25 +43,11 @@ struct probed {
     uint64_t probed_ns;
 };
 
-// By the kernel's name for a file, what it was found to be. On overlays one file has several.
-struct seen {
-    struct {
-        uint32_t major, minor;
-        uint64_t inode;
-    } key;
-    struct probed *probed; // NULL: nothing is probed in it
-    struct probe_file file;
-    struct look look; // of one that is not probed
-    time_t when;
-    UT_hash_handle hh; // the one looked at longest ago first
-};
-
 static const struct probe_kind *kinds[PROBES_KINDS_MAX];
-_Static_assert(PROBES_KINDS_MAX <= 64, "struct look has a bit for each");
+_Static_assert(PROBES_KINDS_MAX <= 64, "struct probe_look has a bit for each");
 static struct probed *files[PROBES_FILES_MAX];
-static struct seen *seen_files;
 static size_t links_count, links_max;
-static time_t ticked, users_looked_at, scanned;
+static time_t ticked, idle_looked_at, scanned;
 static bool scan_again; // something was left out
 static uint64_t bytes_read;
 
@@ -128,21 +102,6 @@ static struct probed *probed_as(const struct probe_file *file)
     return NULL;
 }
 
-static void forget_seen(struct seen *seen)
-{
-    HASH_DEL(seen_files, seen);
-    free(seen);
-}
-
-// Forgets what was found out of a file; NULL: of those that have no probes.
-static void forget_seen_as(const struct probed *probed)
-{
-    struct seen *seen, *next;
-    HASH_ITER (hh, seen_files, seen, next)
-        if (seen->probed == probed)
-            forget_seen(seen);
-}
-
 // --- Attaching ---
 
 static void tell(const struct probe_kind *kind)
@@ -154,8 +113,7 @@ static void tell(const struct probe_kind *kind)
 static void detach_kind(struct probed *probed, size_t kind)
 {
     struct probe_part *part = probed->parts[kind];
-    probed->look.done &= ~bit(kind);
-    probed->look.again &= ~bit(kind);
+    probe_look_forget(&probed->look, bit(kind));
     if (!part)
         return;
     const struct probe_kind *whose = part->kind;
@@ -172,25 +130,13 @@ static bool has_parts(const struct probed *probed)
     return false;
 }
 
-static void try_again(struct look *look, size_t kind, bool refused)
-{
-    look->again |= bit(kind);
-    scan_again = true;
-    if (!refused)
-        return;
-    look->wait_s = look->wait_s ? look->wait_s * 2 : RETRY_S;
-    if (look->wait_s > RETRY_MAX_S)
-        look->wait_s = RETRY_MAX_S;
-    look->again_at = now() + look->wait_s;
-}
-
 // Files that found no place are looked at when there may be one. When somebody runs the file again it is
 // news, too.
 static void forget(struct probed **probed)
 {
     for (size_t i = 0; i < PROBES_KINDS_MAX; i++)
         detach_kind(*probed, i);
-    forget_seen_as(*probed);
+    probe_seen_remove_all(*probed);
     free(*probed);
     *probed = NULL;
     mapping_renew();
@@ -227,7 +173,7 @@ static void say_left(const struct probe_kind *kind, int error)
 }
 
 // What one kind finds in a file, and probes.
-static void probe_kind_in(struct probed *probed, struct look *look, size_t index, int fd,
+static void probe_kind_in(struct probed *probed, struct probe_look *look, size_t index, int fd,
                           const struct mapped_file *mapped, bool room)
 {
     const struct probe_kind *kind = kinds[index];
@@ -259,7 +205,8 @@ static void probe_kind_in(struct probed *probed, struct look *look, size_t index
     if (!error)
         return;
     say_left(kind, error);
-    try_again(look, index, error != -ENOSPC && error != -EMFILE);
+    probe_look_again(look, bit(index), error != -ENOSPC && error != -EMFILE, now());
+    scan_again = true;
 }
 
 static struct probed **free_place(void)
@@ -278,7 +225,7 @@ static void tell_all(const struct probed *probed, uint64_t of)
 }
 
 // Looks through a file for those kinds. Gives the file where something is probed in it.
-static struct probed *probe(struct probed *probed, struct look *look, uint64_t todo,
+static struct probed *probe(struct probed *probed, struct probe_look *look, uint64_t todo,
                             const struct mapped_file *mapped, const struct probe_file *file, int fd)
 {
     struct probed **place = probed ? NULL : free_place();
@@ -315,48 +262,17 @@ static void add_user(struct probed *probed, pid_t pid)
     probed->users[probed->users_count < USERS_MAX ? probed->users_count++ : (size_t)pid % USERS_MAX] = pid;
 }
 
-static struct seen *find_seen(const struct mapped_file *mapped)
-{
-    struct seen wanted = {}, *seen = NULL;
-    wanted.key.major = mapped->major;
-    wanted.key.minor = mapped->minor;
-    wanted.key.inode = mapped->inode;
-    HASH_FIND(hh, seen_files, &wanted.key, sizeof(wanted.key), seen);
-    return seen;
-}
-
-static struct seen *note_seen(const struct mapped_file *mapped, const struct probe_file *file)
-{
-    while (HASH_COUNT(seen_files) >= SEEN_MAX)
-        forget_seen(seen_files);
-    struct seen *seen = calloc(1, sizeof(*seen));
-    if (!seen)
-        return NULL;
-    seen->key.major = mapped->major;
-    seen->key.minor = mapped->minor;
-    seen->key.inode = mapped->inode;
-    seen->file = *file;
-    HASH_ADD(hh, seen_files, key, sizeof(seen->key), seen);
-    return seen;
-}
-
-static uint64_t to_do(const struct look *look, uint64_t wanted)
-{
-    uint64_t again = look->again_at <= now() ? look->again : 0;
-    return wanted & (~look->done | again);
-}
-
 static void on_file(const struct mapped_file *mapped)
 {
-    struct seen *seen = find_seen(mapped);
+    struct probe_seen *seen = probe_seen_find(mapped);
     struct probed *probed = seen ? seen->probed : NULL;
     if (probed)
         add_user(probed, mapped->pid);
     bool fresh = seen && (probed || now() - seen->when < FRESH_S);
-    struct look *look = probed ? &probed->look : seen ? &seen->look : NULL;
+    struct probe_look *look = probed ? &probed->look : seen ? &seen->look : NULL;
     uint64_t wanted = matching(mapped->path);
     scan_again |= look && look->again & wanted;
-    if (!wanted || (fresh && to_do(look, wanted) == 0))
+    if (!wanted || (fresh && probe_look_to_do(look, wanted, now()) == 0))
         return;
     if (bytes_read > READ_EACH_S) {
         scan_again = true;
@@ -369,18 +285,18 @@ static void on_file(const struct mapped_file *mapped)
         return;
     }
     if (seen && !probe_file_equal(&seen->file, &file)) {
-        forget_seen(seen);
+        probe_seen_remove(seen);
         seen = NULL;
     }
     if (!seen)
-        seen = note_seen(mapped, &file);
+        seen = probe_seen_add(mapped, &file);
     if (!seen)
         return;
     seen->when = now();
     if (!seen->probed)
         seen->probed = probed_as(&file);
     look = seen->probed ? &seen->probed->look : &seen->look;
-    uint64_t todo = to_do(look, wanted);
+    uint64_t todo = probe_look_to_do(look, wanted, now());
     if (todo)
         seen->probed = probe(seen->probed, look, todo, mapped, &file, fd);
     if (seen->probed)
@@ -448,8 +364,10 @@ int probes_add(const struct probe_kind *kind)
         error = mapped_start(on_file);
     if (error)
         return error;
+    error = probe_account_add(free_kind, kind);
+    if (error)
+        return error;
     kinds[free_kind] = kind;
-    probe_account_add(free_kind, kind);
     scan();
     return 0;
 }
@@ -481,15 +399,12 @@ void probes_remove(const struct probe_kind *kind)
         if (files[i] && !has_parts(files[i]))
             forget(&files[i]);
     }
-    for (struct seen *seen = seen_files; seen; seen = seen->hh.next) {
-        seen->look.done &= ~bit(index);
-        seen->look.again &= ~bit(index);
-    }
+    probe_seen_forget_kind(bit(index));
     kinds[index] = NULL;
     probe_account_remove(index);
     if (probes_wanted())
         return;
-    forget_seen_as(NULL);
+    probe_seen_remove_all(NULL);
     mapped_stop();
 }
 
@@ -511,22 +426,31 @@ static bool has_user(struct probed *probed)
     return false;
 }
 
+// One in so many files each time, as reading what a process has mapped takes a while.
 static void look_at_users(void)
 {
-    bool looked = false;
-    for (size_t i = 0; i < PROBES_FILES_MAX; i++) {
-        if (!files[i] || has_user(files[i]))
-            continue;
-        if (!files[i]->idle_since)
+    static size_t turn;
+    turn = (turn + 1) % USERS_EVERY_S;
+    for (size_t i = turn; i < PROBES_FILES_MAX; i += USERS_EVERY_S)
+        if (files[i] && !has_user(files[i]) && !files[i]->idle_since)
             files[i]->idle_since = now();
-        if (now() - files[i]->idle_since < IDLE_S)
-            continue;
-        if (!looked)
-            scan();
-        looked = true;
-        if (files[i]->users_count == 0)
+}
+
+static bool is_idle(const struct probed *probed)
+{
+    return probed && probed->idle_since && now() - probed->idle_since >= IDLE_S;
+}
+
+static void forget_idle(void)
+{
+    bool any = false;
+    for (size_t i = 0; i < PROBES_FILES_MAX; i++)
+        any |= is_idle(files[i]);
+    if (any)
+        scan();
+    for (size_t i = 0; any && i < PROBES_FILES_MAX; i++)
+        if (is_idle(files[i]))
             forget(&files[i]);
-    }
 }
 
 // --- What costs too much ---
@@ -553,9 +477,20 @@ static void resume(size_t kind)
     scan();
 }
 
+static probe_set attached(size_t kind)
+{
+    probe_set groups = 0;
+    for (size_t i = 0; i < PROBES_FILES_MAX; i++) {
+        const struct probe_part *part = files[i] ? files[i]->parts[kind] : NULL;
+        for (size_t k = 0; part && k < part->links_count; k++)
+            groups |= (probe_set)1 << part->links[k].group;
+    }
+    return groups;
+}
+
 void probes_tick(void)
 {
-    static const struct probe_account_acts acts = {.shed = shed, .resume = resume};
+    static const struct probe_account_acts acts = {.shed = shed, .resume = resume, .attached = attached};
     if (ticked == now())
         return;
     ticked = now();
@@ -564,10 +499,11 @@ void probes_tick(void)
     probes_look();
     if (scan_again && now() - scanned >= RESCAN_EVERY_S)
         scan();
-    if (now() - users_looked_at < USERS_EVERY_S)
-        return;
-    users_looked_at = now();
     look_at_users();
+    if (now() - idle_looked_at < USERS_EVERY_S)
+        return;
+    idle_looked_at = now();
+    forget_idle();
 }
 
 size_t probes_files(const struct probe_kind *kind)

@@ -41,7 +41,7 @@ struct probe_kind {
     // NULL: by them.
     int (*find)(int fd, uint64_t *ret_offsets, uint64_t *in_out_read);
     // Its symbols mean something only together, so that they are shed together; else those that share a
-    // program are. No program is in two kinds.
+    // program are. What a program costs that several kinds have is charged to the first of them with probes.
     bool whole;
     // What has the same to say and cannot be probed; ends with a pattern of NULL. NULL: nothing is known.
     const struct probe_blind *blind;
@@ -51,7 +51,7 @@ struct probe_kind {
 
 enum {
     PROBES_KINDS_MAX = 48,
-    PROBES_FILES_MAX = 128, // probed at a time; each takes a descriptor a program, or a probe before 6.6
+    PROBES_FILES_MAX = 512, // probed at a time; each takes a descriptor a program, or a probe before 6.6
 };
 
 // Looks at all processes, now and from now on. 0 or a negative errno; adding it again is harmless.
