@@ -272,3 +272,19 @@ Test(enrich_cgroups, leave_room_for_new_containers)
         expect(100 + i, 300, id);
     }
 }
+
+// What leaves the node is told a second after it did, when who sent it may have gone and nothing was seen
+// of it.
+Test(enrich_cgroups, of_an_event_whose_process_has_gone)
+{
+    struct who gone = server;
+    gone.pid = 301;
+    learn("0::/system.slice/docker-" A ".scope\n");
+    stage_other(&stage, server, 4 * SECOND);
+    stage_done(&stage);
+    stage_other(&stage, gone, 5 * SECOND);
+    cr_assert(stage.event.container, "the node's");
+    cr_expect_eq(strncmp(stage.event.container->id, A, 64), 0);
+    stage_done(&stage);
+    expect(77, 0, A);
+}

@@ -240,8 +240,8 @@ static void take_container_of_cgroup(struct enrich *enrich, struct process_entry
                                      const struct wire_header *header)
 {
     const struct container *container = NULL;
-    bool known = cgroups_find(enrich->cgroups, header->cgroup_id, &container) == 0;
-    process_entry_set_container(entry, known ? container_ref(container) : NULL);
+    if (cgroups_find(enrich->cgroups, header->cgroup_id, &container) == 0)
+        process_entry_set_container(entry, container_ref(container));
     entry->cgroup_id = header->cgroup_id;
 }
 
