@@ -80,8 +80,9 @@ static struct sockaddr_in address_of(const char *text)
     return address;
 }
 
-// Takes `connections` connections, reads each to its end and says how much came in all.
-static void take(int report, size_t connections)
+// Takes `connections` connections, reads each to its end and says how much came in all. Its namespace, and
+// with it the wire, is there until the other end of `stay` is closed.
+static void take(int report, int stay, size_t connections)
 {
     static char buffer[1 << 20];
     struct sockaddr_in any = {.sin_family = AF_INET, .sin_port = htons(PORT)};
@@ -99,7 +100,7 @@ static void take(int report, size_t connections)
     }
     if (write(report, &total, sizeof(total)) < 0)
         _exit(1);
-    _exit(0);
+    _exit(read(stay, buffer, 1) != 0);
 }
 
 struct sending {
@@ -152,12 +153,13 @@ static int send_all(const void *argument)
     pid_t peer = fork();
     if (peer == 0) {
         char go;
+        close(ready[1]);
         if (unshare(CLONE_NEWNET) || write(report[1], "", 1) != 1 || read(ready[0], &go, 1) != 1 ||
             run_program("ip", "addr", "add", format_text("%s/24", drop), "dev", "there", NULL) ||
             run_program("ip", "addr", "add", format_text("%s/24", backup), "dev", "there", NULL) ||
             run_program("ip", "link", "set", "there", "up", NULL))
             _exit(2);
-        take(report[1], connections);
+        take(report[1], ready[0], connections);
     }
     char unshared;
     if (read(report[0], &unshared, 1) != 1 ||
