@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // Source `dns`: answers to DNS queries as they come in over UDP and TCP, so that addresses have names.
-// Truncated answers, which are asked for again by TCP, failures and answers without records are left out
-// here.
+// Failures and answers without records, as most truncated ones are, are left out here.
 #include "wire/dns.h"
 #include "bpf/lib/common.h"
 

@@ -18,16 +18,14 @@
 #define TLS_CLIENT_HELLO 1
 #define TLS_HELLO_MIN 44
 
-// Whether somebody wants to know the servers' names.
-const volatile bool hellos_wanted;
-
 // Of a socket: who made it.
 struct egress_owner {
     struct wire_header header;
     __u8 client;  // it asked for its connection
     __u8 greeted; // its first bytes were looked at
-    __u8 counted; // as a connection
-    __u8 reserved[5];
+    __u8 counted; // as a connection, of a socket without any
+    __u8 asked;   // by TCP, with the number that follows
+    __u32 asked_sequence;
 };
 
 struct {
@@ -106,6 +104,7 @@ int egress_sockets_iter(struct bpf_iter__task_file *context)
 struct packet {
     struct wire_egress_key to; // but for who sends
     __u32 data;                // where the bytes begin that count
+    __u32 sequence;            // of TCP
     __u8 tcp_flags;
 };
 
@@ -144,6 +143,7 @@ INLINE bool packet_read(struct __sk_buff *skb, struct packet *packet)
         return true;
     if (packet->to.protocol == IPPROTO_TCP && bpf_skb_load_bytes(skb, offset, head, sizeof(head)) == 0) {
         packet->to.port = head[2] << 8 | head[3];
+        __builtin_memcpy(&packet->sequence, head + 4, sizeof(packet->sequence));
         packet->tcp_flags = head[13];
         packet->data = offset + (head[12] >> 4) * 4;
     } else if (packet->to.protocol == IPPROTO_UDP && bpf_skb_load_bytes(skb, offset, head, UDP_HEADER) == 0) {
@@ -200,6 +200,26 @@ INLINE void hello_sent(struct __sk_buff *skb, const struct packet *packet, __u32
     scratch_give(slot);
 }
 
+// Whether the packet is the first of a connection, and not sent again.
+INLINE bool packet_begins(const struct packet *packet, struct egress_owner *owner)
+{
+    bool asks = (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+    if (!owner)
+        return asks;
+    if (packet->to.protocol != IPPROTO_TCP) {
+        bool first = !owner->counted;
+        owner->counted = 1;
+        return first;
+    }
+    if (!asks || (owner->asked && owner->asked_sequence == packet->sequence))
+        return false;
+    owner->client = 1;
+    owner->greeted = 0;
+    owner->asked = 1;
+    owner->asked_sequence = packet->sequence;
+    return true;
+}
+
 INLINE void packet_sent(struct __sk_buff *skb)
 {
     if (skb->ifindex == LOOPBACK_IFINDEX || !skb->sk)
@@ -209,13 +229,13 @@ INLINE void packet_sent(struct __sk_buff *skb)
     if (!sk || !packet_read(skb, &packet))
         return;
     struct egress_owner *owner = bpf_sk_storage_get(&egress_owners, sk, NULL, 0);
-    bool asks = (packet.tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
-    bool tcp = packet.to.protocol == IPPROTO_TCP, begins = asks;
+    bool tcp = packet.to.protocol == IPPROTO_TCP, begins = packet_begins(&packet, owner);
+    __u32 length = skb->len;
+    __u32 size = length > packet.data ? length - packet.data : 0;
+    // Else anybody who knocks at a port fills the map with our answers.
+    if (size == 0 && !begins)
+        return;
     if (owner) {
-        if (asks)
-            owner->client = 1;
-        begins = tcp ? asks : !owner->counted;
-        owner->counted = 1;
         packet.to.cgroup_id = owner->header.cgroup_id;
         packet.to.start_time_ns = owner->header.start_time_ns;
         packet.to.pid = owner->header.pid;
@@ -225,9 +245,7 @@ INLINE void packet_sent(struct __sk_buff *skb)
     // The ports of a server's clients are none that anybody knows.
     if (tcp ? !owner || !owner->client : packet.to.port >= EPHEMERAL_PORTS)
         packet.to.port = 0;
-    __u32 length = skb->len;
-    __u32 size = length > packet.data ? length - packet.data : 0;
-    if (hellos_wanted && tcp && size && owner && owner->client && !owner->greeted) {
+    if (tcp && size && owner && owner->client && !owner->greeted) {
         owner->greeted = 1;
         hello_sent(skb, &packet, size);
     }

@@ -14,7 +14,7 @@ enum egress_class {
 struct egress_total {
     uint64_t cgroup_id; // as in struct wire_header
     pid_t pid;          // a process of it; 0: not known
-    const char *name;   // of the destination, or NULL where no name is known; borrowed
+    const char *name;   // of the destination, or NULL where no name is known or there are too many; borrowed
     enum egress_class class;
     uint64_t bytes;
     uint64_t connections;

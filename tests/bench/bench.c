@@ -141,6 +141,9 @@ static const struct {
      1 / 0.97},
     {NETWORK_ONLY, WORK_PINGPONG_SR, "network_pingpong_sr", "--network: 1 KB ping-pong, send/recv", 1 / 0.97},
     {NETWORK_ONLY, WORK_CONNECT, "network_connect", "--network: TCP connect + accept", 1.10},
+    {EGRESS_ONLY, WORK_THROUGHPUT, "egress_throughput", "--egress: 64 KB over TCP, one way", 1 / 0.97},
+    {EGRESS_ONLY, WORK_PINGPONG_SR, "egress_pingpong_sr", "--egress: 1 KB ping-pong, send/recv", 1 / 0.97},
+    {EGRESS_ONLY, WORK_CONNECT, "egress_connect", "--egress: TCP connect + accept", 1.10},
 };
 
 static bool is_asked(const char *mode)
@@ -200,6 +203,8 @@ static int measure_costs(void)
             error = run_metrics(INFERENCE_ONLY, round);
         if (!error)
             error = run_metrics(NETWORK_ONLY, round);
+        if (!error)
+            error = run_metrics(EGRESS_ONLY, round);
         if (error)
             return error;
     }
@@ -330,11 +335,15 @@ struct options {
 
 static int parse_options(int argc, char **argv, struct options *ret_options)
 {
-    static const struct option options[] = {
-        {"rounds", required_argument, NULL, 'n'}, {"quick", no_argument, NULL, 'q'},
-        {"rules", required_argument, NULL, 'r'},  {"markdown", no_argument, NULL, 'm'},
-        {"json", required_argument, NULL, 'j'},   {"inference", no_argument, NULL, 'i'},
-        {"network", no_argument, NULL, 'w'},      {}};
+    static const struct option options[] = {{"rounds", required_argument, NULL, 'n'},
+                                            {"quick", no_argument, NULL, 'q'},
+                                            {"rules", required_argument, NULL, 'r'},
+                                            {"markdown", no_argument, NULL, 'm'},
+                                            {"json", required_argument, NULL, 'j'},
+                                            {"inference", no_argument, NULL, 'i'},
+                                            {"network", no_argument, NULL, 'w'},
+                                            {"egress", no_argument, NULL, 'e'},
+                                            {}};
     int option;
     bench.rounds = ROUNDS_DEFAULT;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -348,8 +357,8 @@ static int parse_options(int argc, char **argv, struct options *ret_options)
             ret_options->markdown = true;
         else if (option == 'j')
             ret_options->json = optarg;
-        else if (option == 'i' || option == 'w')
-            bench.only = option == 'i' ? INFERENCE_ONLY : NETWORK_ONLY;
+        else if (option == 'i' || option == 'w' || option == 'e')
+            bench.only = option == 'i' ? INFERENCE_ONLY : option == 'w' ? NETWORK_ONLY : EGRESS_ONLY;
         else
             return -EINVAL;
     }
@@ -365,10 +374,9 @@ int main(int argc, char **argv)
         return reader_main(argc, argv);
     struct options options = {};
     if (parse_options(argc, argv, &options)) {
-        fprintf(
-            stderr,
-            "usage: bench AGENT [--quick | --rounds N] [--rules FILE | --inference | --network] [--markdown] "
-            "[--json FILE]\n");
+        fprintf(stderr, "usage: bench AGENT [--quick | --rounds N] [--rules FILE | --inference | --network | "
+                        "--egress] [--markdown] "
+                        "[--json FILE]\n");
         return 2;
     }
     if (geteuid() != 0) {

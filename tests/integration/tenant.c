@@ -61,17 +61,23 @@ void tenant_setup(void)
     cr_assert(mkdir(cgroup, 0755) == 0 || errno == EEXIST, "%s: %s", cgroup, strerror(errno));
 }
 
-void tenant_teardown(void)
+void tenant_end(void)
 {
     for (size_t i = 0; i < children_count; i++) {
         kill(children[i], SIGKILL);
         waitpid(children[i], NULL, 0);
     }
+    children_count = 0;
     if (bundle)
         run_program("rm", "-rf", bundle, NULL);
     if (cgroup)
         for (int i = 0; i < 1000 && rmdir(cgroup) && errno == EBUSY; i++)
             poll(NULL, 0, 10); // processes that were killed take a moment to go
+}
+
+void tenant_teardown(void)
+{
+    tenant_end();
     test_teardown();
 }
 

@@ -12,5 +12,7 @@ const char *tenant_name(void);
 void tenant_start(int (*act)(const void *), const void *argument);
 // Waits until it has, and asserts the 0. The process stays until the test ends.
 void tenant_wait(void);
-// Both.
+// Ends all of it, of which nothing is left then.
+void tenant_end(void);
+// The first two.
 void tenant_run(int (*act)(const void *), const void *argument);

@@ -1,6 +1,7 @@
 // Source `egress`: what leaves the node. Another machine is played by a network namespace behind a veth.
 #include "answers.h"
 #include "harness.h"
+#include "tenant.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -8,37 +9,56 @@
 #include <math.h>
 #include <mntent.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
-// Addresses of the other machine.
-#define NEAR "10.99.53.1"
-#define DROP "10.99.53.2"
-#define BACKUP "10.99.53.3"
+// Addresses of the other machine, and one that nobody has: our own, as others may run this, too.
+static const char *near, *drop, *backup, *nobody;
 #define PORT 8443
 #define MB 1000000
 
 static struct agent *agent;
 
+static void choose_addresses(void)
+{
+    unsigned number = (unsigned)getpid() & 255;
+    near = format_text("10.99.%u.1", number);
+    drop = format_text("10.99.%u.2", number);
+    backup = format_text("10.99.%u.3", number);
+    nobody = format_text("10.99.%u.9", number);
+}
+
+// The name that name_address() gives.
+static const char *named(const char *label)
+{
+    return format_text("%s-%d.inferscope.example", label, getpid());
+}
+
 static void setup(void)
 {
     test_setup();
+    choose_addresses();
     agent = agent_start(
-        "- rule: away\n"
-        "  desc: d\n"
-        "  condition: evt.type = egress and net.egress.bytes > 1000000 and\n"
-        "    not net.dest.domain in (backup.inferscope.example)\n"
-        "  output: \"%proc.name %fd.sip %fd.sport %fd.l4proto %net.dest.domain %net.egress.bytes\"\n"
-        "  priority: WARNING\n"
-        "- rule: begun\n"
-        "  desc: d\n"
-        "  condition: evt.type = egress\n"
-        "  output: \"%proc.name %fd.sip %fd.sip.name %fd.l4proto %net.egress.bytes\"\n"
-        "  priority: NOTICE\n",
+        format_text("- rule: away\n"
+                    "  desc: d\n"
+                    "  condition: evt.type = egress and net.egress.bytes > 1000000 and\n"
+                    "    not net.dest.domain in (%s)\n"
+                    "  output: \"%%proc.name %%fd.sip %%fd.sport %%fd.l4proto %%net.dest.domain "
+                    "%%net.egress.bytes\"\n"
+                    "  priority: WARNING\n"
+                    "- rule: begun\n"
+                    "  desc: d\n"
+                    "  condition: evt.type = egress\n"
+                    "  output: \"%%proc.name %%fd.sip %%fd.sip.name %%fd.l4proto %%net.egress.bytes\"\n"
+                    "  priority: NOTICE\n",
+                    named("backup")),
         "--egress", "--rule-matching", "all", NULL);
 }
 
@@ -135,8 +155,8 @@ static int send_all(const void *argument)
         char go;
         close(ready[1]);
         if (unshare(CLONE_NEWNET) || write(report[1], "", 1) != 1 || read(ready[0], &go, 1) != 1 ||
-            run_program("ip", "addr", "add", DROP "/24", "dev", "there", NULL) ||
-            run_program("ip", "addr", "add", BACKUP "/24", "dev", "there", NULL) ||
+            run_program("ip", "addr", "add", format_text("%s/24", drop), "dev", "there", NULL) ||
+            run_program("ip", "addr", "add", format_text("%s/24", backup), "dev", "there", NULL) ||
             run_program("ip", "link", "set", "there", "up", NULL))
             _exit(2);
         take(report[1], ready[0], connections);
@@ -145,7 +165,7 @@ static int send_all(const void *argument)
     if (read(report[0], &unshared, 1) != 1 ||
         run_program("ip", "link", "add", "here", "type", "veth", "peer", "name", "there", "netns",
                     format_text("%d", peer), NULL) ||
-        run_program("ip", "addr", "add", NEAR "/24", "dev", "here", NULL) ||
+        run_program("ip", "addr", "add", format_text("%s/24", near), "dev", "here", NULL) ||
         run_program("ip", "link", "set", "here", "up", NULL) || write(ready[1], "", 1) != 1 ||
         read(report[0], &got, sizeof(got)) != sizeof(got))
         return 3;
@@ -167,7 +187,8 @@ static void send_by(const struct plan *plan)
 static void name_address(const char *label, const char *address)
 {
     uint8_t message[ANSWER_MAX];
-    answer_send("127.53.0.1", 53, message, answer_make(message, label, address, 0));
+    answer_send("127.53.0.1", 53, message,
+                answer_make(message, format_text("%s-%d", label, getpid()), address, 0));
 }
 
 static double bytes_to(const char *name)
@@ -175,44 +196,51 @@ static double bytes_to(const char *name)
     return agent_metric(agent, "inferscope_egress_bytes_total", "server_address", name, NULL);
 }
 
+// Waits until they are as many, as an alert comes when the first of them are enough.
+static void expect_bytes(const char *name, double bytes)
+{
+    time_t deadline = time(NULL) + 20;
+    while (!(bytes_to(name) >= bytes) && time(NULL) < deadline)
+        poll(NULL, 0, 20);
+    cr_expect_eq(bytes_to(name), bytes, "%g instead of %g to %s", bytes_to(name), bytes, name);
+}
+
 // --- Tests ---
 
 Test(egress, much_to_a_stranger_is_told_once_and_a_backup_is_not)
 {
-    name_address("drop", DROP);
-    name_address("backup", BACKUP);
-    const struct plan plan = {.sendings = {{.to = BACKUP, .bytes = 3 * MB},
-                                           {.to = DROP, .bytes = 2 * MB},
-                                           {.to = DROP, .bytes = 2 * MB}},
+    name_address("drop", drop);
+    name_address("backup", backup);
+    const struct plan plan = {.sendings = {{.to = backup, .bytes = 3 * MB},
+                                           {.to = drop, .bytes = 2 * MB},
+                                           {.to = drop, .bytes = 2 * MB}},
                               .count = 3};
     send_by(&plan);
-    agent_wait_alert(agent, "away", "fd.sip", DROP, "fd.sport", "8443", "fd.l4proto", "tcp",
-                     "net.dest.domain", "drop.inferscope.example", NULL);
-    agent_wait_alert(agent, "begun", "fd.sip", BACKUP, "fd.sip.name", "backup.inferscope.example", NULL);
-    cr_expect_eq(bytes_to("drop.inferscope.example"), 4 * MB);
-    cr_expect_eq(bytes_to("backup.inferscope.example"), 3 * MB);
-    cr_expect_eq(agent_metric(agent, "inferscope_egress_connections_total", "server_address",
-                              "drop.inferscope.example", NULL),
-                 2);
+    agent_wait_alert(agent, "away", "fd.sip", drop, "fd.sport", "8443", "fd.l4proto", "tcp",
+                     "net.dest.domain", named("drop"), NULL);
+    agent_wait_alert(agent, "begun", "fd.sip", backup, "fd.sip.name", named("backup"), NULL);
+    expect_bytes(named("drop"), 4 * MB);
+    expect_bytes(named("backup"), 3 * MB);
+    cr_expect_eq(
+        agent_metric(agent, "inferscope_egress_connections_total", "server_address", named("drop"), NULL), 2);
     // More to the same destination is no new crossing.
     const struct plan more = {
-        .sendings = {{.to = DROP, .bytes = MB}, {.to = "10.99.53.2", .bytes = 1, .by_udp = true}},
-        .count = 2};
+        .sendings = {{.to = drop, .bytes = MB}, {.to = drop, .bytes = 1, .by_udp = true}}, .count = 2};
     send_by(&more);
     // A sum that does not reach the number, to say that the others have been looked at.
-    const struct plan last = {.sendings = {{.to = "10.99.53.9", .bytes = 1000, .by_udp = true}}, .count = 1};
+    const struct plan last = {.sendings = {{.to = nobody, .bytes = 1000, .by_udp = true}}, .count = 1};
     send_by(&last);
-    agent_wait_alert(agent, "begun", "fd.sip", "10.99.53.9", "fd.l4proto", "udp", NULL);
+    agent_wait_alert(agent, "begun", "fd.sip", nobody, "fd.l4proto", "udp", NULL);
     cr_expect_eq(agent_count_alerts(agent, "away", NULL), 1);
 }
 
 Test(egress, datagrams_count_too)
 {
-    name_address("quic", BACKUP);
-    const struct plan plan = {.sendings = {{.to = BACKUP, .bytes = 50000, .by_udp = true}}, .count = 1};
+    name_address("quic", backup);
+    const struct plan plan = {.sendings = {{.to = backup, .bytes = 50000, .by_udp = true}}, .count = 1};
     send_by(&plan);
-    agent_wait_alert(agent, "begun", "fd.sip", BACKUP, "fd.l4proto", "udp", NULL);
-    cr_expect_eq(bytes_to("quic.inferscope.example"), 50000);
+    agent_wait_alert(agent, "begun", "fd.sip", backup, "fd.l4proto", "udp", NULL);
+    expect_bytes(named("quic"), 50000);
 }
 
 Test(egress, name_from_a_tls_handshake_where_dns_said_none)
@@ -223,10 +251,10 @@ Test(egress, name_from_a_tls_handshake_where_dns_said_none)
     cr_assert_gt(size, 0);
     close(fd);
     const struct plan plan = {
-        .sendings = {{.to = DROP, .bytes = 1000, .hello = hello, .hello_size = (size_t)size}}, .count = 1};
+        .sendings = {{.to = drop, .bytes = 1000, .hello = hello, .hello_size = (size_t)size}}, .count = 1};
     send_by(&plan);
-    agent_wait_alert(agent, "begun", "fd.sip", DROP, "fd.sip.name", "models.example.com", NULL);
-    cr_expect_eq(bytes_to("models.example.com"), 1000 + size);
+    agent_wait_alert(agent, "begun", "fd.sip", drop, "fd.sip.name", "models.example.com", NULL);
+    expect_bytes("models.example.com", 1000 + size);
 }
 
 static int stay_here(const void *argument)
@@ -241,9 +269,9 @@ static int stay_here(const void *argument)
 Test(egress, what_stays_on_the_node_does_not_count)
 {
     in_child(stay_here, NULL);
-    const struct plan plan = {.sendings = {{.to = "10.99.53.9", .bytes = 1000, .by_udp = true}}, .count = 1};
+    const struct plan plan = {.sendings = {{.to = nobody, .bytes = 1000, .by_udp = true}}, .count = 1};
     send_by(&plan);
-    agent_wait_alert(agent, "begun", "fd.sip", "10.99.53.9", NULL);
+    agent_wait_alert(agent, "begun", "fd.sip", nobody, NULL);
     cr_expect_eq(agent_count_alerts(agent, "begun", "fd.sip", "127.0.0.7", NULL), 0);
 }
 
@@ -302,16 +330,16 @@ Test(egress, weights_that_were_opened_before)
     double before = agent_open_events(agent);
     struct theft theft = {.cgroup = format_text("%s/inferscope-test-%d", mount, getpid()),
                           .path = test_path("notes.txt"),
-                          .plan = {.sendings = {{.to = DROP, .bytes = 2 * MB}}, .count = 1}};
+                          .plan = {.sendings = {{.to = drop, .bytes = 2 * MB}}, .count = 1}};
     cr_assert_eq(mkdir(theft.cgroup, 0755), 0);
     write_file(theft.path, "no weights");
     in_child(steal, &theft);
-    agent_wait_alert(agent, "other", "fd.sip", DROP, "net.egress.weights", "-", NULL);
+    agent_wait_alert(agent, "other", "fd.sip", drop, "net.egress.weights", "-", NULL);
     theft.path = test_path("secret-model.safetensors");
-    theft.plan.sendings[0].to = BACKUP;
+    theft.plan.sendings[0].to = backup;
     write_file(theft.path, "weights");
     in_child(steal, &theft);
-    agent_wait_alert(agent, "model", "fd.sip", BACKUP, "net.egress.weights", theft.path, NULL);
+    agent_wait_alert(agent, "model", "fd.sip", backup, "net.egress.weights", theft.path, NULL);
     rmdir(theft.cgroup);
     // Of all the opens meanwhile only those of files with such names have left the kernel.
     cr_expect_leq(agent_open_events(agent) - before, 20);
@@ -323,4 +351,152 @@ Test(egress, not_loaded_where_nobody_asks)
     agent = agent_start(
         "- rule: any\n  desc: d\n  condition: evt.type = connect\n  output: o\n  priority: NOTICE\n", NULL);
     cr_expect(isnan(agent_metric(agent, "inferscope_source_up", "source", "egress", NULL)));
+}
+
+// --- What is asked for again ---
+
+// A network namespace with an interface behind which nobody answers.
+static int enter_emptiness(void)
+{
+    return unshare(CLONE_NEWNET) ||
+           run_program("ip", "link", "add", "one", "type", "veth", "peer", "name", "two", NULL) ||
+           run_program("ip", "addr", "add", format_text("%s/24", near), "dev", "one", NULL) ||
+           run_program("ip", "link", "set", "one", "up", NULL) ||
+           run_program("ip", "link", "set", "two", "up", NULL);
+}
+
+static int ask_again(const void *argument)
+{
+    struct sockaddr_in to = address_of(drop);
+    struct tcp_info info = {};
+    socklen_t size = sizeof(info);
+    if (enter_emptiness())
+        return 1;
+    // Without a neighbour that is known, the kernel would give up before it asks again.
+    if (run_program("ip", "neigh", "add", drop, "lladdr", "02:00:00:00:00:01", "dev", "one", NULL))
+        return 2;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    if (connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0 || errno != EINPROGRESS)
+        return 3;
+    while (info.tcpi_total_retrans == 0)
+        if (poll(NULL, 0, 50) || getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size))
+            return 4;
+    return 0;
+}
+
+Test(egress, a_connection_that_is_asked_for_again_counts_once)
+{
+    name_address("silent", drop);
+    in_child(ask_again, NULL);
+    time_t deadline = time(NULL) + 20;
+    double count = NAN;
+    while (!(count > 0) && time(NULL) < deadline)
+        count = agent_metric(agent, "inferscope_egress_connections_total", "server_address", named("silent"),
+                             NULL);
+    cr_expect_eq(count, 1);
+    expect_bytes(named("silent"), 0);
+}
+
+// --- IPv6 ---
+
+static const char *distant;
+
+static int send_by_ipv6(const void *argument)
+{
+    static char bytes[700];
+    struct sockaddr_in6 to = {.sin6_family = AF_INET6, .sin6_port = htons(PORT)};
+    inet_pton(AF_INET6, distant, &to.sin6_addr);
+    if (enter_emptiness() || run_program("ip", "addr", "add", "fd99::1/64", "dev", "one", "nodad", NULL))
+        return 1;
+    int fd = socket(AF_INET6, SOCK_DGRAM, 0);
+    // The interface may come up only now.
+    for (int i = 0; i < 500; i++) {
+        if (sendto(fd, bytes, sizeof(bytes), 0, (struct sockaddr *)&to, sizeof(to)) == sizeof(bytes))
+            return 0;
+        poll(NULL, 0, 10);
+    }
+    return 2;
+}
+
+Test(egress, by_ipv6)
+{
+    if (access("/proc/net/if_inet6", F_OK))
+        cr_skip_test("this kernel has no IPv6");
+    distant = format_text("fd99::%x:9", getpid() & 0xffff);
+    in_child(send_by_ipv6, NULL);
+    agent_wait_alert(agent, "begun", "fd.sip", distant, "fd.l4proto", "udp", "net.egress.bytes", "700", NULL);
+}
+
+// --- Rules with several numbers ---
+
+static void two_rules(const char *path, unsigned first, unsigned second)
+{
+    const char *text = "";
+    for (int i = 0; i < 2; i++) {
+        unsigned number = i == 0 ? first : second;
+        text = format_text("%s- rule: over %u\n"
+                           "  desc: d\n"
+                           "  condition: evt.type = egress and net.egress.bytes > %u\n"
+                           "  output: \"%%fd.sip %%net.egress.bytes\"\n"
+                           "  priority: NOTICE\n",
+                           text, number, number);
+    }
+    write_file(path, text);
+}
+
+Test(egress, numbers_of_several_rules_and_of_rules_loaded_again)
+{
+    const char *rules = test_path("rules.yaml");
+    const struct plan plan = {.sendings = {{.to = drop, .bytes = MB}}, .count = 1};
+    agent_stop(TAKE_PTR(agent));
+    two_rules(rules, 500000, 1500000);
+    agent = agent_start(NULL, "--rules", rules, "--rule-matching", "all", NULL);
+    send_by(&plan);
+    agent_wait_alert(agent, "over 500000", "fd.sip", drop, NULL);
+    cr_expect_eq(agent_count_alerts(agent, "over 1500000", NULL), 0);
+    send_by(&plan);
+    agent_wait_alert(agent, "over 1500000", "fd.sip", drop, NULL);
+    // The sums stay; what is compared with them changes.
+    two_rules(rules, 2500000, 90000000);
+    kill(agent_pid(agent), SIGHUP);
+    time_t deadline = time(NULL) + 20;
+    while (!(agent_metric(agent, "inferscope_rule_reloads_total", "result", "ok", NULL) >= 1) &&
+           time(NULL) < deadline)
+        poll(NULL, 0, 20);
+    send_by(&plan);
+    agent_wait_alert(agent, "over 2500000", "fd.sip", drop, NULL);
+    cr_expect_eq(agent_count_alerts(agent, "over 90000000", NULL), 0);
+}
+
+// --- Containers ---
+
+static void container_setup(void)
+{
+    tenant_setup();
+    choose_addresses();
+}
+
+TestSuite(egress_container, .init = container_setup, .fini = tenant_teardown);
+
+Test(egress_container, bytes_of_one_that_is_gone_before_anybody_asks)
+{
+    agent = agent_start("- rule: begun\n"
+                        "  desc: d\n"
+                        "  condition: evt.type = egress\n"
+                        "  output: \"%fd.sip %k8s.pod.name\"\n"
+                        "  priority: NOTICE\n",
+                        "--egress", NULL);
+    name_address("away", drop);
+    const struct plan plan = {.sendings = {{.to = drop, .bytes = MB}}, .count = 1};
+    tenant_run(send_all, &plan);
+    agent_wait_alert(agent, "begun", "fd.sip", drop, "k8s.pod.name", "pod", NULL);
+    // The second of this, too, has seen the first.
+    const struct plan last = {.sendings = {{.to = nobody, .bytes = 1000, .by_udp = true}}, .count = 1};
+    send_by(&last);
+    agent_wait_alert(agent, "begun", "fd.sip", nobody, NULL);
+    tenant_end();
+    double bytes = agent_metric(agent, "inferscope_egress_bytes_total", "server_address", named("away"),
+                                "k8s_container_name", tenant_name(), NULL);
+    cr_expect_eq(bytes, MB, "%g in all of it, %g of it by name", bytes, bytes_to(named("away")));
+    agent_stop(TAKE_PTR(agent));
 }

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -535,4 +536,44 @@ Test(record, into_a_pipe)
     _cleanup_free_ char *alerts = NULL, *words = NULL;
     cr_expect_eq(replay(&alerts, &words, file, rules, NULL), 0, "%s", words);
     cr_expect(strstr(alerts, "stranger open"), "%s", alerts);
+}
+
+// Into a network namespace in which nobody answers.
+static int send_away(const void *address)
+{
+    static char bytes[5000];
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(4950)};
+    inet_pton(AF_INET, address, &to.sin_addr);
+    if (unshare(CLONE_NEWNET) ||
+        run_program("ip", "link", "add", "one", "type", "veth", "peer", "name", "two", NULL) ||
+        run_program("ip", "addr", "add", "10.98.53.1/16", "dev", "one", NULL) ||
+        run_program("ip", "link", "set", "one", "up", NULL) ||
+        run_program("ip", "link", "set", "two", "up", NULL))
+        return 1;
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    return sendto(fd, bytes, 1000, 0, (struct sockaddr *)&to, sizeof(to)) != 1000;
+}
+
+Test(record, what_left_the_node_comes_again)
+{
+    unsigned number = (unsigned)getpid();
+    const char *away = format_text("10.98.%u.%u", 1 + number / 250 % 250, 2 + number % 250);
+    const char *resolver = format_text("127.56.%u.%u", number >> 8 & 255, number & 255);
+    const char *file = test_path("recording"), *rules = test_path("egress.yaml");
+    write_file(rules,
+               format_text("- rule: left\n"
+                           "  desc: d\n"
+                           "  condition: evt.type = egress and fd.sip = %s\n"
+                           "  output: \"%%evt.num %%fd.sip.name %%fd.sport %%net.egress.bytes %%proc.name\"\n"
+                           "  priority: WARNING\n",
+                           away));
+    struct recorder recorder = record_start(file, rules, "--json", NULL);
+    uint8_t answer[ANSWER_MAX];
+    answer_send(resolver, 53, answer, answer_make(answer, "away", away, 0));
+    in_child(send_away, away);
+    wait_for_alert(&recorder, "\"net.egress.bytes\":1000");
+    record_stop(&recorder, SIGTERM);
+    _cleanup_free_ char *live = record_alerts(&recorder);
+    cr_expect(strstr(live, "\"fd.sip.name\":\"away.inferscope.example\""), "%s", live);
+    expect_same(&recorder, file, rules, "--json");
 }

@@ -2,10 +2,12 @@
 #include "base/series.h"
 #include "source/client_hello.h"
 #include "source/egress_flows.h"
+#include "source/names.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 // --- client_hello ---
@@ -161,6 +163,7 @@ Test(egress_flows, what_is_pushed_out_stays_in_the_total)
         memcpy(key.addr + 1, &i, 3);
         add("", 1, 100);
     }
+    total_bytes = 0;
     egress_visit(sum_up, NULL);
     cr_expect_eq(total_bytes, EGRESS_DESTINATIONS_MAX + 100);
 }
@@ -173,4 +176,47 @@ Test(egress_flows, private_and_public)
     cr_expect_eq(egress_class_of(4, public4), EGRESS_PUBLIC);
     cr_expect_eq(egress_class_of(6, private6), EGRESS_PRIVATE);
     cr_expect_eq(egress_class_of(6, public6), EGRESS_PUBLIC);
+}
+
+Test(egress_flows, a_name_lives_as_long_as_something_is_sent_there)
+{
+    const struct ip address = {.family = 4, .bytes = {192, 0, 2, 1}};
+    char *kept = NULL;
+    cr_expect_str_eq(egress_flows_name(&key, &kept, 100 * S), "");
+    names_learn(&address, "a.example", 100 * S, 160 * S);
+    cr_expect_str_eq(egress_flows_name(&key, &kept, 110 * S), "a.example");
+    cr_expect_str_eq(egress_flows_name(&key, &kept, 170 * S), "a.example");
+    // For rules, too, and then on.
+    cr_expect_str_eq(names_of(&address, 0, 220 * S), "a.example");
+    cr_expect_str_eq(egress_flows_name(&key, &kept, 1000 * S), "a.example");
+    // What DNS says now is what the address is called.
+    names_learn(&address, "b.example", 1200 * S, 1300 * S);
+    cr_expect_str_eq(egress_flows_name(&key, &kept, 1200 * S), "b.example");
+    cr_expect_str_eq(egress_flows_name(&key, &kept, 1400 * S), "b.example");
+    free(kept);
+    names_forget_all();
+}
+
+static size_t names_shown;
+
+static void count_names(const struct egress_total *total, void *context)
+{
+    names_shown += total->name != NULL;
+    total_bytes += total->bytes;
+}
+
+Test(egress_flows, names_shown_stay_the_same_ones)
+{
+    char name[32];
+    total_bytes = 0;
+    for (unsigned i = 0; i <= EGRESS_NAMES_SHOWN_MAX; i++) {
+        snprintf(name, sizeof(name), "n%u.example", i);
+        add(name, 1, 100);
+    }
+    // Used again, an early one has its name still, and the last one none.
+    add("n0.example", 1, 100);
+    add(name, 1, 100);
+    egress_visit(count_names, NULL);
+    cr_expect_eq(names_shown, EGRESS_NAMES_SHOWN_MAX);
+    cr_expect_eq(total_bytes, EGRESS_NAMES_SHOWN_MAX + 3);
 }

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <uthash.h>
 
-enum { SERIES_MAX = 2000, NAME_SIZE = 254, LABELS_MAX = SERVED_BY_LABELS + 2 };
+enum { NAME_SIZE = 254, LABELS_MAX = SERVED_BY_LABELS + 2 };
 
 // Zero-filled.
 struct key {
@@ -19,7 +19,7 @@ struct key {
     uint8_t class;
 };
 
-// During a scrape: the destinations with the same labels together.
+// During a scrape, of which egress.h bounds the number: the destinations with the same labels together.
 struct destination_series {
     struct key key;
     UT_hash_handle hh;
@@ -27,11 +27,6 @@ struct destination_series {
 };
 
 static struct destination_series *table;
-
-static struct counter folded = {
-    .name = "inferscope_egress_series_folded_total",
-    .help = "Times that a destination was shown among those without a name: too many series",
-};
 
 static struct destination_series *series_of(const struct key *key)
 {
@@ -56,15 +51,23 @@ static void add(const struct egress_total *total, void *context)
     memset(&key, 0, sizeof(key));
     key.who = *who;
     key.class = (uint8_t)total->class;
-    bool room = HASH_COUNT(table) < SERIES_MAX;
-    if (total->name && room)
+    if (total->name)
         snprintf(key.name, sizeof(key.name), "%s", total->name);
-    folded.value += total->name && !room;
     struct destination_series *series = series_of(&key);
     if (!series)
         return;
     series->bytes += total->bytes;
     series->connections += total->connections;
+}
+
+static void learn_owner(const struct egress_total *total, void *context)
+{
+    owner_of(total->cgroup_id, total->pid, true);
+}
+
+void egress_bytes_tick(void)
+{
+    egress_visit(learn_owner, NULL);
 }
 
 static void collect(struct series_writer *writer, void *context)
@@ -101,6 +104,5 @@ static void collect(struct series_writer *writer, void *context)
 
 int egress_bytes_start(void)
 {
-    counter_register(&folded);
     return series_register(collect, NULL);
 }

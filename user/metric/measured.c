@@ -189,7 +189,9 @@ static void fold_idle(uint16_t source, int fd, const struct wire_measure_key *ke
 
 void measured_tick(void)
 {
+    owners_tick();
     visit_all(learn_owner);
+    egress_bytes_tick();
     if (++ticks % FOLD_EVERY_TICKS == 0)
         visit_all(fold_idle);
 }

@@ -15,6 +15,7 @@ struct owner {
     uint64_t cgroup_id;
     UT_hash_handle hh;
     unsigned tries;
+    unsigned latest_tick; // in which it was tried
     bool known;
     struct served_by who;
 };
@@ -22,6 +23,7 @@ struct owner {
 static struct owner *owners;
 static measured_whose_fn ask_whose;
 static void *ask_context;
+static unsigned ticks;
 
 void owners_start(measured_whose_fn whose, void *context)
 {
@@ -37,6 +39,11 @@ void owners_stop(void)
         free(owner);
     }
     ask_whose = NULL;
+}
+
+void owners_tick(void)
+{
+    ticks++;
 }
 
 static struct owner *owner_add(uint64_t cgroup_id)
@@ -66,7 +73,9 @@ const struct served_by *owner_of(uint64_t cgroup_id, pid_t pid, bool tick)
         return &owner->who;
     const struct container *container = NULL;
     int error = ask_whose(cgroup_id, pid, &container, ask_context);
-    owner->tries += tick;
+    // Once a tick, however much is asked of it.
+    owner->tries += tick && owner->latest_tick != ticks;
+    owner->latest_tick = tick ? ticks : owner->latest_tick;
     // The runtime may not have written yet what describes it.
     owner->known = (!error && served_by_is_known(container)) || owner->tries >= TRIES_MAX;
     served_by_container(container, 0, &owner->who);

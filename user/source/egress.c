@@ -177,6 +177,7 @@ struct seen {
     struct wire_egress_key key;
     UT_hash_handle hh;
     uint64_t bytes, connections;
+    char *name; // owned; the last one that the destination had, or NULL
     bool again; // it was there at the last look, too
 };
 
@@ -185,6 +186,7 @@ static struct seen *seen_flows;
 static void forget_seen(struct seen *seen)
 {
     HASH_DEL(seen_flows, seen);
+    free(seen->name);
     free(seen);
 }
 
@@ -215,15 +217,14 @@ static void take_flow(int fd, const struct wire_egress_key *key, uint64_t now_ns
     }
     if (bpf_map_lookup_elem(fd, key, &flow))
         return;
-    struct ip address = {.family = key->family};
-    memcpy(address.bytes, key->addr, sizeof(address.bytes));
-    const char *name = names_of(&address, 0, now_ns);
     struct wire_header owner = flow.owner;
     owner.source = skeleton->rodata->source_id;
     owner.cgroup_id = key->cgroup_id;
     uint64_t bytes = flow.bytes - seen->bytes, connections = flow.connections - seen->connections;
-    if (bytes || connections)
-        egress_flows_add(key, &owner, name ? name : "", bytes, connections, now_ns);
+    if (bytes || connections) {
+        const char *name = egress_flows_name(key, &seen->name, now_ns);
+        egress_flows_add(key, &owner, name, bytes, connections, now_ns);
+    }
     seen->bytes = flow.bytes;
     seen->connections = flow.connections;
     // One to which nothing was added for a minute makes room.
@@ -292,7 +293,6 @@ static int load(const struct source_env *env, bool iterator, struct source_repor
     if (!skeleton)
         return hook_load_failed(-errno, ret_report);
     skeleton->rodata->source_id = env->id;
-    skeleton->rodata->hellos_wanted = true;
     int error = hook_load(skeleton->skeleton, env, loaded, ARRAY_SIZE(hooks) + iterator, ret_report);
     if (error) {
         egress_bpf__destroy(skeleton);

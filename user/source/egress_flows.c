@@ -1,13 +1,14 @@
 #include "egress_flows.h"
 
 #include "base/series.h"
+#include "names.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
 
 // An hour in slots of ten seconds; a window is as long as it says, and up to one slot more.
-enum { SLOT_S = 10, SLOTS = 3600 / SLOT_S, RESTS_MAX = 1024 };
+enum { SLOT_S = 10, SLOTS = 3600 / SLOT_S, RESTS_MAX = 1024, NAME_STAYS_S = 60 };
 static const unsigned window_slots[WIRE_EGRESS_WINDOWS] = {60 / SLOT_S, 600 / SLOT_S, SLOTS};
 
 // Zero-filled.
@@ -29,6 +30,7 @@ struct egress_destination {
     uint64_t slots[SLOTS];
     uint64_t before[WIRE_EGRESS_WINDOWS]; // sums when it was last told as changed
     bool changed;
+    bool shown; // by its name in metrics
 };
 
 // What was sent to addresses without names that are forgotten: the metrics show such only together.
@@ -44,11 +46,16 @@ struct rest {
 
 static struct egress_destination *destinations;
 static struct rest *rests;
+static size_t shown_count;
 
 static struct counter evicted = {
     .name = "inferscope_egress_destinations_evicted_total",
     .help = "Destinations of what leaves the node that gave their place to others within the hour for which "
             "bytes are added up",
+};
+static struct counter folded = {
+    .name = "inferscope_egress_destinations_folded_total",
+    .help = "Destinations that metrics show among those without a name, as too many have one",
 };
 
 const char *egress_class_name(enum egress_class class)
@@ -71,6 +78,21 @@ enum egress_class egress_class_of(uint8_t family, const uint8_t *addr)
             (addr[1] & private[i].mask[1]) == private[i].bytes[1])
             return EGRESS_PRIVATE;
     return EGRESS_PUBLIC;
+}
+
+const char *egress_flows_name(const struct wire_egress_key *key, char **name_kept, uint64_t now_ns)
+{
+    struct ip address = {.family = key->family};
+    memcpy(address.bytes, key->addr, sizeof(address.bytes));
+    const char *name = names_of(&address, 0, now_ns);
+    if (name && (!*name_kept || strcmp(*name_kept, name) != 0)) {
+        free(*name_kept);
+        *name_kept = strdup(name);
+    } else if (!name && *name_kept) {
+        names_learn(&address, *name_kept, now_ns, now_ns + NAME_STAYS_S * UINT64_C(1000000000));
+        name = names_of(&address, 0, now_ns);
+    }
+    return name ? name : "";
 }
 
 // Empties the slots that have passed since something was last added.
@@ -125,12 +147,14 @@ static void keep_rest(const struct egress_destination *destination)
 void egress_flows_start(void)
 {
     counter_register(&evicted);
+    counter_register(&folded);
 }
 
 static void forget(struct egress_destination *destination)
 {
-    if (!destination->key.name[0])
+    if (!destination->shown)
         keep_rest(destination);
+    shown_count -= destination->shown;
     HASH_DEL(destinations, destination);
     free(destination);
 }
@@ -149,6 +173,10 @@ static struct egress_destination *add(const struct key *key, uint64_t now_ns)
     if (!destination)
         return NULL;
     destination->key = *key;
+    // As long as it is there, or sums would change their place.
+    destination->shown = key->name[0] && shown_count < EGRESS_NAMES_SHOWN_MAX;
+    shown_count += destination->shown;
+    folded.value += key->name[0] && !destination->shown;
     HASH_ADD(hh, destinations, key, sizeof(destination->key), destination);
     return destination;
 }
@@ -215,7 +243,7 @@ void egress_visit(egress_visit_fn visit, void *context)
          destination = destination->hh.next) {
         struct egress_total total = {.cgroup_id = destination->key.cgroup_id,
                                      .pid = (pid_t)destination->owner.pid,
-                                     .name = destination->key.name[0] ? destination->key.name : NULL,
+                                     .name = destination->shown ? destination->key.name : NULL,
                                      .class = destination->class,
                                      .bytes = destination->bytes,
                                      .connections = destination->connections};

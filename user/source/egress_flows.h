@@ -10,6 +10,7 @@
 
 enum {
     EGRESS_DESTINATIONS_MAX = 4096,
+    EGRESS_NAMES_SHOWN_MAX = 2000, // in metrics
     EGRESS_NAME_MAX = 254,
 };
 
@@ -17,6 +18,11 @@ struct egress_destination;
 
 // Has what it counts exported from 0 on.
 void egress_flows_start(void);
+
+// The name of where something is being sent; "": none. A name whose time is over lives on for a minute, as a
+// connection outlives it: it would be a stranger's to rules. *name_kept is owned by the caller, NULL at
+// first. Borrowed until the next name is learnt.
+const char *egress_flows_name(const struct wire_egress_key *key, char **name_kept, uint64_t now_ns);
 
 // What was sent to an address since the last time, by whom, to the destination of that name ("" where it has
 // none: then it is known by its address). Times are ns of CLOCK_BOOTTIME. NULL: there is no room, which is
