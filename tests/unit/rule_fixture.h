@@ -96,7 +96,13 @@
 
 #define EGRESS_FIELDS(X)                                    \
     X(egress_bytes, "net.egress.bytes", UINT, NONE, false)  \
-    X(egress_hour, "net.egress.bytes.hour", UINT, NONE, false)
+    X(egress_hour, "net.egress.bytes.hour", UINT, NONE, false) \
+    X(egress_weights, "net.egress.weights", STRING, NONE, false) \
+    X(egress_domain, "net.dest.domain", STRING, NONE, true) \
+    X(egress_sip, "fd.sip", IP, NONE, false)                \
+    X(egress_sip_name, "fd.sip.name", STRING, NONE, true)   \
+    X(egress_sport, "fd.sport", UINT, NONE, false)          \
+    X(egress_l4proto, "fd.l4proto", STRING, NONE, false)
 // clang-format on
 
 #define ALL_FIELDS(X) \
