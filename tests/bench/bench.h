@@ -164,7 +164,7 @@ int json_write(const char *path, const struct figure *figures, size_t count, con
 
 // --- bench.c and self.c: what is measured ---
 
-enum { ROUNDS_MAX = 99, FIGURES_MAX = 64, PROGRAMS_MAX = 64 };
+enum { ROUNDS_MAX = 99, FIGURES_MAX = 64, PROGRAMS_MAX = 256 };
 
 struct bench {
     const char *agent_path;

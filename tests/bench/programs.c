@@ -57,6 +57,8 @@ int programs_that_watch(void)
         case BPF_PROG_TYPE_RAW_TRACEPOINT_WRITABLE:
         case BPF_PROG_TYPE_TRACING:
         case BPF_PROG_TYPE_LSM:
+        case BPF_PROG_TYPE_CGROUP_SKB:
+        case BPF_PROG_TYPE_CGROUP_SOCK:
         case BPF_PROG_TYPE_CGROUP_SOCK_ADDR:
             count++;
         }
