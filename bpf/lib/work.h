@@ -13,6 +13,14 @@ struct {
     __type(value, struct wire_work);
 } work SEC(".maps");
 
+// What a new entry starts from: not on the stack, of which calls inside of calls have 512 bytes together.
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct wire_work);
+} work_blank SEC(".maps");
+
 INLINE struct wire_work *work_of(__u32 pid)
 {
     return bpf_map_lookup_elem(&work, &pid);
@@ -24,9 +32,12 @@ INLINE struct wire_work *work_of_new(__u32 pid)
     struct wire_work *entry = work_of(pid);
     if (entry)
         return entry;
-    __u32 first = bpf_ktime_get_ns() >> 16;
-    struct wire_work blank = {.first = first, .begun = first};
-    bpf_map_update_elem(&work, &pid, &blank, BPF_NOEXIST);
+    __u32 zero = 0;
+    struct wire_work *blank = bpf_map_lookup_elem(&work_blank, &zero);
+    if (!blank)
+        return NULL;
+    blank->first = blank->begun = bpf_ktime_get_ns() >> 16;
+    bpf_map_update_elem(&work, &pid, blank, BPF_NOEXIST);
     return work_of(pid);
 }
 
