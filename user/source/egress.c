@@ -7,16 +7,15 @@
 #include "egress_flows.h"
 #include "endpoint.h"
 #include "hook.h"
+#include "iterator.h"
 #include "names.h"
 #include "weights.h"
 #include "wire/egress.h"
 
-#include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <uthash.h>
 
 enum { IDLE_S = 60, FLOWS_MAX = 16384, NAME_LIVES_S = 3600 };
@@ -304,13 +303,11 @@ static int load(const struct source_env *env, bool iterator, struct source_repor
 // Whose the sockets are that were there before.
 static void find_sockets(void)
 {
-    char nothing[256];
+    struct bpf_link *link = NULL;
     if (sockets_found || bpf_program__fd(skeleton->progs.egress_sockets_iter) < 0)
         return;
-    struct bpf_link *link = bpf_program__attach_iter(skeleton->progs.egress_sockets_iter, NULL);
-    _cleanup_close_ int fd = link ? bpf_iter_create(bpf_link__fd(link)) : -1;
-    while (fd >= 0 && read(fd, nothing, sizeof(nothing)) > 0)
-        ;
+    if (iterator_attach(skeleton->progs.egress_sockets_iter, -1, &link) == 0)
+        iterator_run(link);
     bpf_link__destroy(link);
     sockets_found = true;
 }
