@@ -3,9 +3,8 @@
 // There are two ways to hand it a batch: a struct by value (llama_decode), and one that is filled by calls
 // (llama_process, from 2026 on). Nothing is sent but the loading of models; the rest is added up here.
 #include "wire/llama.h"
-#include "bpf/lib/caller_path.h"
 #include "bpf/lib/measure.h"
-#include "bpf/lib/path.h"
+#include "bpf/lib/model.h"
 #include "bpf/lib/under_way.h"
 #include "bpf/lib/work.h"
 
@@ -374,56 +373,6 @@ int llama_logits_leave(struct pt_regs *regs)
 
 // --- Models ---
 
-struct load_record {
-    struct wire_llama_load event;
-    char data[WIRE_LLAMA_RAW_MAX + WIRE_LLAMA_PATH_MAX];
-};
-
-SCRATCH(scratch, struct load_record)
-
-INLINE __u32 data_used(struct scratch_slot *slot)
-{
-    return *(volatile __u32 *)&slot->used;
-}
-
-INLINE void load_name(struct scratch_slot *slot, __u64 name, struct task_struct *task)
-{
-    struct wire_llama_load *event = &slot->record.event;
-    char *data = slot->record.data;
-    long size = name ? bpf_probe_read_user_str(data, WIRE_LLAMA_RAW_MAX, (const void *)name) : 0;
-    if (size <= 1 || size > WIRE_LLAMA_RAW_MAX)
-        return;
-    event->raw_size = size;
-    slot->used = size;
-    const struct path *base = caller_base(task, data[0] == '/', AT_FDCWD);
-    if (!base)
-        return;
-    __u32 begin = data_used(slot);
-    event->flags |= WIRE_LLAMA_BASED;
-    if (path_append(base, data, &slot->used, sizeof(slot->record.data) - WIRE_PATH_COMPONENT_MAX))
-        event->flags |= WIRE_LLAMA_TRUNCATED;
-    event->path_size = data_used(slot) - begin;
-}
-
-INLINE void load_send(__u64 name, bool loaded, __u64 took_ns)
-{
-    struct task_struct *task = (void *)bpf_get_current_task();
-    struct scratch_slot *slot = scratch_take();
-    if (!slot)
-        return;
-    struct wire_llama_load *event = &slot->record.event;
-    __builtin_memset(event, 0, sizeof(*event));
-    event->took_ns = took_ns;
-    event->flags = loaded ? WIRE_LLAMA_LOADED : 0;
-    load_name(slot, name, task);
-    __u32 used = data_used(slot);
-    if (used > sizeof(slot->record.data))
-        used = sizeof(slot->record.data);
-    header_fill(&event->header, task, 0, sizeof(*event) + used);
-    ring_write(event, sizeof(*event) + used, true);
-    scratch_give(slot);
-}
-
 enum { LOAD_FILE, LOAD_SPLITS, LOAD_STREAM };
 
 INLINE void load_enter(struct pt_regs *regs, __u64 how)
@@ -473,6 +422,6 @@ int llama_load_leave(struct pt_regs *regs)
         name = call.words[0];
     else if (call.words[1] == LOAD_SPLITS)
         bpf_probe_read_user(&name, sizeof(name), (const void *)call.words[0]);
-    load_send(name, loaded, took_ns);
+    model_send(name, loaded, took_ns);
     return 0;
 }

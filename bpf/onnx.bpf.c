@@ -3,9 +3,8 @@
 // sessions; the rest is added up here. Return probes are safe: all functions of its API are declared
 // noexcept, so no exception ever passes through them.
 #include "wire/onnx.h"
-#include "bpf/lib/caller_path.h"
 #include "bpf/lib/measure.h"
-#include "bpf/lib/path.h"
+#include "bpf/lib/model.h"
 #include "bpf/lib/under_way.h"
 #include "bpf/lib/work.h"
 
@@ -82,56 +81,6 @@ int onnx_async_leave(struct pt_regs *regs)
 
 // --- Sessions ---
 
-struct session_record {
-    struct wire_onnx_session event;
-    char data[WIRE_ONNX_RAW_MAX + WIRE_ONNX_PATH_MAX];
-};
-
-SCRATCH(scratch, struct session_record)
-
-INLINE __u32 data_used(struct scratch_slot *slot)
-{
-    return *(volatile __u32 *)&slot->used;
-}
-
-INLINE void session_name(struct scratch_slot *slot, __u64 name, struct task_struct *task)
-{
-    struct wire_onnx_session *event = &slot->record.event;
-    char *data = slot->record.data;
-    long size = name ? bpf_probe_read_user_str(data, WIRE_ONNX_RAW_MAX, (const void *)name) : 0;
-    if (size <= 1 || size > WIRE_ONNX_RAW_MAX)
-        return;
-    event->raw_size = size;
-    slot->used = size;
-    const struct path *base = caller_base(task, data[0] == '/', AT_FDCWD);
-    if (!base)
-        return;
-    __u32 begin = data_used(slot);
-    event->flags |= WIRE_ONNX_BASED;
-    if (path_append(base, data, &slot->used, sizeof(slot->record.data) - WIRE_PATH_COMPONENT_MAX))
-        event->flags |= WIRE_ONNX_TRUNCATED;
-    event->path_size = data_used(slot) - begin;
-}
-
-INLINE void session_send(__u64 name, bool loaded, __u64 took_ns)
-{
-    struct task_struct *task = (void *)bpf_get_current_task();
-    struct scratch_slot *slot = scratch_take();
-    if (!slot)
-        return;
-    struct wire_onnx_session *event = &slot->record.event;
-    __builtin_memset(event, 0, sizeof(*event));
-    event->took_ns = took_ns;
-    event->flags = loaded ? WIRE_ONNX_LOADED : 0;
-    session_name(slot, name, task);
-    __u32 used = data_used(slot);
-    if (used > sizeof(slot->record.data))
-        used = sizeof(slot->record.data);
-    header_fill(&event->header, task, 0, sizeof(*event) + used);
-    ring_write(event, sizeof(*event) + used, true);
-    scratch_give(slot);
-}
-
 // OrtStatus *CreateSession(const OrtEnv *env, const char *model_path, …)
 SEC("uprobe")
 int onnx_session_enter(struct pt_regs *regs)
@@ -163,6 +112,6 @@ int onnx_session_leave(struct pt_regs *regs)
     else
         measure_add_failed(&key);
     if (onnx_sessions_wanted)
-        session_send(call.words[1], went_well(regs), took_ns);
+        model_send(call.words[1], went_well(regs), took_ns);
     return 0;
 }

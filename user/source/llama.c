@@ -4,6 +4,7 @@
 #include "caller_path.h"
 #include "elf_symbols.h"
 #include "llama.skel.h"
+#include "model_fields.h"
 #include "runtime.h"
 #include "uprobe.h"
 #include "wire/llama.h"
@@ -13,69 +14,11 @@
 
 static struct llama_bpf *skeleton;
 
-// --- Fields ---
-
-static const struct wire_llama_load *load_of(const struct event *event)
-{
-    return (const struct wire_llama_load *)event->wire;
-}
-
-static const char *name_of(const struct wire_llama_load *load)
-{
-    return load->raw_size ? (const char *)(load + 1) : NULL;
-}
-
-static bool get_path(const struct event *event, const struct field_arg *arg, size_t nth,
-                     struct value *ret_value)
-{
-    const struct wire_llama_load *load = load_of(event);
-    const char *name = name_of(load);
-    if (!name || !(load->flags & WIRE_LLAMA_BASED))
-        return false;
-    const char *base = name + load->raw_size;
-    return value_set_string(
-        ret_value, caller_path(event, name, base, load->path_size, load->flags & WIRE_LLAMA_TRUNCATED));
-}
-
-static bool get_raw_path(const struct event *event, const struct field_arg *arg, size_t nth,
-                         struct value *ret_value)
-{
-    return value_set_string(ret_value, name_of(load_of(event)));
-}
-
-static bool get_loaded(const struct event *event, const struct field_arg *arg, size_t nth,
-                       struct value *ret_value)
-{
-    return value_set_bool(ret_value, load_of(event)->flags & WIRE_LLAMA_LOADED);
-}
-
-static bool get_took(const struct event *event, const struct field_arg *arg, size_t nth,
-                     struct value *ret_value)
-{
-    ret_value->type = FIELD_DURATION;
-    ret_value->u = load_of(event)->took_ns;
-    return true;
-}
-
 static const struct field load_fields[] = {
-    {.name = "model.path",
-     .type = FIELD_STRING,
-     .help = "The model's file as the caller named it, made absolute; of several, the first; symbolic links "
-             "in it are not resolved; missing where an open file was given",
-     .get = get_path},
-    {.name = "model.path.raw",
-     .type = FIELD_STRING,
-     .help = "The same as the caller gave it",
-     .get = get_raw_path},
-    {.name = "model.loaded",
-     .type = FIELD_BOOL,
-     .help = "Whether the model was loaded; else that failed",
-     .get = get_loaded},
-    {.name = "model.load_time",
-     .type = FIELD_DURATION,
-     .unit = "ns",
-     .help = "How long that took",
-     .get = get_took},
+    MODEL_FIELDS(
+        "The model's file as the caller named it, made absolute; of several, the first; symbolic links "
+        "in it are not resolved; missing where an open file was given",
+        "Whether the model was loaded; else that failed"),
 };
 
 static const struct event_type types[] = {
@@ -84,20 +27,6 @@ static const struct event_type types[] = {
      .fields = load_fields,
      .fields_count = ARRAY_SIZE(load_fields)},
 };
-
-static size_t record_size(uint16_t type)
-{
-    return sizeof(struct wire_llama_load);
-}
-
-static bool record_valid(const struct wire_header *wire)
-{
-    const struct wire_llama_load *load = (const struct wire_llama_load *)wire;
-    const char *name = name_of(load);
-    return sizeof(*load) + load->raw_size + load->path_size <= wire->size &&
-           load->raw_size <= WIRE_LLAMA_RAW_MAX && load->path_size <= CALLER_PATH_WIRE_MAX &&
-           (!name || (name[0] && name[load->raw_size - 1] == '\0'));
-}
 
 // --- Measures ---
 
@@ -327,8 +256,8 @@ const struct source source_llama = {
     .help = "Batches, tokens and models of llama.cpp, in its library or in programs (--inference)",
     .types = types,
     .types_count = ARRAY_SIZE(types),
-    .record_size = record_size,
-    .record_valid = record_valid,
+    .record_size = model_record_size,
+    .record_valid = model_record_valid,
     .attaches_later = uprobe_is_privileged,
     .start = start,
     .stop = stop,

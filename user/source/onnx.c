@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "caller_path.h"
+#include "model_fields.h"
 #include "onnx.skel.h"
 #include "ort_api.h"
 #include "runtime.h"
@@ -13,69 +14,11 @@
 
 static struct onnx_bpf *skeleton;
 
-// --- Fields ---
-
-static const struct wire_onnx_session *session_of(const struct event *event)
-{
-    return (const struct wire_onnx_session *)event->wire;
-}
-
-static const char *name_of(const struct wire_onnx_session *session)
-{
-    return session->raw_size ? (const char *)(session + 1) : NULL;
-}
-
-static bool get_path(const struct event *event, const struct field_arg *arg, size_t nth,
-                     struct value *ret_value)
-{
-    const struct wire_onnx_session *session = session_of(event);
-    const char *name = name_of(session);
-    if (!name || !(session->flags & WIRE_ONNX_BASED))
-        return false;
-    const char *base = name + session->raw_size;
-    return value_set_string(
-        ret_value, caller_path(event, name, base, session->path_size, session->flags & WIRE_ONNX_TRUNCATED));
-}
-
-static bool get_raw_path(const struct event *event, const struct field_arg *arg, size_t nth,
-                         struct value *ret_value)
-{
-    return value_set_string(ret_value, name_of(session_of(event)));
-}
-
-static bool get_loaded(const struct event *event, const struct field_arg *arg, size_t nth,
-                       struct value *ret_value)
-{
-    return value_set_bool(ret_value, session_of(event)->flags & WIRE_ONNX_LOADED);
-}
-
-static bool get_took(const struct event *event, const struct field_arg *arg, size_t nth,
-                     struct value *ret_value)
-{
-    ret_value->type = FIELD_DURATION;
-    ret_value->u = session_of(event)->took_ns;
-    return true;
-}
-
 static const struct field session_fields[] = {
-    {.name = "model.path",
-     .type = FIELD_STRING,
-     .help = "The model's file as the caller named it, made absolute; symbolic links in it are not resolved; "
-             "missing where the model lay in memory",
-     .get = get_path},
-    {.name = "model.path.raw",
-     .type = FIELD_STRING,
-     .help = "The same as the caller gave it",
-     .get = get_raw_path},
-    {.name = "model.loaded",
-     .type = FIELD_BOOL,
-     .help = "Whether the session was made; else that failed",
-     .get = get_loaded},
-    {.name = "model.load_time",
-     .type = FIELD_DURATION,
-     .unit = "ns",
-     .help = "How long that took",
-     .get = get_took},
+    MODEL_FIELDS(
+        "The model's file as the caller named it, made absolute; symbolic links in it are not resolved; "
+        "missing where the model lay in memory",
+        "Whether the session was made; else that failed"),
 };
 
 static const struct event_type types[] = {
@@ -84,20 +27,6 @@ static const struct event_type types[] = {
      .fields = session_fields,
      .fields_count = ARRAY_SIZE(session_fields)},
 };
-
-static size_t record_size(uint16_t type)
-{
-    return sizeof(struct wire_onnx_session);
-}
-
-static bool record_valid(const struct wire_header *wire)
-{
-    const struct wire_onnx_session *session = (const struct wire_onnx_session *)wire;
-    const char *name = name_of(session);
-    return sizeof(*session) + session->raw_size + session->path_size <= wire->size &&
-           session->raw_size <= WIRE_ONNX_RAW_MAX && session->path_size <= CALLER_PATH_WIRE_MAX &&
-           (!name || (name[0] && name[session->raw_size - 1] == '\0'));
-}
 
 // --- Measures ---
 
@@ -256,8 +185,8 @@ const struct source source_onnx = {
     .help = "Models that ONNX Runtime runs, in its library (--inference)",
     .types = types,
     .types_count = ARRAY_SIZE(types),
-    .record_size = record_size,
-    .record_valid = record_valid,
+    .record_size = model_record_size,
+    .record_valid = model_record_valid,
     .attaches_later = uprobe_is_privileged,
     .start = start,
     .stop = stop,
