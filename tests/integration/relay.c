@@ -8,9 +8,9 @@
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <poll.h>
-#include <sched.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -66,15 +66,17 @@ static int tun_make(const char *own, const char *other)
     return tun;
 }
 
-static void take(struct lane *lane, uint64_t delay_ns)
+static void take(struct lane *lane, uint64_t delay_ns, unsigned *lost)
 {
     while (lane->count < PACKETS_MAX) {
         struct packet *packet = &lane->packets[(lane->first + lane->count) % PACKETS_MAX];
         ssize_t length = read(lane->from, packet->bytes, sizeof(packet->bytes));
         if (length <= 0)
             return;
-        if (lane->lose_every && length > DATA_MIN && ++lane->seen % lane->lose_every == 0)
+        if (lane->lose_every && length > DATA_MIN && ++lane->seen % lane->lose_every == 0) {
+            __atomic_add_fetch(lost, 1, __ATOMIC_SEQ_CST);
             continue;
+        }
         packet->length = (size_t)length;
         packet->due_ns = now_ns() + delay_ns;
         lane->count++;
@@ -92,7 +94,7 @@ static void hand_over(struct lane *lane)
     }
 }
 
-static void carry(int near, int far, const struct relay_options *options)
+static void carry(int near, int far, const struct wire_options *options, unsigned *lost)
 {
     static struct lane lanes[2];
     lanes[0] = (struct lane){.from = near, .to = far, .lose_every = options->lose_every};
@@ -113,42 +115,30 @@ static void carry(int near, int far, const struct relay_options *options)
                                 .tv_nsec = (long)(wait_ns % 1000000000)};
         ppoll(fds, ARRAY_SIZE(fds), &wait, NULL);
         for (size_t i = 0; i < ARRAY_SIZE(lanes); i++) {
-            take(&lanes[i], delay_ns);
+            take(&lanes[i], delay_ns, lost);
             hand_over(&lanes[i]);
         }
     }
 }
 
-static int namespace_new(void)
+const unsigned *relay_make(const struct wire_options *options, const struct wire *wire)
 {
-    cr_assert_eq(unshare(CLONE_NEWNET), 0, "%s", strerror(errno));
-    int fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
-    cr_assert_geq(fd, 0);
-    return fd;
-}
-
-void relay_enter(int namespace)
-{
-    cr_assert_eq(setns(namespace, CLONE_NEWNET), 0, "%s", strerror(errno));
-}
-
-bool relay_make(const struct relay_options *options, struct relay *ret_relay)
-{
-    struct relay relay = {.near = namespace_new()};
-    _cleanup_close_ int near = tun_make(RELAY_NEAR, RELAY_FAR);
+    wire_enter(wire->near);
+    _cleanup_close_ int near = tun_make(WIRE_NEAR, WIRE_FAR);
     if (near < 0)
-        return false;
-    relay.far = namespace_new();
-    _cleanup_close_ int far = tun_make(RELAY_FAR, RELAY_NEAR);
+        return NULL;
+    wire_enter(wire->far);
+    _cleanup_close_ int far = tun_make(WIRE_FAR, WIRE_NEAR);
     cr_assert_geq(far, 0);
+    unsigned *lost = mmap(NULL, sizeof(*lost), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    cr_assert_neq(lost, MAP_FAILED);
     pid_t pid = fork();
     cr_assert_geq(pid, 0);
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        carry(near, far, options);
+        carry(near, far, options, lost);
         _exit(0);
     }
-    relay_enter(relay.near);
-    *ret_relay = relay;
-    return true;
+    wire_enter(wire->near);
+    return lost;
 }

@@ -1,9 +1,9 @@
 // Source `tcp`: what its metrics say of connections in network namespaces of the test's own, against what was
 // set, what the program's clock says, and what the kernel's own accounts (ss -ti) say.
 #include "harness.h"
-#include "relay.h"
 #include "sockets.h"
 #include "tenant.h"
+#include "wire.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,17 +23,17 @@
 TestSuite(tcp, .init = tenant_setup, .fini = tenant_teardown);
 
 #define OWN "k8s_container_name", tenant_name()
-#define WITHIN(value, expected, share)                                                                   \
-    cr_expect(fabs((value) - (expected)) <= (share) * (expected), "%g is not about %g", (double)(value), \
-              (double)(expected))
+#define WITHIN(value, expected, share)                                                                  \
+    cr_expect(fabs((double)(value) - (double)(expected)) <= (share) * (expected), "%g is not about %g", \
+              (double)(value), (double)(expected))
 
 // What a child that does the work tells the test.
 struct told {
     double connect_s;
-    double rtt_s; // ss
-    unsigned retransmits;
-    unsigned long sent, received;
-    bool no_tun;
+    double longest_s;              // from a question to its answer
+    struct wire_account near, far; // both ends
+    unsigned lost;                 // packets
+    bool no_wire;
     int ready;
 };
 
@@ -141,12 +141,17 @@ static pid_t start_server(int listener, const struct exchange *exchange)
     _exit(0);
 }
 
-static void exchange_all(int fd, const struct exchange *exchange)
+// Returns the longest time from a question to its answer.
+static double exchange_all(int fd, const struct exchange *exchange)
 {
+    double longest_s = 0;
     for (unsigned i = 0; i < exchange->times; i++) {
+        double begin = seconds();
         send_bytes(fd, exchange->asked);
         receive_bytes(fd, exchange->answered);
+        longest_s = fmax(longest_s, seconds() - begin);
     }
+    return longest_s;
 }
 
 static void end_well(int fd, pid_t server)
@@ -357,60 +362,33 @@ Test(tcp, resets_are_counted_at_both_ends)
 
 // --- Over a wire that is slow or loses packets ---
 
-// What ss says of the one connection that this namespace has: the number behind a word, or -1.
-static double ss_number(const char *text, const char *word)
-{
-    const char *found = strstr(text, word);
-    return found ? strtod(found + strlen(word), NULL) : -1;
-}
-
-static void ask_ss(void)
-{
-    _cleanup_free_ char *text = NULL;
-    cr_assert_eq(run_captured(&text, "ss", "-tinH", "state", "established", NULL), 0, "%s", text);
-    const char *retransmits = strstr(text, " retrans:");
-    told->rtt_s = ss_number(text, " rtt:") / 1e3;
-    told->retransmits = retransmits ? (unsigned)ss_number(retransmits, "/") : 0;
-    told->sent =
-        (unsigned long)(ss_number(text, " bytes_sent:") - fmax(ss_number(text, " bytes_retrans:"), 0));
-    told->received = (unsigned long)ss_number(text, " bytes_received:");
-}
-
 struct over_wire {
-    struct relay_options relay;
+    struct wire_options wire;
     struct exchange exchange;
 };
-
-static void wait_acknowledged(int fd)
-{
-    struct tcp_info info;
-    socklen_t length = sizeof(info);
-    do {
-        poll(NULL, 0, 10);
-        cr_assert_eq(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length), 0);
-    } while (info.tcpi_unacked);
-}
 
 static int exchange_over_wire(const void *argument)
 {
     const struct over_wire *work = argument;
-    struct relay relay;
-    if (!relay_make(&work->relay, &relay)) {
-        told->no_tun = true;
+    struct wire wire;
+    if (!wire_make(&work->wire, &wire)) {
+        told->no_wire = true;
         return 0;
     }
-    relay_enter(relay.far);
+    wire_enter(wire.far);
     unsigned port;
-    int listener = serve(RELAY_FAR, SOCK_STREAM, &port);
+    int listener = serve(WIRE_FAR, SOCK_STREAM, &port);
     pid_t server = start_server(listener, &work->exchange);
-    relay_enter(relay.near);
+    wire_enter(wire.near);
     int fd = open_socket(AF_INET, SOCK_STREAM);
     double begin = seconds();
-    cr_assert_eq(connect_to(fd, RELAY_FAR, port), 0);
+    cr_assert_eq(connect_to(fd, WIRE_FAR, port), 0);
     told->connect_s = seconds() - begin;
-    exchange_all(fd, &work->exchange);
-    wait_acknowledged(fd);
-    ask_ss();
+    told->longest_s = exchange_all(fd, &work->exchange);
+    told->near = wire_account();
+    told->lost = wire_lost(&wire);
+    wire_enter(wire.far);
+    told->far = wire_account();
     end_well(fd, server);
     return 0;
 }
@@ -419,50 +397,67 @@ static void run_over_wire(const struct over_wire *work)
 {
     told_make();
     tenant_run(exchange_over_wire, work);
-    if (told->no_tun)
-        cr_skip_test("this kernel has no TUN devices");
+    if (told->no_wire)
+        cr_skip_test("this kernel has neither veth and netem nor TUN devices");
+}
+
+// Both ends are the tenant's, so its metrics are the sums of what ss says of the two.
+static void expect_accounts(struct agent *agent, const char *class)
+{
+    wait_metric(agent, 2, "inferscope_tcp_connection_duration_seconds_count", "peer_class", class, NULL);
+    cr_expect_eq(
+        agent_metric(agent, "inferscope_tcp_io_bytes_total", OWN, "network_io_direction", "transmit", NULL),
+        told->near.sent + told->far.sent);
+    cr_expect_eq(
+        agent_metric(agent, "inferscope_tcp_io_bytes_total", OWN, "network_io_direction", "receive", NULL),
+        told->near.received + told->far.received);
+}
+
+Test(tcp, bytes_over_veth_are_those_of_ss)
+{
+    static const struct over_wire work = {.exchange = {.asked = 500000, .answered = 30000, .times = 4}};
+    _cleanup_agent_ struct agent *agent = agent_start(NULL, "--network", NULL);
+    run_over_wire(&work);
+    expect_accounts(agent, "public");
+    cr_expect_eq(told->near.sent, 2000000);
+    cr_expect_eq(told->far.sent, 120000);
 }
 
 Test(tcp, times_are_those_of_the_wire)
 {
-    static const struct over_wire work = {.relay = {.delay_ms = 40},
+    static const struct over_wire work = {.wire = {.delay_ms = 80},
                                           .exchange = {.asked = 100, .answered = 100, .times = 10}};
     _cleanup_agent_ struct agent *agent =
         agent_start(NULL, "--network", "--network-cluster", "203.0.113.0/24,198.51.100.0/25", NULL);
     run_over_wire(&work);
-    wait_metric(agent, 2, "inferscope_tcp_connection_duration_seconds_count", "peer_class", "cluster", NULL);
+    expect_accounts(agent, "cluster");
     double connects = agent_metric(agent, "inferscope_tcp_connect_duration_seconds_sum", OWN, NULL);
+    cr_expect_geq(connects, 0.16);
     WITHIN(connects, told->connect_s, 0.05);
-    cr_expect_geq(connects, 0.08);
     double samples = agent_metric(agent, "inferscope_tcp_rtt_seconds_count", OWN, NULL);
     double rtt = agent_metric(agent, "inferscope_tcp_rtt_seconds_sum", OWN, NULL) / samples;
     cr_expect_geq(samples, 2);
-    cr_expect_geq(rtt, 0.08);
-    WITHIN(rtt, told->rtt_s, 0.05);
-    cr_expect_eq(
-        agent_metric(agent, "inferscope_tcp_io_bytes_total", OWN, "network_io_direction", "transmit", NULL),
-        2000);
+    cr_expect_geq(rtt, 0.16);
+    WITHIN(rtt, (told->near.rtt_s + told->far.rtt_s) / 2, 0.05);
+    // What the kernel smoothed are the times until a SYN or a question was acknowledged.
+    cr_expect_leq(told->near.rtt_s, fmax(told->connect_s, told->longest_s));
 }
 
 Test(tcp, lost_packets_are_sent_again)
 {
-    static const struct over_wire work = {.relay = {.delay_ms = 2, .lose_every = 50},
-                                          .exchange = {.asked = 1500000, .answered = 1000, .times = 1}};
+    static const struct over_wire work = {.wire = {.delay_ms = 2, .lose_every = 20},
+                                          .exchange = {.asked = 3000000, .answered = 1000, .times = 1}};
     _cleanup_agent_ struct agent *agent = agent_start(NULL, "--network", NULL);
     run_over_wire(&work);
-    wait_metric(agent, 2, "inferscope_tcp_connection_duration_seconds_count", "peer_class", "public", NULL);
-    // Some 1040 packets of 1448 bytes.
-    cr_expect_geq(told->retransmits, 15);
-    cr_expect_eq(agent_metric(agent, "inferscope_tcp_retransmits_total", OWN, NULL), told->retransmits);
+    expect_accounts(agent, "public");
+    // Some 2070 packets of 1448 bytes.
+    cr_expect_geq(told->lost, 50);
+    cr_expect_eq(agent_metric(agent, "inferscope_tcp_retransmits_total", OWN, NULL),
+                 told->near.retransmits + told->far.retransmits);
+    WITHIN(told->near.retransmits, told->lost, 0.05);
     // However often a byte was sent, it counts once.
-    cr_expect_eq(told->sent, 1500000);
-    cr_expect_eq(told->received, 1000);
-    cr_expect_eq(
-        agent_metric(agent, "inferscope_tcp_io_bytes_total", OWN, "network_io_direction", "transmit", NULL),
-        1501000);
-    cr_expect_eq(
-        agent_metric(agent, "inferscope_tcp_io_bytes_total", OWN, "network_io_direction", "receive", NULL),
-        1501000);
+    cr_expect_eq(told->near.sent, 3000000);
+    cr_expect_eq(told->near.received, 1000);
 }
 
 // --- What is not asked for ---
