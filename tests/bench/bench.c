@@ -89,6 +89,15 @@ static int run_works(struct agent *agent, double results[][ROUNDS_MAX], int roun
     return 0;
 }
 
+// For the heading. What it says of its port differs each time.
+static void keep_ready_line(const struct agent *agent)
+{
+    char *port = strstr(agent->ready_line, "; metrics on port");
+    snprintf(bench.ready_line, sizeof(bench.ready_line), "%.*s",
+             (int)(port ? port - agent->ready_line : (ptrdiff_t)strlen(agent->ready_line)),
+             agent->ready_line);
+}
+
 static int run_with_agent(int round)
 {
     struct agent *agent = &bench.agent;
@@ -97,11 +106,7 @@ static int run_with_agent(int round)
     if (error)
         return error;
     bench.ready[round] = agent->ready_seconds;
-    // What it says of its port differs each time.
-    char *port = strstr(agent->ready_line, "; metrics on port");
-    snprintf(bench.ready_line, sizeof(bench.ready_line), "%.*s",
-             (int)(port ? port - agent->ready_line : (ptrdiff_t)strlen(agent->ready_line)),
-             agent->ready_line);
+    keep_ready_line(agent);
     error = run_works(agent, bench.with, round);
     if (!error)
         error = count_lost(&bench, &lost);
@@ -171,6 +176,8 @@ static int run_metrics(const char *mode, int round)
         error = agent_start(agent, bench.agent_path, mode);
     if (error)
         return error;
+    if (bench.only)
+        keep_ready_line(agent);
     error = run_metric_works(mode, agent, bench.metric_with, round);
     int stopped = agent_stop(agent);
     return error ? error : stopped;
