@@ -75,9 +75,9 @@ struct {
 struct {
     __uint(type, BPF_MAP_TYPE_LPM_TRIE);
     __uint(map_flags, BPF_F_NO_PREALLOC);
-    __uint(max_entries, WIRE_TCP_PREFIXES_MAX);
-    __type(key, struct wire_tcp_prefix);
-    __type(value, __u32); // enum wire_tcp_peer
+    __uint(max_entries, WIRE_PEER_PREFIXES_MAX);
+    __type(key, struct wire_peer_prefix);
+    __type(value, __u32); // enum wire_peer
 } prefixes SEC(".maps");
 
 // --- Addresses ---
@@ -113,15 +113,15 @@ INLINE void remote_address(struct sock *sock, __u8 *ret_addr)
 
 INLINE __u8 peer_of(struct sock *sock)
 {
-    struct wire_tcp_prefix remote = {.bits = 128};
+    struct wire_peer_prefix remote = {.bits = 128};
     __u64 local[2];
     local_address(sock, (__u8 *)local);
     remote_address(sock, remote.addr);
     // An address of our own that is not called loopback is one all the same.
     if (__builtin_memcmp(local, remote.addr, sizeof(local)) == 0)
-        return WIRE_TCP_PEER_LOOPBACK;
+        return WIRE_PEER_LOOPBACK;
     const __u32 *peer = bpf_map_lookup_elem(&prefixes, &remote);
-    return peer ? *peer : WIRE_TCP_PEER_PUBLIC;
+    return peer ? *peer : WIRE_PEER_PUBLIC;
 }
 
 INLINE void listener_key_fill(struct listener_key *ret_key, struct sock *sock)

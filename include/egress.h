@@ -5,22 +5,14 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum egress_class {
-    EGRESS_PRIVATE, // RFC 1918, RFC 6598, link-local, unique local
-    EGRESS_PUBLIC,
-    EGRESS_CLASSES,
-};
-
 struct egress_total {
     uint64_t cgroup_id; // as in struct wire_header
     pid_t pid;          // a process of it; 0: not known
     const char *name;   // of the destination, or NULL where no name is known or there are too many; borrowed
-    enum egress_class class;
+    const char *peer_class; // as of TCP connections; static
     uint64_t bytes;
     uint64_t connections;
 };
-
-const char *egress_class_name(enum egress_class class);
 
 // Calls visit for each destination of each cgroup; several of one cgroup may have the same name, or none.
 // Sums never fall but by destinations that are gone for long.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "wire/header.h"
+#include "wire/peer.h"
 
 enum wire_tcp_measure {
     WIRE_TCP_CONNECTS, // time: from asking until connected
@@ -14,16 +15,6 @@ enum wire_tcp_measure {
     WIRE_TCP_RETRANSMITS,
     WIRE_TCP_RESETS,
     WIRE_TCP_LISTEN_DROPS,
-};
-
-// What the other end is. The order is that of the names in user/source/tcp.c.
-enum wire_tcp_peer {
-    WIRE_TCP_PEER_NONE, // a listening socket
-    WIRE_TCP_PEER_LOOPBACK,
-    WIRE_TCP_PEER_CLUSTER,
-    WIRE_TCP_PEER_PRIVATE,
-    WIRE_TCP_PEER_PUBLIC,
-    WIRE_TCP_PEERS,
 };
 
 // Which way: who asked for the connection, or where bytes and resets went.
@@ -40,17 +31,8 @@ enum wire_tcp_reason {
     WIRE_TCP_REASONS,
 };
 
-// struct wire_measure_key.detail.
+// struct wire_measure_key.detail; `peer` is enum wire_peer.
 #define WIRE_TCP_DETAIL(peer, way, reason) ((__u16)((peer) | (way) << 3 | (reason) << 4))
 #define WIRE_TCP_DETAIL_PEER(detail) ((detail)&7)
 #define WIRE_TCP_DETAIL_WAY(detail) ((detail) >> 3 & 1)
 #define WIRE_TCP_DETAIL_REASON(detail) ((detail) >> 4)
-
-#define WIRE_TCP_PREFIXES_MAX 128
-
-// A range of addresses; an IPv4 address is an IPv4-mapped one of IPv6, so its bits are 96 more.
-struct wire_tcp_prefix {
-    __u32 bits;
-    __u8 addr[16];
-};
-WIRE_SIZE(struct wire_tcp_prefix, 20);

@@ -345,6 +345,26 @@ Test(egress, weights_that_were_opened_before)
     cr_expect_leq(agent_open_events(agent) - before, 20);
 }
 
+// The same classes as those of TCP connections.
+Test(egress, destinations_have_classes)
+{
+    agent_stop(TAKE_PTR(agent));
+    agent = agent_start(NULL, "--egress", "--network-cluster", drop, NULL);
+    name_address("drop", drop);
+    name_address("backup", backup);
+    const struct plan plan = {.sendings = {{.to = drop, .bytes = 3000}, {.to = backup, .bytes = 2000}},
+                              .count = 2};
+    send_by(&plan);
+    expect_bytes(named("drop"), 3000);
+    expect_bytes(named("backup"), 2000);
+    cr_expect_eq(agent_metric(agent, "inferscope_egress_bytes_total", "server_address", named("drop"),
+                              "peer_class", "cluster", NULL),
+                 3000);
+    cr_expect_eq(agent_metric(agent, "inferscope_egress_connections_total", "server_address", named("backup"),
+                              "peer_class", "private", NULL),
+                 1);
+}
+
 Test(egress, not_loaded_where_nobody_asks)
 {
     agent_stop(TAKE_PTR(agent));

@@ -129,7 +129,7 @@ static bool account_ask(struct wire_account *ret_account)
     _cleanup_free_ char *text = NULL;
     cr_assert_eq(run_captured(&text, "ss", "-tinOH", "state", "established", NULL), 0, "%s", text);
     const char *end = strchr(text, '\n'), *retransmits = strstr(text, " retrans:");
-    cr_assert(end && !end[1], "not one connection: %s", text);
+    cr_assert(end && !end[1] && strstr(text, " rtt:"), "not one connection: %s", text);
     *ret_account = (struct wire_account){
         .rtt_s = number_after(text, " rtt:") / 1e3,
         // On their way, a slash, and ever.

@@ -168,16 +168,6 @@ Test(egress_flows, what_is_pushed_out_stays_in_the_total)
     cr_expect_eq(total_bytes, EGRESS_DESTINATIONS_MAX + 100);
 }
 
-Test(egress_flows, private_and_public)
-{
-    static const uint8_t private4[] = {172, 31, 0, 1}, public4[] = {172, 32, 0, 1};
-    static const uint8_t private6[16] = {0xfd}, public6[16] = {0x20, 1};
-    cr_expect_eq(egress_class_of(4, private4), EGRESS_PRIVATE);
-    cr_expect_eq(egress_class_of(4, public4), EGRESS_PUBLIC);
-    cr_expect_eq(egress_class_of(6, private6), EGRESS_PRIVATE);
-    cr_expect_eq(egress_class_of(6, public6), EGRESS_PUBLIC);
-}
-
 Test(egress_flows, a_name_lives_as_long_as_something_is_sent_there)
 {
     const struct ip address = {.family = 4, .bytes = {192, 0, 2, 1}};

@@ -118,7 +118,8 @@ static const struct config_key keys[] = {
      .help = "metrics of TCP connections by container: time to connect, failures, bytes, round-trip time, retransmits",
      OPTIONS({"network", .value = "true"})},
     {"network.cluster", .type = TYPE_LIST, OF_FILE(network_cluster), .max = 64, .restart = true,
-     .help = "ranges of addresses that are the cluster's, such as 10.244.0.0/16; others are loopback, private or public",
+     .help = "ranges of addresses that are the cluster's, such as 10.244.0.0/16, to metrics of TCP connections and of what leaves the node; "
+             "others are loopback, private or public",
      OPTIONS({"network-cluster", .argument = "RANGE,…", .appends = true}), .also = "network.enabled"},
 
     {"spool.directory", .type = TYPE_PATH, OF_FILE(spool.directory), .standard = "/var/lib/inferscope/spool",

@@ -15,8 +15,8 @@ enum { NAME_SIZE = 254, LABELS_MAX = SERVED_BY_LABELS + 2 };
 // Zero-filled.
 struct key {
     struct served_by who;
-    char name[NAME_SIZE]; // "" where the destination has none
-    uint8_t class;
+    char name[NAME_SIZE];   // "" where the destination has none
+    const char *peer_class; // static
 };
 
 // During a scrape, of which egress.h bounds the number: the destinations with the same labels together.
@@ -50,7 +50,7 @@ static void add(const struct egress_total *total, void *context)
         return;
     memset(&key, 0, sizeof(key));
     key.who = *who;
-    key.class = (uint8_t)total->class;
+    key.peer_class = total->peer_class;
     if (total->name)
         snprintf(key.name, sizeof(key.name), "%s", total->name);
     struct destination_series *series = series_of(&key);
@@ -91,7 +91,7 @@ static void collect(struct series_writer *writer, void *context)
         for (const struct destination_series *series = table; series; series = series->hh.next) {
             size_t count = served_by_labels(&series->key.who, labels);
             count = label_append(labels, count, "server_address", series->key.name);
-            count = label_append(labels, count, "peer_class", egress_class_name(series->key.class));
+            count = label_append(labels, count, "peer_class", series->key.peer_class);
             writer->number(writer, labels, count, (double)(i == 0 ? series->bytes : series->connections));
         }
     }

@@ -9,6 +9,7 @@
 #include "hook.h"
 #include "iterator.h"
 #include "names.h"
+#include "peer.h"
 #include "weights.h"
 #include "wire/egress.h"
 
@@ -335,6 +336,8 @@ static int start(const struct source_env *env, struct source_report *ret_report)
         *ret_report = (struct source_report){.needed = true};
         error = load(env, false, ret_report);
     }
+    if (!error)
+        error = peer_ranges_set(env->cluster);
     if (!error)
         error = hook_update(skeleton->obj, hooks, ARRAY_SIZE(hooks), &attached, ret_report);
     if (error)

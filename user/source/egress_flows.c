@@ -2,6 +2,7 @@
 
 #include "base/series.h"
 #include "names.h"
+#include "peer.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +25,7 @@ struct egress_destination {
     UT_hash_handle hh; // the one to which nothing was sent for longest first
     struct wire_header owner;
     struct wire_egress_key latest;
-    enum egress_class class;
+    enum wire_peer class;
     uint64_t bytes, connections; // ever
     uint64_t latest_slot;        // since boot
     uint64_t slots[SLOTS];
@@ -57,28 +58,6 @@ static struct counter folded = {
     .name = "inferscope_egress_destinations_folded_total",
     .help = "Destinations that metrics show among those without a name, as too many have one",
 };
-
-const char *egress_class_name(enum egress_class class)
-{
-    return class == EGRESS_PRIVATE ? "private" : "public";
-}
-
-enum egress_class egress_class_of(uint8_t family, const uint8_t *addr)
-{
-    static const struct {
-        uint8_t family, bytes[2], mask[2];
-    } private[] = {
-        {4, {10, 0}, {255, 0}},      {4, {172, 16}, {255, 240}},      {4, {192, 168}, {255, 255}},
-        {4, {169, 254}, {255, 255}}, {4, {100, 64}, {255, 192}},      {4, {127, 0}, {255, 0}},
-        {6, {0xfc, 0}, {0xfe, 0}},   {6, {0xfe, 0x80}, {0xff, 0xc0}}, {4, {224, 0}, {240, 0}},
-        {6, {0xff, 0}, {0xff, 0}},
-    };
-    for (size_t i = 0; i < sizeof(private) / sizeof(private[0]); i++)
-        if (family == private[i].family && (addr[0] & private[i].mask[0]) == private[i].bytes[0] &&
-            (addr[1] & private[i].mask[1]) == private[i].bytes[1])
-            return EGRESS_PRIVATE;
-    return EGRESS_PUBLIC;
-}
 
 const char *egress_flows_name(const struct wire_egress_key *key, char **name_kept, uint64_t now_ns)
 {
@@ -207,7 +186,7 @@ struct egress_destination *egress_flows_add(const struct wire_egress_key *key,
     move_on(destination, now_ns);
     destination->owner = *owner;
     destination->latest = *key;
-    destination->class = egress_class_of(key->family, key->addr);
+    destination->class = peer_of(key->family, key->addr);
     destination->bytes += bytes;
     destination->connections += connections;
     destination->slots[destination->latest_slot % SLOTS] += bytes;
@@ -244,7 +223,7 @@ void egress_visit(egress_visit_fn visit, void *context)
         struct egress_total total = {.cgroup_id = destination->key.cgroup_id,
                                      .pid = (pid_t)destination->owner.pid,
                                      .name = destination->shown ? destination->key.name : NULL,
-                                     .class = destination->class,
+                                     .peer_class = peer_name(destination->class),
                                      .bytes = destination->bytes,
                                      .connections = destination->connections};
         visit(&total, context);
@@ -252,7 +231,7 @@ void egress_visit(egress_visit_fn visit, void *context)
     for (const struct rest *rest = rests; rest; rest = rest->hh.next) {
         struct egress_total total = {.cgroup_id = rest->key.cgroup_id,
                                      .pid = rest->pid,
-                                     .class = (enum egress_class)rest->key.class,
+                                     .peer_class = peer_name((enum wire_peer)rest->key.class),
                                      .bytes = rest->bytes,
                                      .connections = rest->connections};
         visit(&total, context);

@@ -40,5 +40,3 @@ typedef void (*egress_changed_fn)(struct egress_destination *destination, const 
                                   const uint64_t after[WIRE_EGRESS_WINDOWS]);
 void egress_flows_changed(uint64_t now_ns, egress_changed_fn visit);
 void egress_flows_clear(void);
-
-enum egress_class egress_class_of(uint8_t family, const uint8_t *addr);

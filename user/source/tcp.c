@@ -4,8 +4,8 @@
 #include "base/clock.h"
 #include "hook.h"
 #include "iterator.h"
+#include "peer.h"
 #include "tcp.skel.h"
-#include "tcp_peer.h"
 #include "wire/tcp.h"
 
 #include <bpf/bpf.h>
@@ -27,7 +27,6 @@ static struct counter looks_failed = {
 
 // --- What it gives ---
 
-static const char *const peers[WIRE_TCP_PEERS] = {NULL, "loopback", "cluster", "private", "public"};
 static const char *const ways[WIRE_TCP_WAYS] = {"transmit", "receive"}; // as OpenTelemetry calls them
 static const char *const roles[WIRE_TCP_WAYS] = {"client", "server"};
 static const char *const reasons[WIRE_TCP_REASONS] = {"refused", "timed_out", "unreachable", "reset",
@@ -36,12 +35,11 @@ static const char *const reasons[WIRE_TCP_REASONS] = {"refused", "timed_out", "u
 static int peer_labels(uint16_t detail, struct label *ret_labels)
 {
     unsigned peer = WIRE_TCP_DETAIL_PEER(detail);
-    if (peer >= WIRE_TCP_PEERS)
+    if (peer >= WIRE_PEERS)
         return -EINVAL;
-    if (!peers[peer])
-        return 0;
-    ret_labels[0] = (struct label){"peer_class", peers[peer]};
-    return 1;
+    const char *name = peer_name(peer);
+    ret_labels[0] = (struct label){"peer_class", name};
+    return name ? 1 : 0;
 }
 
 static int labels_with(uint16_t detail, struct label *ret_labels, const char *name, const char *value)
@@ -180,7 +178,9 @@ static int load(const struct source_env *env, struct source_report *ret_report)
     int error = hook_load(skeleton->skeleton, env, hooks, ARRAY_SIZE(hooks), ret_report);
     if (error)
         return error;
-    error = tcp_peers_fill(bpf_map__fd(skeleton->maps.prefixes), env->cluster);
+    error = peer_ranges_set(env->cluster);
+    if (!error)
+        error = peer_ranges_fill(bpf_map__fd(skeleton->maps.prefixes));
     return error ? hook_load_failed(error, ret_report) : 0;
 }
 
