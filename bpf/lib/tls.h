@@ -188,8 +188,9 @@ INLINE void tls_begin(struct tls_connection *tls, const struct tls_key *key, enu
     exchange_begin(&connection->exchange, role, body_values);
 }
 
-// The connection's end; `own_first` where this end of it closed before the other did.
-INLINE void tls_closed(struct tls_connection *tls, bool own_first)
+// The connection's end; `own_first` where this end of it closed before the other did. A function, as its stack
+// is then not part of that of the programs where it does not run.
+static __noinline void tls_closed(struct tls_connection *tls, bool own_first)
 {
     struct exchange_connection *exchange = &tls->connection.exchange;
     bool server_first = own_first == (exchange->role == EXCHANGE_SERVER);
@@ -340,25 +341,25 @@ int tls_return(struct pt_regs *regs)
 {
     __u32 thread = bpf_get_current_pid_tgid();
     __u64 stack = PT_REGS_SP(regs) - RETURN_POPS, key = tls_call_key(thread, false);
-    struct tls_call *under_way = bpf_map_lookup_elem(&tls_calls, &key);
-    if (!under_way || under_way->stack != stack) {
+    const struct tls_call *call = bpf_map_lookup_elem(&tls_calls, &key);
+    if (!call || call->stack != stack) {
         key = tls_call_key(thread, true);
-        under_way = bpf_map_lookup_elem(&tls_calls, &key);
+        call = bpf_map_lookup_elem(&tls_calls, &key);
     }
-    if (!under_way || under_way->stack != stack)
+    if (!call || call->stack != stack)
         return 0;
-    struct tls_call call = *under_way;
-    bpf_map_delete_elem(&tls_calls, &key);
     int result = PT_REGS_RC(regs);
     __u64 count = 0;
-    if (result > 0 && !call.count_at)
+    if (result > 0 && !call->count_at)
         count = result;
     else if (result > 0)
-        bpf_probe_read_user(&count, sizeof(count), (void *)call.count_at);
-    else if (result == 0 && !call.count_at && !call.writes)
-        tls_ended(&call);
+        bpf_probe_read_user(&count, sizeof(count), (void *)call->count_at);
+    else if (result == 0 && !call->count_at && !call->writes)
+        tls_ended(call);
     if (count)
-        tls_moved(&call, count);
+        tls_moved(call, count);
+    // Only now, as the entry is this thread's alone and a copy of it would take a tenth of the stack.
+    bpf_map_delete_elem(&tls_calls, &key);
     return 0;
 }
 

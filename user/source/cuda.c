@@ -10,24 +10,7 @@
 
 #include <errno.h>
 
-static struct cuda_bpf *skeleton;
-
-static const struct hook hooks[] = {
-    {.name = "exit", .program = "cuda_exit_btf", .attach_point = "tp_btf/sched_process_exit", .wanted = true},
-    {.name = "exec", .program = "cuda_exec_btf", .attach_point = "tp_btf/sched_process_exec", .wanted = true},
-};
-
-static struct runtime cuda = {.kinds = cuda_kinds, .hooks = hooks, .hooks_count = ARRAY_SIZE(hooks)};
-
-struct bpf_program *cuda_program(const char *name)
-{
-    return runtime_program(&cuda, name);
-}
-
-static int measures_fd(void)
-{
-    return runtime_measures_fd(&cuda);
-}
+RUNTIME_SKELETON(cuda);
 
 static void describe_memory(struct cuda_memory *ret_memory)
 {
@@ -198,43 +181,47 @@ static const struct measure_family families[] = {
 static void now(measure_now_fn take, void *context)
 {
     struct cuda_memory memory;
-    if (!cuda.up)
+    if (!skeleton)
         return;
     describe_memory(&memory);
     cuda_memory_now(&memory, take, context);
 }
 
+// --- The source ---
+
+static const struct hook hooks[] = {
+    {.name = "exit", .program = "cuda_exit_btf", .attach_point = "tp_btf/sched_process_exit", .wanted = true},
+    {.name = "exec", .program = "cuda_exec_btf", .attach_point = "tp_btf/sched_process_exec", .wanted = true},
+};
+
+static struct runtime runtime = {.kinds = cuda_kinds,
+                                 .hooks = hooks,
+                                 .hooks_count = ARRAY_SIZE(hooks),
+                                 .open = open_skeleton,
+                                 .close = close_skeleton,
+                                 .stopping = cuda_memory_stop};
+
+struct bpf_program *cuda_program(const struct probe_kind *kind, const char *name)
+{
+    return skeleton ? bpf_object__find_program_by_name(skeleton->obj, name) : NULL;
+}
+
+static int measures_fd(void)
+{
+    return runtime_measures_fd(&runtime);
+}
+
 static const struct measures measures = {
     .families = families, .count = ARRAY_SIZE(families), .map_fd = measures_fd, .now = now};
 
-// --- Start, stop ---
+static int start(const struct source_env *env, struct source_report *ret_report)
+{
+    return runtime_start(&runtime, env, false, ret_report);
+}
 
 static void stop(void)
 {
-    runtime_stop(&cuda);
-    cuda_memory_stop();
-    cuda_bpf__destroy(skeleton);
-    skeleton = NULL;
-}
-
-static int start(const struct source_env *env, struct source_report *ret_report)
-{
-    ret_report->needed = env->runtimes || env->everything;
-    if (!ret_report->needed) {
-        stop();
-        return 0;
-    }
-    if (!skeleton) {
-        skeleton = cuda_bpf__open();
-        if (!skeleton)
-            return hook_load_failed(-errno, ret_report);
-        skeleton->rodata->source_id = env->id;
-        cuda.skeleton = skeleton->skeleton;
-    }
-    int error = runtime_start(&cuda, env, ret_report);
-    if (error)
-        stop();
-    return error;
+    runtime_stop(&runtime);
 }
 
 static void tick(void)

@@ -6,4 +6,4 @@
 // NULL-terminated. Their .program is cuda_program(), which the source defines.
 extern const struct probe_kind *const cuda_kinds[];
 
-struct bpf_program *cuda_program(const char *name);
+struct bpf_program *cuda_program(const struct probe_kind *kind, const char *name);

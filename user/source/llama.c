@@ -12,7 +12,7 @@
 #include <errno.h>
 #include <string.h>
 
-static struct llama_bpf *skeleton;
+RUNTIME_SKELETON(llama);
 
 static const struct field load_fields[] = {
     MODEL_FIELDS(
@@ -115,8 +115,6 @@ static const char *const libraries[] = {
     NULL,
 };
 
-static struct bpf_program *program(const char *name);
-
 // Exceptions pass through these: a backend may throw, and the library does not catch it.
 static const struct probe_symbol batch_symbols[] = {
     {"llama_decode", "llama_decode_enter", "llama_batch_leave"},
@@ -136,7 +134,8 @@ static const struct probe_kind batches = {
     .throws = true,
     .symbols = batch_symbols,
     .symbols_count = ARRAY_SIZE(batch_symbols),
-    .program = program,
+    .program = runtime_program,
+    .owner = &runtime,
 };
 
 // What llama_process() goes on with, by jumps, so that it has no return instructions itself.
@@ -155,7 +154,8 @@ static const struct probe_kind contexts = {
     .throws = true,
     .symbols = context_symbols,
     .symbols_count = ARRAY_SIZE(context_symbols),
-    .program = program,
+    .program = runtime_program,
+    .owner = &runtime,
 };
 
 // Loading catches all exceptions. The first and the last have no return instructions, as they end with a
@@ -197,17 +197,15 @@ static const struct probe_kind others = {
     .executables = true,
     .symbols = other_symbols,
     .symbols_count = ARRAY_SIZE(other_symbols),
-    .program = program,
+    .program = runtime_program,
+    .owner = &runtime,
     .find = find_others,
 };
 
-static const struct probe_kind *const kinds[] = {&batches, &contexts, &others, NULL};
-static struct runtime runtime = {.kinds = kinds};
+// --- The source ---
 
-static struct bpf_program *program(const char *name)
-{
-    return runtime_program(&runtime, name);
-}
+static const struct probe_kind *const kinds[] = {&batches, &contexts, &others, NULL};
+static struct runtime runtime = {.kinds = kinds, .open = open_skeleton, .close = close_skeleton};
 
 static int measures_fd(void)
 {
@@ -217,38 +215,20 @@ static int measures_fd(void)
 static const struct measures measures = {
     .families = families, .count = ARRAY_SIZE(families), .map_fd = measures_fd};
 
-// --- The source ---
+static int start(const struct source_env *env, struct source_report *ret_report)
+{
+    bool loads = env->demand->wanted[event_type_index(&types[0])];
+    int error = runtime_start(&runtime, env, loads, ret_report);
+    if (error || !ret_report->needed)
+        return error;
+    caller_path_register();
+    skeleton->bss->llama_loads_wanted = loads;
+    return 0;
+}
 
 static void stop(void)
 {
     runtime_stop(&runtime);
-    llama_bpf__destroy(skeleton);
-    skeleton = NULL;
-}
-
-static int start(const struct source_env *env, struct source_report *ret_report)
-{
-    bool loads = env->demand->wanted[event_type_index(&types[0])];
-    ret_report->needed = loads || env->runtimes || env->everything;
-    if (!ret_report->needed) {
-        stop();
-        return 0;
-    }
-    if (!skeleton) {
-        caller_path_register();
-        skeleton = llama_bpf__open();
-        if (!skeleton)
-            return hook_load_failed(-errno, ret_report);
-        skeleton->rodata->source_id = env->id;
-        runtime.skeleton = skeleton->skeleton;
-    }
-    int error = runtime_start(&runtime, env, ret_report);
-    if (error) {
-        stop();
-        return error;
-    }
-    skeleton->bss->llama_loads_wanted = loads;
-    return 0;
 }
 
 const struct source source_llama = {

@@ -8,18 +8,9 @@
 
 #include <errno.h>
 
-static struct nccl_bpf *skeleton;
-static struct runtime nccl;
+RUNTIME_SKELETON(nccl);
 
-static struct bpf_program *program(const char *name)
-{
-    return runtime_program(&nccl, name);
-}
-
-static int measures_fd(void)
-{
-    return runtime_measures_fd(&nccl);
-}
+// --- Probes ---
 
 static const char *const libraries[] = {"libnccl.so*", NULL};
 
@@ -42,12 +33,11 @@ static const struct probe_kind kind = {
     .libraries = libraries,
     .symbols = symbols,
     .symbols_count = ARRAY_SIZE(symbols),
-    .program = program,
+    .program = runtime_program,
+    .owner = &runtime,
 };
 
-static const struct probe_kind *const kinds[] = {&kind, NULL};
-
-static struct runtime nccl = {.kinds = kinds};
+// --- Measures ---
 
 static int operation_labels(uint16_t detail, struct label *ret_labels)
 {
@@ -96,34 +86,27 @@ static const struct measure_family families[] = {
      .labels = operation_labels},
 };
 
+// --- The source ---
+
+static const struct probe_kind *const kinds[] = {&kind, NULL};
+static struct runtime runtime = {.kinds = kinds, .open = open_skeleton, .close = close_skeleton};
+
+static int measures_fd(void)
+{
+    return runtime_measures_fd(&runtime);
+}
+
 static const struct measures measures = {
     .families = families, .count = ARRAY_SIZE(families), .map_fd = measures_fd};
 
-static void stop(void)
-{
-    runtime_stop(&nccl);
-    nccl_bpf__destroy(skeleton);
-    skeleton = NULL;
-}
-
 static int start(const struct source_env *env, struct source_report *ret_report)
 {
-    ret_report->needed = env->runtimes || env->everything;
-    if (!ret_report->needed) {
-        stop();
-        return 0;
-    }
-    if (!skeleton) {
-        skeleton = nccl_bpf__open();
-        if (!skeleton)
-            return hook_load_failed(-errno, ret_report);
-        skeleton->rodata->source_id = env->id;
-        nccl.skeleton = skeleton->skeleton;
-    }
-    int error = runtime_start(&nccl, env, ret_report);
-    if (error)
-        stop();
-    return error;
+    return runtime_start(&runtime, env, false, ret_report);
+}
+
+static void stop(void)
+{
+    runtime_stop(&runtime);
 }
 
 const struct source source_nccl = {

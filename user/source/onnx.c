@@ -12,7 +12,7 @@
 #include <errno.h>
 #include <string.h>
 
-static struct onnx_bpf *skeleton;
+RUNTIME_SKELETON(onnx);
 
 static const struct field session_fields[] = {
     MODEL_FIELDS(
@@ -99,8 +99,6 @@ static const struct measure_family families[] = {
 
 static const char *const libraries[] = {"libonnxruntime.so*", NULL};
 
-static struct bpf_program *program(const char *name);
-
 static const struct probe_symbol symbols[ORT_FUNCTIONS] = {
     [ORT_RUN] = {"OrtApi.Run", "onnx_run_enter", "onnx_run_leave"},
     [ORT_RUN_WITH_BINDING] = {"OrtApi.RunWithBinding", "onnx_binding_enter", "onnx_run_leave"},
@@ -125,18 +123,16 @@ static const struct probe_kind api = {
     .libraries = libraries,
     .symbols = symbols,
     .symbols_count = ARRAY_SIZE(symbols),
-    .program = program,
+    .program = runtime_program,
+    .owner = &runtime,
     .find = ort_api_find,
     .blind = blind,
 };
 
-static const struct probe_kind *const kinds[] = {&api, NULL};
-static struct runtime runtime = {.kinds = kinds};
+// --- The source ---
 
-static struct bpf_program *program(const char *name)
-{
-    return runtime_program(&runtime, name);
-}
+static const struct probe_kind *const kinds[] = {&api, NULL};
+static struct runtime runtime = {.kinds = kinds, .open = open_skeleton, .close = close_skeleton};
 
 static int measures_fd(void)
 {
@@ -146,38 +142,20 @@ static int measures_fd(void)
 static const struct measures measures = {
     .families = families, .count = ARRAY_SIZE(families), .map_fd = measures_fd};
 
-// --- The source ---
+static int start(const struct source_env *env, struct source_report *ret_report)
+{
+    bool sessions = env->demand->wanted[event_type_index(&types[0])];
+    int error = runtime_start(&runtime, env, sessions, ret_report);
+    if (error || !ret_report->needed)
+        return error;
+    caller_path_register();
+    skeleton->bss->onnx_sessions_wanted = sessions;
+    return 0;
+}
 
 static void stop(void)
 {
     runtime_stop(&runtime);
-    onnx_bpf__destroy(skeleton);
-    skeleton = NULL;
-}
-
-static int start(const struct source_env *env, struct source_report *ret_report)
-{
-    bool sessions = env->demand->wanted[event_type_index(&types[0])];
-    ret_report->needed = sessions || env->runtimes || env->everything;
-    if (!ret_report->needed) {
-        stop();
-        return 0;
-    }
-    if (!skeleton) {
-        caller_path_register();
-        skeleton = onnx_bpf__open();
-        if (!skeleton)
-            return hook_load_failed(-errno, ret_report);
-        skeleton->rodata->source_id = env->id;
-        runtime.skeleton = skeleton->skeleton;
-    }
-    int error = runtime_start(&runtime, env, ret_report);
-    if (error) {
-        stop();
-        return error;
-    }
-    skeleton->bss->onnx_sessions_wanted = sessions;
-    return 0;
 }
 
 const struct source source_onnx = {

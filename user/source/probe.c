@@ -17,8 +17,7 @@ struct own {
     struct probe_bpf *skeleton;
     struct probe_kind kind;
     struct probe_symbol symbol;
-    char label[80];                      // the kind's name
-    char call[40], enter[40], leave[40]; // programs, behind the number of the probe
+    char label[80]; // the kind's name
     char metric[CONFIG_METRIC_MAX + 8];
     char help[256];
 };
@@ -27,14 +26,10 @@ static struct own owns[CONFIG_PROBES_MAX];
 static struct measure_family families[CONFIG_PROBES_MAX + 1];
 static size_t count;
 
-// "3:probe_enter"
-static struct bpf_program *program(const char *name)
+static struct bpf_program *program(const struct probe_kind *kind, const char *name)
 {
-    char *rest;
-    unsigned long index = strtoul(name, &rest, 10);
-    if (*rest != ':' || index >= count || !owns[index].skeleton)
-        return NULL;
-    return bpf_object__find_program_by_name(owns[index].skeleton->obj, rest + 1);
+    const struct own *own = kind->owner;
+    return own->skeleton ? bpf_object__find_program_by_name(own->skeleton->obj, name) : NULL;
 }
 
 static int map_fd(void)
@@ -46,16 +41,13 @@ static struct measures measures = {.families = families, .map_fd = map_fd};
 
 // --- Tables ---
 
-static void fill_kind(struct own *own, size_t index, const struct config_probe *probe)
+static void fill_kind(struct own *own, const struct config_probe *probe)
 {
     bool latency = probe->measure == MEASURED_LATENCY;
     snprintf(own->label, sizeof(own->label), "probe_%s", probe->name);
-    snprintf(own->call, sizeof(own->call), "%zu:probe_call", index);
-    snprintf(own->enter, sizeof(own->enter), "%zu:probe_enter", index);
-    snprintf(own->leave, sizeof(own->leave), "%zu:probe_leave", index);
     own->symbol = (struct probe_symbol){.name = probe->symbol,
-                                        .enter = latency ? own->enter : own->call,
-                                        .leave = latency ? own->leave : NULL};
+                                        .enter = latency ? "probe_enter" : "probe_call",
+                                        .leave = latency ? "probe_leave" : NULL};
     own->kind = (struct probe_kind){.name = own->label,
                                     .libraries = (const char *const *)probe->files.items,
                                     .executables = true,
@@ -63,7 +55,8 @@ static void fill_kind(struct own *own, size_t index, const struct config_probe *
                                     .throws = probe->throws || strncmp(probe->symbol, "_Z", 2) == 0,
                                     .symbols = &own->symbol,
                                     .symbols_count = 1,
-                                    .program = program};
+                                    .program = program,
+                                    .owner = own};
 }
 
 static void fill_family(struct own *own, size_t index, const struct config_probe *probe)
@@ -142,7 +135,7 @@ static int start_all(const struct source_env *env, struct source_report *ret_rep
 {
     for (size_t i = 0; i < env->probes_count; i++) {
         count = i + 1;
-        fill_kind(&owns[i], i, &env->probes[i]);
+        fill_kind(&owns[i], &env->probes[i]);
         fill_family(&owns[i], i, &env->probes[i]);
         int error = load(i, &env->probes[i], env, ret_report);
         if (error)

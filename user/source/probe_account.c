@@ -199,7 +199,8 @@ static bool is_first(const struct probe_kind *kind, size_t index, bool at_return
 
 static void look_at_program(struct probe_charge *charge)
 {
-    const struct bpf_program *program = accounts[charge->kind].kind->program(charge->name);
+    const struct probe_kind *kind = accounts[charge->kind].kind;
+    const struct bpf_program *program = kind->program(kind, charge->name);
     charge->program = program;
     if (program)
         charge->now = probe_cost_runs(program);

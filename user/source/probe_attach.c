@@ -107,7 +107,7 @@ static int attach_program(struct probe_part *part, int fd, const uint64_t *offse
         if (error)
             return error;
     }
-    struct bpf_program *program = places.count ? kind->program(name) : NULL;
+    struct bpf_program *program = places.count ? kind->program(kind, name) : NULL;
     if (!places.count)
         return 0;
     if (!program)

@@ -35,8 +35,9 @@ struct probe_kind {
     // A file without the first of them is left alone.
     const struct probe_symbol *symbols;
     size_t symbols_count;
-    // NULL where there is no such program.
-    struct bpf_program *(*program)(const char *name);
+    // NULL where there is no such program. `owner` is for it alone.
+    struct bpf_program *(*program)(const struct probe_kind *kind, const char *name);
+    const void *owner;
     // Another way to find the functions than by symbol tables, with the same result as elf_symbols_find().
     // NULL: by them.
     int (*find)(int fd, uint64_t *ret_offsets, uint64_t *in_out_read);

@@ -14,7 +14,7 @@ static bool is_uprobe(const struct bpf_program *program)
 }
 
 // Its own hooks, and all programs for probes, so that they are loaded.
-static int load(struct runtime *runtime, const struct source_env *env, struct source_report *ret_report)
+static int load(const struct runtime *runtime, const struct source_env *env, struct source_report *ret_report)
 {
     struct bpf_object *object = *runtime->skeleton->obj;
     struct bpf_program *program;
@@ -36,6 +36,13 @@ static int load(struct runtime *runtime, const struct source_env *env, struct so
     return hook_load(runtime->skeleton, env, hooks, count, ret_report);
 }
 
+static int open_and_load(struct runtime *runtime, const struct source_env *env,
+                         struct source_report *ret_report)
+{
+    runtime->skeleton = runtime->open(env->id);
+    return runtime->skeleton ? load(runtime, env, ret_report) : hook_load_failed(-errno, ret_report);
+}
+
 // The last lines of the report: what is probed, and in how many files.
 static void report_kinds(const struct runtime *runtime, struct source_report *ret_report)
 {
@@ -49,20 +56,35 @@ static void report_kinds(const struct runtime *runtime, struct source_report *re
     }
 }
 
-int runtime_start(struct runtime *runtime, const struct source_env *env, struct source_report *ret_report)
+static int attach(struct runtime *runtime, struct source_report *ret_report)
 {
-    int error = runtime->up ? 0 : load(runtime, env, ret_report);
-    if (!error && runtime->hooks_count)
-        error = hook_update(*runtime->skeleton->obj, runtime->hooks, runtime->hooks_count, &runtime->attached,
-                            ret_report);
-    runtime->up = !error;
-    for (size_t i = 0; !error && runtime->kinds[i]; i++) {
-        error = probes_add(runtime->kinds[i]);
+    if (runtime->hooks_count) {
+        int error = hook_update(*runtime->skeleton->obj, runtime->hooks, runtime->hooks_count,
+                                &runtime->attached, ret_report);
         if (error)
-            snprintf(ret_report->reason, sizeof(ret_report->reason),
-                     "cannot probe what processes have mapped: %s", strerror(-error));
+            return error;
     }
-    if (error)
+    for (size_t i = 0; runtime->kinds[i]; i++) {
+        int error = probes_add(runtime->kinds[i]);
+        if (!error)
+            continue;
+        snprintf(ret_report->reason, sizeof(ret_report->reason),
+                 "cannot probe what processes have mapped: %s", strerror(-error));
+        return error;
+    }
+    return 0;
+}
+
+int runtime_start(struct runtime *runtime, const struct source_env *env, bool wanted,
+                  struct source_report *ret_report)
+{
+    ret_report->needed = wanted || env->runtimes || env->everything;
+    int error = 0;
+    if (ret_report->needed && !runtime->skeleton)
+        error = open_and_load(runtime, env, ret_report);
+    if (ret_report->needed && !error)
+        error = attach(runtime, ret_report);
+    if (error || !ret_report->needed)
         runtime_stop(runtime);
     else
         report_kinds(runtime, ret_report);
@@ -74,17 +96,19 @@ void runtime_stop(struct runtime *runtime)
     for (size_t i = 0; runtime->kinds[i]; i++)
         probes_remove(runtime->kinds[i]);
     hook_detach_all(&runtime->attached);
-    runtime->up = false;
+    if (runtime->stopping)
+        runtime->stopping();
+    runtime->close();
+    runtime->skeleton = NULL;
 }
 
-struct bpf_program *runtime_program(const struct runtime *runtime, const char *name)
+struct bpf_program *runtime_program(const struct probe_kind *kind, const char *name)
 {
-    return runtime->up ? bpf_object__find_program_by_name(*runtime->skeleton->obj, name) : NULL;
+    const struct runtime *runtime = kind->owner;
+    return runtime->skeleton ? bpf_object__find_program_by_name(*runtime->skeleton->obj, name) : NULL;
 }
 
 int runtime_measures_fd(const struct runtime *runtime)
 {
-    struct bpf_map *map =
-        runtime->up ? bpf_object__find_map_by_name(*runtime->skeleton->obj, "measures") : NULL;
-    return map ? bpf_map__fd(map) : -1;
+    return runtime->skeleton ? bpf_object__find_map_fd_by_name(*runtime->skeleton->obj, "measures") : -1;
 }

@@ -5,21 +5,50 @@
 #include "hook.h"
 #include "probes.h"
 
+// A source gives the first part; the rest is zero at first.
 struct runtime {
     const struct probe_kind *const *kinds; // NULL-terminated
     const struct hook *hooks;              // its programs that are for other attach points; may be NULL
     size_t hooks_count;
-    struct bpf_object_skeleton *skeleton; // opened; set by the source before runtime_start()
+    // As RUNTIME_SKELETON() defines them: NULL, and errno, on failure; harmless where it is closed.
+    struct bpf_object_skeleton *(*open)(uint16_t source_id);
+    void (*close)(void);
+    // Called before its object goes, even where there is none. NULL: nobody.
+    void (*stopping)(void);
+
+    struct bpf_object_skeleton *skeleton; // NULL while the source is not up
     struct hooks attached;
-    bool up;
 };
 
-// Loads the object on the first call, attaches its hooks and has its kinds probed. On failure nothing stays
-// attached, the reason is set, and the source destroys its skeleton.
-int runtime_start(struct runtime *runtime, const struct source_env *env, struct source_report *ret_report);
-// Takes the probes and hooks away. The source destroys its skeleton then.
+// Defines `skeleton`, of bpf/<object>.bpf.c, and the two functions that a runtime opens and closes it by, and
+// declares `runtime`, which the source defines.
+#define RUNTIME_SKELETON(object)                                         \
+    static struct object##_bpf *skeleton;                                \
+                                                                         \
+    static struct bpf_object_skeleton *open_skeleton(uint16_t source_id) \
+    {                                                                    \
+        skeleton = object##_bpf__open();                                 \
+        if (!skeleton)                                                   \
+            return NULL;                                                 \
+        skeleton->rodata->source_id = source_id;                         \
+        return skeleton->skeleton;                                       \
+    }                                                                    \
+                                                                         \
+    static void close_skeleton(void)                                     \
+    {                                                                    \
+        object##_bpf__destroy(skeleton);                                 \
+        skeleton = NULL;                                                 \
+    }                                                                    \
+    static struct runtime runtime
+
+// For source.start(): where somebody wants its measures, or `wanted` says so of its events, loads the object
+// on the first call, attaches its hooks and has its kinds probed; else stops it. On failure it is stopped,
+// and the reason is set.
+int runtime_start(struct runtime *runtime, const struct source_env *env, bool wanted,
+                  struct source_report *ret_report);
+// For source.stop().
 void runtime_stop(struct runtime *runtime);
-// For probe_kind.program.
-struct bpf_program *runtime_program(const struct runtime *runtime, const char *name);
+// For probe_kind.program, of kinds whose owner is a runtime.
+struct bpf_program *runtime_program(const struct probe_kind *kind, const char *name);
 // For measures.map_fd.
 int runtime_measures_fd(const struct runtime *runtime);

@@ -40,13 +40,18 @@ static const struct probe_blind blind[] = {
 
 static void update_hooks(void);
 
+static struct bpf_program *program(const struct probe_kind *kind, const char *name)
+{
+    return api_tls_program(name);
+}
+
 static const struct probe_kind openssl = {
     .name = "openssl",
     .libraries = libraries,
     .executables = true,
     .symbols = symbols,
     .symbols_count = ARRAY_SIZE(symbols),
-    .program = api_tls_program,
+    .program = program,
     .whole = true,
     .blind = blind,
     .changed = update_hooks,

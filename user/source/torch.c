@@ -6,9 +6,7 @@
 #include "uprobe.h"
 #include "wire/torch.h"
 
-#include <errno.h>
-
-static struct torch_bpf *skeleton;
+RUNTIME_SKELETON(torch);
 
 // --- Measures ---
 
@@ -30,8 +28,6 @@ static const struct measure_family families[] = {
 
 // --- Probes ---
 
-static struct bpf_program *program(const char *name);
-
 static const char *const libraries[] = {"libtorch_cpu.so*", NULL};
 
 // torch::jit::GraphFunction::run(std::vector<c10::IValue> &): Python and C++ programs come through here. What
@@ -46,7 +42,8 @@ static const struct probe_kind forward = {
     .throws = true,
     .symbols = forward_symbols,
     .symbols_count = ARRAY_SIZE(forward_symbols),
-    .program = program,
+    .program = runtime_program,
+    .owner = &runtime,
 };
 
 // Where exceptions are caught; only while there is a libtorch.
@@ -58,16 +55,20 @@ static const struct probe_kind catches = {
     .libraries = catch_libraries,
     .symbols = catch_symbols,
     .symbols_count = ARRAY_SIZE(catch_symbols),
-    .program = program,
+    .program = runtime_program,
+    .owner = &runtime,
 };
 
-static const struct probe_kind *const kinds[] = {&forward, NULL};
-static struct runtime runtime = {.kinds = kinds};
+// --- The source ---
 
-static struct bpf_program *program(const char *name)
+static const struct probe_kind *const kinds[] = {&forward, NULL};
+static void remove_catches(void)
 {
-    return runtime_program(&runtime, name);
+    probes_remove(&catches);
 }
+
+static struct runtime runtime = {
+    .kinds = kinds, .open = open_skeleton, .close = close_skeleton, .stopping = remove_catches};
 
 static int measures_fd(void)
 {
@@ -77,45 +78,25 @@ static int measures_fd(void)
 static const struct measures measures = {
     .families = families, .count = ARRAY_SIZE(families), .map_fd = measures_fd};
 
-// --- The source ---
-
 // Without it errors are not counted, and the rest is right.
 static void update_catches(void)
 {
-    if (runtime.up && probes_files(&forward) > 0)
+    if (runtime.skeleton && probes_files(&forward) > 0)
         probes_add(&catches);
     else
-        probes_remove(&catches);
-}
-
-static void stop(void)
-{
-    probes_remove(&catches);
-    runtime_stop(&runtime);
-    torch_bpf__destroy(skeleton);
-    skeleton = NULL;
+        remove_catches();
 }
 
 static int start(const struct source_env *env, struct source_report *ret_report)
 {
-    ret_report->needed = env->runtimes || env->everything;
-    if (!ret_report->needed) {
-        stop();
-        return 0;
-    }
-    if (!skeleton) {
-        skeleton = torch_bpf__open();
-        if (!skeleton)
-            return hook_load_failed(-errno, ret_report);
-        skeleton->rodata->source_id = env->id;
-        runtime.skeleton = skeleton->skeleton;
-    }
-    int error = runtime_start(&runtime, env, ret_report);
-    if (error)
-        stop();
-    else
-        update_catches();
+    int error = runtime_start(&runtime, env, false, ret_report);
+    update_catches();
     return error;
+}
+
+static void stop(void)
+{
+    runtime_stop(&runtime);
 }
 
 static void tick(void)
