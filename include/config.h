@@ -189,6 +189,7 @@ struct config {
     struct config_strings inference_pod_labels;
     bool body_values;
     bool network;
+    bool sched;
     struct config_strings network_cluster;
     uint64_t ring_size;
     char *host_root; // "/": the agent's own

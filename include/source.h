@@ -30,6 +30,7 @@ struct source_env {
     size_t probes_count;
     bool egress;          // count what leaves the node, whatever the demand
     bool network;         // measure TCP connections
+    bool sched;           // measure waits of inference processes; needs `inference`
     char *const *cluster; // ranges of the cluster's addresses, NULL-terminated; may be NULL
     bool no_body_values;  // take no names of models and no numbers out of their bodies
     bool everything;      // attach all hooks, whatever the demand (`agent doctor`)

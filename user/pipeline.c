@@ -106,6 +106,7 @@ void pipeline_start_sources(struct pipeline *pipeline, const struct demand *dema
         .probes = pipeline->options->probes,
         .probes_count = pipeline->options->probes_count,
         .network = pipeline->options->network,
+        .sched = pipeline->options->sched,
         .cluster = pipeline->options->cluster,
         .no_body_values = pipeline->options->no_body_values,
         .host_root = pipeline->options->host_root,

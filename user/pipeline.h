@@ -25,6 +25,7 @@ struct pipeline_options {
     size_t probes_count;
     double probes_budget; // percent of the node's CPU time; 0: no ceiling
     bool network;         // measure TCP connections
+    bool sched;           // measure how inference processes wait; needs `inference`
     char *const *cluster; // ranges of the cluster's addresses, NULL-terminated; may be NULL
     bool no_body_values;  // take nothing out of their bodies
     const char *listen;   // NULL: no metrics server

@@ -241,9 +241,20 @@ struct mm_struct {
     struct file *exe_file;
 };
 
+struct sched_info { // CONFIG_SCHED_INFO
+    unsigned long long run_delay;
+    unsigned long long last_queued;
+};
+
+struct rq {
+    u64 clock;
+};
+
 struct task_struct {
     struct thread_info thread_info; // CONFIG_THREAD_INFO_IN_TASK: always on both architectures
+    unsigned int __state;           // 5.14; before it: state
     void *stack;
+    struct sched_info sched_info;
     struct mm_struct *mm;
     int exit_code;
     pid_t pid;
@@ -251,6 +262,7 @@ struct task_struct {
     struct task_struct *real_parent;
     struct task_struct *group_leader;
     u64 self_exec_id;
+    u64 start_time;     // CLOCK_MONOTONIC
     u64 start_boottime; // 5.5, before it: real_start_time
     const struct cred *cred;
     char comm[16];
@@ -259,6 +271,10 @@ struct task_struct {
     struct signal_struct *signal;
     kuid_t loginuid; // CONFIG_AUDIT
     struct css_set *cgroups;
+};
+
+struct task_struct___older {
+    volatile long state; // before 5.14
 };
 
 struct linux_binprm {

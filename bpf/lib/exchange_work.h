@@ -51,12 +51,6 @@ __noinline int exchange_work_count(struct wire_api_work *own, __u64 start_ns)
     return 0;
 }
 
-INLINE void exchange_work_begin(struct wire_api_exchange *exchange)
-{
-    if (work_wanted)
-        exchange_work_count(&exchange->work, exchange->start_ns);
-}
-
 // What is noted of the process by which the request was counted; NULL: others have needed the room since,
 // and what is noted now begins later than the request.
 INLINE struct wire_work *exchange_work_process(const struct wire_api_work *own)
@@ -64,6 +58,29 @@ INLINE struct wire_work *exchange_work_process(const struct wire_api_work *own)
     struct wire_work *process = work_of(own->pid);
     __u32 number = process ? own->begun - process->first - 1 : 0;
     return process && number < process->begun - process->first ? process : NULL;
+}
+
+// How long the process's threads waited for a CPU (source `sched`): at a request's beginning until then, at
+// its end since. Only those waits count that are over.
+__noinline int exchange_work_run_queue(struct wire_api_exchange *exchange)
+{
+    if (!exchange || !(exchange->work.flags & WIRE_API_WORK_COUNTED))
+        return 0;
+    const struct wire_work *process = exchange_work_process(&exchange->work);
+    __u64 sum = process ? process->run_queue_ns : 0;
+    bool ends = exchange->work.flags & WIRE_API_WORK_RUN_QUEUE;
+    exchange->run_queue_us = (__u32)(sum / 1000) - (ends ? exchange->run_queue_us : 0);
+    exchange->work.flags &= ~WIRE_API_WORK_RUN_QUEUE;
+    exchange->work.flags |= sum ? WIRE_API_WORK_RUN_QUEUE : 0;
+    return 0;
+}
+
+INLINE void exchange_work_begin(struct wire_api_exchange *exchange)
+{
+    if (!work_wanted)
+        return;
+    exchange_work_count(&exchange->work, exchange->start_ns);
+    exchange_work_run_queue(exchange);
 }
 
 // Until now no other request can have had a prompt in a batch.
@@ -134,5 +151,7 @@ __noinline int exchange_work_finish(struct wire_api_work *own, __u64 end_ns, __u
 
 INLINE void exchange_work_end(struct wire_api_exchange *exchange)
 {
+    if (exchange->work.flags & WIRE_API_WORK_RUN_QUEUE)
+        exchange_work_run_queue(exchange);
     exchange_work_finish(&exchange->work, exchange->end_ns, exchange->end);
 }

@@ -5,11 +5,15 @@
 #include "bpf/lib/task.h"
 #include "wire/measure.h"
 
+// A source whose programs run where memory must not be allocated says otherwise.
+#ifndef MEASURE_FLAGS
+#define MEASURE_FLAGS BPF_F_NO_PREALLOC
 #define MEASURE_CGROUPS 4096 // entries: cgroups, times what is measured in each
+#endif
 
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
-    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __uint(map_flags, MEASURE_FLAGS);
     __uint(max_entries, MEASURE_CGROUPS);
     __type(key, struct wire_measure_key);
     __type(value, struct wire_measure);

@@ -57,6 +57,7 @@ enum wire_api_work_flag {
     WIRE_API_WORK_PREFILL = 1 << 4,
     WIRE_API_WORK_DECODE = 1 << 5,
     WIRE_API_WORK_RUN = 1 << 6,
+    WIRE_API_WORK_RUN_QUEUE = 1 << 7, // run_queue_us; until it has ended: it was known when it began
 };
 
 // What the process computed meanwhile (include/wire/work.h). Until it is known what of that was for the
@@ -98,7 +99,7 @@ struct wire_api_exchange {
     __u8 end;    // enum wire_api_end
     __u8 request_model_length;
     __u8 response_model_length;
-    __u8 reserved[4];
+    __u32 run_queue_us; // as `work`: so long the process's threads waited for a CPU meanwhile; may overflow
     struct wire_api_work work;
     char request_model[WIRE_API_MODEL_MAX];
     char response_model[WIRE_API_MODEL_MAX];

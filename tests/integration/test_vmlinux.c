@@ -24,6 +24,7 @@ static const struct {
     const char *names[NAMES];
 } alternatives[] = {
     {"kernfs_node", {"parent", "__parent"}},
+    {"task_struct", {"state", "__state"}},
     {"dentry", {"d_shortname", "d_iname"}},
     {"inode", {"i_ctime", "__i_ctime", "i_ctime_sec"}},
     {"inode", {"i_mtime", "__i_mtime", "i_mtime_sec"}},

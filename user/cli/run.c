@@ -142,6 +142,7 @@ static int set_pipeline(struct run *run, struct pipeline_options *pipeline)
         .probes_count = config->probes_count,
         .probes_budget = config->probes_budget,
         .network = config->network,
+        .sched = config->sched,
         .cluster = config->network_cluster.count ? config->network_cluster.items : NULL,
         .no_body_values = !config->body_values,
         .listen = config->listen,
@@ -215,6 +216,7 @@ static const char everything_text[] = "rules: {reload: true}\n"
                                       "syscall_latency: [getpid]\n"
                                       "inference: {enabled: true}\n"
                                       "network: {enabled: true}\n"
+                                      "sched: {enabled: true}\n"
                                       "egress: {enabled: true}\n"
                                       "kubelet: {url: 'https://127.0.0.1:10250'}\n"
                                       "spool: {directory: %1$s/spool, size: 8MiB}\n"

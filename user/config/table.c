@@ -122,6 +122,11 @@ static const struct config_key keys[] = {
              "others are loopback, private or public",
      OPTIONS({"network-cluster", .argument = "RANGE,…", .appends = true}), .also = "network.enabled"},
 
+    {"sched.enabled", .type = TYPE_BOOL, OF_FILE(sched), .standard = "false", .words = no_yes, .restart = true,
+     .help = "metrics of how long inference processes wait for a CPU, and for everything else; needs inference.enabled, which the "
+             "option turns on, too",
+     OPTIONS({"sched", .value = "true"}), .also = "inference.enabled"},
+
     {"spool.directory", .type = TYPE_PATH, OF_FILE(spool.directory), .standard = "/var/lib/inferscope/spool",
      .restart = true,
      .help = "where alerts wait until they are delivered, where there are outputs"},

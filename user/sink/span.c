@@ -91,8 +91,9 @@ static void add_resource(const struct event *event, struct text *text)
 }
 
 // What the server computed for it, where that is known.
-static void add_work(struct attributes *attributes, const struct wire_api_work *work)
+static void add_work(struct attributes *attributes, const struct wire_api_exchange *exchange)
 {
+    const struct wire_api_work *work = &exchange->work;
     if (work->flags & WIRE_API_WORK_PREFILL)
         add_duration(attributes, "inferscope.prefill_time", work->prefill_ns);
     if (work->flags & WIRE_API_WORK_DECODE) {
@@ -102,6 +103,8 @@ static void add_work(struct attributes *attributes, const struct wire_api_work *
     }
     if (work->flags & WIRE_API_WORK_RUN)
         add_duration(attributes, "inferscope.run_time", work->run_ns);
+    if (work->flags & WIRE_API_WORK_RUN_QUEUE)
+        add_duration(attributes, "inferscope.run_queue_time", (uint64_t)exchange->run_queue_us * 1000);
 }
 
 static void add_request(const struct wire_api *record, const char *operation, const char *provider,
@@ -125,7 +128,7 @@ static void add_request(const struct wire_api *record, const char *operation, co
                     exchange->first_content_ns);
     if (exchange->content_events)
         add_number(&attributes, "inferscope.content_events", exchange->content_events);
-    add_work(&attributes, &exchange->work);
+    add_work(&attributes, exchange);
     add_string(&attributes, "http.request.method", api_method_name(exchange->method));
     add_string(&attributes, "http.route", route ? route->pattern : NULL);
     if (exchange->status)

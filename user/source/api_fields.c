@@ -177,6 +177,12 @@ GETTER(get_run_time)
     return set_work(event, WIRE_API_WORK_RUN, record_of(event)->exchange.work.run_ns, ret_value);
 }
 
+GETTER(get_run_queue_time)
+{
+    uint64_t time_ns = (uint64_t)record_of(event)->exchange.run_queue_us * 1000;
+    return set_work(event, WIRE_API_WORK_RUN_QUEUE, time_ns, ret_value);
+}
+
 GETTER(get_decode_steps)
 {
     const struct wire_api_work *work = &record_of(event)->exchange.work;
@@ -308,6 +314,15 @@ static const struct field infer_fields[] = {
      .help = "Time that a runtime which knows no such steps took to run models; missing unless the process "
              "answered no other request meanwhile",
      .get = get_run_time},
+    {.name = "infer.run_queue_time",
+     .type = FIELD_DURATION,
+     .unit = "ns",
+     .help =
+         "How long the process's threads together were ready to run and waited for a CPU, of waits that "
+         "ended "
+         "while the request was under way; missing where the source sched did not measure the process yet "
+         "when it began, and before Linux 5.17",
+     .get = get_run_queue_time},
 };
 
 static const struct field call_fields[] = {

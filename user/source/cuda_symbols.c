@@ -122,6 +122,7 @@ static const struct probe_blind blind[] = {
 
 static const struct probe_kind runtime = {
     .name = "cuda runtime",
+    .computes = true,
     .libraries = runtime_libraries,
     .executables = true, // nvcc links it statically unless told not to
     .symbols = runtime_symbols,
@@ -132,6 +133,7 @@ static const struct probe_kind runtime = {
 
 static const struct probe_kind driver = {
     .name = "cuda driver",
+    .computes = true,
     .libraries = driver_libraries,
     .symbols = driver_symbols,
     .symbols_count = ARRAY_SIZE(driver_symbols),

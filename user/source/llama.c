@@ -129,6 +129,7 @@ static const struct probe_symbol batch_symbols[] = {
 
 static const struct probe_kind batches = {
     .name = "llama.cpp",
+    .computes = true,
     .libraries = libraries,
     .executables = true,
     .throws = true,

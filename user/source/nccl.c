@@ -30,6 +30,7 @@ static const struct probe_symbol symbols[] = {
 
 static const struct probe_kind kind = {
     .name = "nccl",
+    .computes = true,
     .libraries = libraries,
     .symbols = symbols,
     .symbols_count = ARRAY_SIZE(symbols),

@@ -120,6 +120,7 @@ static const struct probe_blind blind[] = {
 
 static const struct probe_kind api = {
     .name = "ONNX Runtime",
+    .computes = true,
     .libraries = libraries,
     .symbols = symbols,
     .symbols_count = ARRAY_SIZE(symbols),

@@ -50,6 +50,7 @@ static size_t links_count, links_max;
 static time_t ticked, idle_looked_at, scanned;
 static bool scan_again; // something was left out
 static uint64_t bytes_read;
+static void (*on_runtime)(pid_t process);
 
 #define LEFT_ALONE(which, reason_text)                                                                   \
     static struct counter which = {                                                                      \
@@ -252,8 +253,18 @@ static struct probed *probe(struct probed *probed, struct probe_look *look, uint
     return target;
 }
 
+static void tell_runtime(const struct probed *probed, pid_t pid)
+{
+    for (size_t i = 0; on_runtime && i < PROBES_KINDS_MAX; i++)
+        if (probed->parts[i] && kinds[i]->computes) {
+            on_runtime(pid);
+            return;
+        }
+}
+
 static void add_user(struct probed *probed, pid_t pid)
 {
+    tell_runtime(probed, pid);
     probed->idle_since = 0;
     for (size_t i = 0; i < probed->users_count; i++)
         if (probed->users[i] == pid)
@@ -370,6 +381,11 @@ int probes_add(const struct probe_kind *kind)
     kinds[free_kind] = kind;
     scan();
     return 0;
+}
+
+void probes_tell_runtimes(void (*found)(pid_t process))
+{
+    on_runtime = found;
 }
 
 bool probes_wanted(void)

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct probe_symbol {
     const char *name;
@@ -35,6 +36,7 @@ struct probe_kind {
     // A file without the first of them is left alone.
     const struct probe_symbol *symbols;
     size_t symbols_count;
+    bool computes; // who runs it runs models, or what they are made of
     // NULL where there is no such program. `owner` is for it alone.
     struct bpf_program *(*program)(const struct probe_kind *kind, const char *name);
     const void *owner;
@@ -57,6 +59,8 @@ enum {
 
 // Looks at all processes, now and from now on. 0 or a negative errno; adding it again is harmless.
 int probes_add(const struct probe_kind *kind);
+// Tells of each process that runs a probed file of a kind that computes, more than once. NULL: nobody.
+void probes_tell_runtimes(void (*found)(pid_t process));
 // Takes all of its probes away.
 void probes_remove(const struct probe_kind *kind);
 

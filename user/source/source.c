@@ -1,6 +1,7 @@
 #include "source.h"
 
 #include "hook.h"
+#include "sched.h"
 #include "source_list.h"
 #include "weights.h"
 #include "wire/call.h"
@@ -59,6 +60,7 @@ void source_learn_event(const struct event *event)
 {
     if (learns_weights)
         weights_event(event);
+    sched_event(event);
 }
 
 int source_register_all(void)

@@ -38,6 +38,7 @@ static const struct probe_symbol forward_symbols[] = {
 
 static const struct probe_kind forward = {
     .name = "libtorch",
+    .computes = true,
     .libraries = libraries,
     .throws = true,
     .symbols = forward_symbols,
