@@ -105,7 +105,7 @@ fuzz: packages-build packages-fuzz ## Feed the parsers random input (FUZZ_SECOND
 	$(Q)$(MAKE) --no-print-directory run-fuzz KIND=fuzz CC="$(FUZZ_CC)"
 
 .PHONY: bench
-bench: packages-build packages-test ## What it costs (BENCH_ARGS=rules, spool: only that, without root; --inference, --network, --egress)
+bench: packages-build packages-test ## What it costs (BENCH_ARGS=rules, spool: only that, without root; --inference, --network, --egress, --sched)
 	$(Q)$(MAKE) --no-print-directory agent $(OUT)/bench/bench $(OUT)/bench/plain-server $(OBJ)/bin/bench-rules $(OBJ)/bin/bench-spool
 	$(Q)$(if $(filter spool,$(BENCH_ARGS)),,$(OBJ)/bin/bench-rules)
 	$(Q)$(if $(filter rules,$(BENCH_ARGS)),,$(OBJ)/bin/bench-spool)

@@ -33,9 +33,9 @@ struct {
 } processes SEC(".maps");
 
 struct thread {
+    __u64 born_ns;  // as in task_struct.start_time: a number can be another thread's by now
     __u64 left_ns;  // CLOCK_MONOTONIC, when it left the CPU; 0: it runs, or left before we looked
-    __u64 ready_ns; // how long it has been ready and not run in all its life, as the kernel knew when it last
-                    // ran
+    __u64 ready_ns; // how long it was ready and did not run in all its life, as of when it last ran
     __u32 state;    // enum wire_sched_state
     __u32 reserved;
 };
@@ -47,8 +47,6 @@ struct {
     __type(key, __u32);
     __type(value, struct thread);
 } threads SEC(".maps");
-
-extern const struct rq runqueues __ksym; // each CPU's
 
 INLINE bool is_marked(__u32 process)
 {
@@ -69,15 +67,27 @@ INLINE void measure(struct task_struct *task, __u64 cgroup_id, __u16 what, __u16
         measure_count_short(entry, time_ns);
 }
 
-INLINE struct thread *thread_of(__u32 tid)
+// What is known of the process that a thread is of, if it is measured and no other that has its number now.
+INLINE const struct wire_sched_process *process_of(struct task_struct *task)
 {
-    return bpf_map_lookup_elem(&threads, &tid);
+    __u32 number = task->tgid;
+    const struct wire_sched_process *process = bpf_map_lookup_elem(&processes, &number);
+    return process && task->group_leader->start_time <= process->since_ns ? process : NULL;
 }
 
-INLINE struct thread *thread_new(__u32 tid, const struct thread *first)
+INLINE struct thread *thread_of(struct task_struct *task)
 {
-    bpf_map_update_elem(&threads, &tid, first, BPF_ANY);
-    struct thread *thread = thread_of(tid);
+    __u32 tid = task->pid;
+    struct thread *thread = bpf_map_lookup_elem(&threads, &tid);
+    return thread && thread->born_ns == task->start_time ? thread : NULL;
+}
+
+INLINE struct thread *thread_new(struct task_struct *task, __u64 ready_ns)
+{
+    struct thread first = {.born_ns = task->start_time, .ready_ns = ready_ns, .state = WIRE_SCHED_READY};
+    __u32 tid = task->pid;
+    bpf_map_update_elem(&threads, &tid, &first, BPF_ANY);
+    struct thread *thread = thread_of(task);
     if (!thread)
         lost_add(WIRE_LOST_STATE_FULL);
     return thread;
@@ -103,26 +113,24 @@ INLINE __u32 state_kind(__u32 state)
 
 INLINE void leaves(struct task_struct *task, bool preempted)
 {
-    __u32 process = task->tgid, tid = task->pid, state = state_of(task);
-    if (!bpf_map_lookup_elem(&processes, &process))
-        return;
+    __u32 tid = task->pid, state = state_of(task);
     if (state & TASK_DEAD) {
         bpf_map_delete_elem(&threads, &tid);
         return;
     }
-    struct thread *thread = thread_of(tid);
-    if (!thread) {
-        struct thread first = {.ready_ns = task->sched_info.run_delay};
-        thread = thread_new(tid, &first);
-        if (!thread)
-            return;
-    }
+    if (!process_of(task))
+        return;
+    struct thread *thread = thread_of(task);
+    if (!thread)
+        thread = thread_new(task, task->sched_info.run_delay);
+    if (!thread)
+        return;
     thread->left_ns = bpf_ktime_get_ns();
     thread->state = preempted ? WIRE_SCHED_READY : state_kind(state);
     if (thread->state != WIRE_SCHED_READY)
         return;
     struct wire_measure_key key = measure_key(cgroup_of(task), WIRE_SCHED_PREEMPTED, 0);
-    struct wire_measure *entry = measure_entry_of(&key, process);
+    struct wire_measure *entry = measure_entry_of(&key, task->tgid);
     if (!entry)
         return;
     __sync_fetch_and_add(&entry->count, 1);
@@ -132,9 +140,8 @@ INLINE void leaves(struct task_struct *task, bool preempted)
 // What the kernel will have added up when the thread runs, in a moment (sched_info_arrive()).
 INLINE __u64 ready_time(struct task_struct *task)
 {
-    const struct rq *rq = bpf_this_cpu_ptr(&runqueues);
     __u64 since = task->sched_info.last_queued;
-    __u64 now = rq->clock;
+    __u64 now = task->se.cfs_rq->rq->clock; // the CPU's, whatever the task's class (set_task_rq())
     return task->sched_info.run_delay + (since && now > since ? now - since : 0);
 }
 
@@ -148,18 +155,16 @@ INLINE void add_to_work(__u32 process, __u64 delay_ns)
 
 INLINE void comes(struct task_struct *task)
 {
-    __u32 process = task->tgid, tid = task->pid;
-    const struct wire_sched_process *measured = bpf_map_lookup_elem(&processes, &process);
-    if (!measured)
+    const struct wire_sched_process *process = process_of(task);
+    if (!process)
         return;
     __u64 ready = ready_time(task), away = 0;
-    struct thread *thread = thread_of(tid);
+    struct thread *thread = thread_of(task);
     if (!thread) {
-        // One from before it was measured counts from now on.
-        struct thread first = {.ready_ns = task->start_time > measured->since_ns ? 0 : ready,
-                               .state = WIRE_SCHED_READY};
-        thread = thread_new(tid, &first);
-        if (!thread || first.ready_ns)
+        // One from before its process was measured counts from now on.
+        bool fresh = task->start_time > process->since_ns;
+        thread = thread_new(task, fresh ? 0 : ready);
+        if (!thread || !fresh)
             return;
     }
     if (thread->left_ns)
@@ -174,7 +179,7 @@ INLINE void comes(struct task_struct *task)
         measure(task, cgroup_id, WIRE_SCHED_OFF_CPU, thread->state, away - delay);
     thread->ready_ns = ready;
     thread->left_ns = 0;
-    add_to_work(process, delay);
+    add_to_work(task->tgid, delay);
 }
 
 SEC("tp_btf/sched_switch")

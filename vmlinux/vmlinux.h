@@ -250,10 +250,19 @@ struct rq {
     u64 clock;
 };
 
+struct cfs_rq {
+    struct rq *rq; // CONFIG_FAIR_GROUP_SCHED
+};
+
+struct sched_entity {
+    struct cfs_rq *cfs_rq; // the same
+};
+
 struct task_struct {
     struct thread_info thread_info; // CONFIG_THREAD_INFO_IN_TASK: always on both architectures
     unsigned int __state;           // 5.14; before it: state
     void *stack;
+    struct sched_entity se;
     struct sched_info sched_info;
     struct mm_struct *mm;
     int exit_code;

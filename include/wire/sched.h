@@ -26,6 +26,6 @@ enum wire_sched_state {
 #define WIRE_SCHED_MARKS 65536
 
 struct wire_sched_process {
-    __u64 since_ns; // CLOCK_MONOTONIC, from when on it is measured
+    __u64 since_ns; // CLOCK_MONOTONIC, from when on it is measured; who is younger only has the same number
 };
 WIRE_SIZE(struct wire_sched_process, 8);

@@ -113,8 +113,7 @@ int agent_wait_child(struct agent *agent, pid_t pid)
 static void become_agent(const char *path, const char *rules, const int *out, const int *err)
 {
     // The file comes last and may be left out.
-    bool metrics = rules && (strcmp(rules, INFERENCE_ONLY) == 0 || strcmp(rules, NETWORK_ONLY) == 0 ||
-                             strcmp(rules, EGRESS_ONLY) == 0);
+    bool metrics = rules && strncmp(rules, "--", 2) == 0;
     const char *mode = metrics ? rules : "--rules";
     const char *file = mode == rules ? NULL : rules;
     char *argv[] = {(char *)path, (char *)mode, "--json", "--listen", "127.0.0.1:0", (char *)file, NULL};

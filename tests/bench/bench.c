@@ -149,6 +149,8 @@ static const struct {
     {EGRESS_ONLY, WORK_THROUGHPUT, "egress_throughput", "--egress: 64 KB over TCP, one way", 1 / 0.97},
     {EGRESS_ONLY, WORK_PINGPONG_SR, "egress_pingpong_sr", "--egress: 1 KB ping-pong, send/recv", 1 / 0.97},
     {EGRESS_ONLY, WORK_CONNECT, "egress_connect", "--egress: TCP connect + accept", 1.10},
+    {SCHED_ONLY, WORK_SWITCH, "sched_switch", "--sched: two processes take turns by pipes", 1.05},
+    {SCHED_ONLY, WORK_FORK_EXEC, "sched_fork_exec", "--sched: fork + exec + wait", 1.05},
 };
 
 static bool is_asked(const char *mode)
@@ -212,6 +214,8 @@ static int measure_costs(void)
             error = run_metrics(NETWORK_ONLY, round);
         if (!error)
             error = run_metrics(EGRESS_ONLY, round);
+        if (!error)
+            error = run_metrics(SCHED_ONLY, round);
         if (error)
             return error;
     }
@@ -342,15 +346,12 @@ struct options {
 
 static int parse_options(int argc, char **argv, struct options *ret_options)
 {
-    static const struct option options[] = {{"rounds", required_argument, NULL, 'n'},
-                                            {"quick", no_argument, NULL, 'q'},
-                                            {"rules", required_argument, NULL, 'r'},
-                                            {"markdown", no_argument, NULL, 'm'},
-                                            {"json", required_argument, NULL, 'j'},
-                                            {"inference", no_argument, NULL, 'i'},
-                                            {"network", no_argument, NULL, 'w'},
-                                            {"egress", no_argument, NULL, 'e'},
-                                            {}};
+    static const struct option options[] = {
+        {"rounds", required_argument, NULL, 'n'}, {"quick", no_argument, NULL, 'q'},
+        {"rules", required_argument, NULL, 'r'},  {"markdown", no_argument, NULL, 'm'},
+        {"json", required_argument, NULL, 'j'},   {"inference", no_argument, NULL, 'i'},
+        {"network", no_argument, NULL, 'w'},      {"egress", no_argument, NULL, 'e'},
+        {"sched", no_argument, NULL, 's'},        {}};
     int option;
     bench.rounds = ROUNDS_DEFAULT;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -364,8 +365,14 @@ static int parse_options(int argc, char **argv, struct options *ret_options)
             ret_options->markdown = true;
         else if (option == 'j')
             ret_options->json = optarg;
-        else if (option == 'i' || option == 'w' || option == 'e')
-            bench.only = option == 'i' ? INFERENCE_ONLY : option == 'w' ? NETWORK_ONLY : EGRESS_ONLY;
+        else if (option == 'i')
+            bench.only = INFERENCE_ONLY;
+        else if (option == 'w')
+            bench.only = NETWORK_ONLY;
+        else if (option == 'e')
+            bench.only = EGRESS_ONLY;
+        else if (option == 's')
+            bench.only = SCHED_ONLY;
         else
             return -EINVAL;
     }
@@ -382,7 +389,7 @@ int main(int argc, char **argv)
     struct options options = {};
     if (parse_options(argc, argv, &options)) {
         fprintf(stderr, "usage: bench AGENT [--quick | --rounds N] [--rules FILE | --inference | --network | "
-                        "--egress] [--markdown] "
+                        "--egress | --sched] [--markdown] "
                         "[--json FILE]\n");
         return 2;
     }

@@ -44,9 +44,11 @@ struct agent {
 #define INFERENCE_ONLY "--inference"
 #define NETWORK_ONLY "--network"
 #define EGRESS_ONLY "--egress"
+#define SCHED_ONLY "--sched"
 // Starts the agent and returns once it is ready. It has the rules of that file; NULL: the built-in ones;
 // INFERENCE_ONLY: none, but follows requests to inference servers; NETWORK_ONLY: none, but measures TCP
-// connections; EGRESS_ONLY: none, but counts what leaves the node.
+// connections; EGRESS_ONLY: none, but counts what leaves the node; SCHED_ONLY: none, but follows requests and
+// measures how those who serve them wait.
 int agent_start(struct agent *agent, const char *path, const char *rules);
 // Asks it to end and waits. A negative errno where it had ended by itself or had to be killed.
 int agent_stop(struct agent *agent);
@@ -107,12 +109,15 @@ enum workload_index {
     WORK_PIPE,
     // Measured with NETWORK_ONLY:
     WORK_THROUGHPUT,
+    // Measured with SCHED_ONLY:
+    WORK_SWITCH,
     WORK_ALL,
 };
 
 // Those three, with INFERENCE_ONLY also the ping-pong by send and recv, with NETWORK_ONLY both of the
-// ping-pongs and making connections, with EGRESS_ONLY the one, connections and the throughput.
-enum { METRIC_WORKS = 10 };
+// ping-pongs and making connections, with EGRESS_ONLY the one, connections and the throughput, with
+// SCHED_ONLY starting programs.
+enum { METRIC_WORKS = 12 };
 
 const struct workload *work_at(size_t index);
 
@@ -169,7 +174,8 @@ enum { ROUNDS_MAX = 99, FIGURES_MAX = 64, PROGRAMS_MAX = 256 };
 struct bench {
     const char *agent_path;
     const char *rules; // NULL: the built-in ones
-    const char *only;  // INFERENCE_ONLY, NETWORK_ONLY or EGRESS_ONLY: measure nothing else; NULL: all
+    const char
+        *only; // INFERENCE_ONLY, NETWORK_ONLY, EGRESS_ONLY or SCHED_ONLY: measure nothing else; NULL: all
     int rounds;
     struct place place;
     struct agent agent;

@@ -316,6 +316,37 @@ static void pipe_end(struct worker *worker)
     close(worker->listener);
 }
 
+// --- Two processes on one CPU, each of which waits for the other ---
+
+static void send_back(int in, int out)
+{
+    char byte;
+    while (read(in, &byte, 1) == 1 && write(out, &byte, 1) == 1)
+        ;
+}
+
+static int switch_begin(struct worker *worker)
+{
+    int there[2], back[2];
+    if (pipe2(there, O_CLOEXEC) || pipe2(back, O_CLOEXEC))
+        return -errno;
+    worker->echo = fork();
+    if (worker->echo < 0)
+        return -errno;
+    if (worker->echo == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        close(there[1]);
+        close(back[0]);
+        send_back(there[0], back[1]);
+        _exit(0);
+    }
+    close(there[0]);
+    close(back[1]);
+    worker->listener = back[0];
+    worker->socket = there[1];
+    return 0;
+}
+
 // --- A lot of data one way ---
 
 static int throughput_begin(struct worker *worker)
@@ -370,6 +401,8 @@ static const struct workload workloads[WORK_ALL] = {
     [WORK_PIPE] = {"pipe", "pipe, write + read", 1, 100, pipe_begin, pipe_once, pipe_end},
     [WORK_THROUGHPUT] = {"throughput", "64 KB over TCP, one way", 1, 10, throughput_begin, throughput_once,
                          pingpong_end},
+    [WORK_SWITCH] = {"switch", "two processes take turns by pipes", 1, 50, switch_begin, pipe_once,
+                     pingpong_end},
 };
 
 const struct workload *work_at(size_t index)

@@ -133,6 +133,11 @@ static int set_pipeline(struct run *run, struct pipeline_options *pipeline)
             return 1;
         }
     }
+    if (config->sched && !config->inference) {
+        log_error("sched.enabled: it measures inference processes, which nobody looks for; set "
+                  "inference.enabled, too");
+        return 1;
+    }
     *pipeline = (struct pipeline_options){
         .matching = config->rules_match_all ? RULE_MATCHING_ALL : RULE_MATCHING_FIRST,
         .syscalls = config->syscall_latency.count ? config->syscall_latency.items : NULL,

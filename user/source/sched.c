@@ -196,12 +196,6 @@ static int start(const struct source_env *env, struct source_report *ret_report)
         stop();
         return 0;
     }
-    if (!env->inference && !env->everything) {
-        snprintf(ret_report->reason, sizeof(ret_report->reason),
-                 "it measures processes of inference, which nobody looks for: say inference: {enabled: "
-                 "true}, too");
-        return -EINVAL;
-    }
     int error = skeleton ? 0 : load(env, hooks, ARRAY_SIZE(hooks), ret_report);
     if (!error)
         error = hook_update(skeleton->obj, hooks, ARRAY_SIZE(hooks), &attached, ret_report);
