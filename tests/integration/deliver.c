@@ -18,16 +18,6 @@ void pause_briefly(void)
 
 // --- The spool ---
 
-static const char *program_beside(const char *name)
-{
-    char self[4096];
-    ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
-    cr_assert_gt(length, 0);
-    self[length] = '\0';
-    *strrchr(self, '/') = '\0';
-    return format_text("%s/%s", self, name);
-}
-
 const char *alert_line(const char *priority, const char *rule, unsigned number)
 {
     return format_text(

@@ -19,14 +19,9 @@ struct gpu {
 
 const char *gpu_path(const char *name)
 {
-    char path[4096];
-    ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
-    cr_assert_gt(length, 0);
-    path[length] = '\0';
-    *strrchr(path, '/') = '\0';
     // Beside bin/, or where a guest has everything.
-    const char *built = format_text("%s/../stand-in/%s", path, name);
-    return access(built, R_OK) == 0 ? built : format_text("%s/stand-in/%s", path, name);
+    const char *built = program_beside(format_text("../stand-in/%s", name));
+    return access(built, R_OK) == 0 ? built : program_beside(format_text("stand-in/%s", name));
 }
 
 const char *gpu_folder(const char *runtime)

@@ -199,6 +199,16 @@ static size_t rule_arguments(const char *rules, char **ret_arguments)
     return 2;
 }
 
+const char *open_rule(const char *name, const char *path)
+{
+    return format_text("- rule: %s\n"
+                       "  desc: the file was opened\n"
+                       "  condition: evt.type in (open, openat) and fd.name = %s\n"
+                       "  output: \"%%fd.name\"\n"
+                       "  priority: NOTICE\n",
+                       name, path);
+}
+
 struct agent *agent_start(const char *rules, ...)
 {
     char *arguments[ARGUMENTS_MAX] = {(char *)agent_path(), (char *)"--json", (char *)"--listen",

@@ -24,6 +24,9 @@ void write_file(const char *path, const char *text);
 // The whole file, NUL-terminated; owned by the caller. NULL where it cannot be read.
 char *read_whole_file(const char *path);
 void copy_file(const char *from, const char *to);
+void open_once(const char *path);
+// Where the second version of the cgroup file system is mounted, or NULL.
+const char *cgroup_mount(void);
 
 // TestSuite(…, TEST_SUITE): makes and removes the directory, and skips where the test is not root.
 void test_setup(void);
@@ -32,6 +35,8 @@ void test_teardown(void);
 
 // --- Processes ---
 
+// What is built next to this program.
+const char *program_beside(const char *name);
 // A copy of the small static program `actor` (tests/integration/actor/actor.c) under a name of its own.
 const char *actor_copy(const char *name);
 // Runs a program and waits for it; its exit code, or 128 + signal.
@@ -43,6 +48,8 @@ pid_t start_waiting(int *ret_stdin, const char *program, ...) __attribute__((sen
 int wait_for_exit(pid_t pid);
 // Runs `act` in a child, which exits with what it returns; 0 is asserted.
 void in_child(int (*act)(const void *), const void *argument);
+// For it: the program of that path, as the user and the group nobody.
+int exec_as_nobody(const void *program);
 
 // The capabilities that stay permitted for a reload: CAP_NET_ADMIN, CAP_PERFMON, and CAP_SYS_ADMIN where this
 // kernel asks for it (kernel.perf_event_paranoid above 2).
@@ -54,6 +61,9 @@ bool kernel_at_least(int major, int minor);
 // --- The agent ---
 
 struct agent;
+
+// A rule of that name, about that file.
+const char *open_rule(const char *name, const char *path);
 
 // Starts `$AGENT --json --rules FILE OPTION…` and waits until it is ready. `rules` is YAML text, or NULL for
 // no --rules at all; RULES_BUILT_IN stands for the built-in ones. Options end with NULL.
@@ -100,5 +110,7 @@ char *http_get_if_ok(unsigned port, const char *path);
 // Sum of a family's series that have these labels: pairs of label and value, then NULL. NAN: there is none.
 double metric_of(const char *text, const char *name, ...) __attribute__((sentinel));
 double agent_metric(struct agent *agent, const char *name, ...) __attribute__((sentinel));
+// How many descriptors it has open.
+size_t agent_descriptors(struct agent *agent);
 // Events of the types that open files.
 double agent_open_events(struct agent *agent);

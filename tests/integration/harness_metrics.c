@@ -113,3 +113,8 @@ double agent_open_events(struct agent *agent)
 {
     return agent_metric(agent, "inferscope_events_total", "source", "file", NULL);
 }
+
+size_t agent_descriptors(struct agent *agent)
+{
+    return (size_t)agent_metric(agent, "process_open_fds", NULL);
+}

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <mntent.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -94,6 +95,24 @@ void copy_file(const char *from, const char *to)
     cr_assert_eq(count, 0);
 }
 
+void open_once(const char *path)
+{
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+    cr_assert_geq(fd, 0, "%s", path);
+}
+
+const char *cgroup_mount(void)
+{
+    FILE *mounts = setmntent("/proc/self/mounts", "r");
+    const char *found = NULL;
+    for (struct mntent *entry; !found && mounts && (entry = getmntent(mounts));)
+        if (strcmp(entry->mnt_type, "cgroup2") == 0)
+            found = format_text("%s", entry->mnt_dir);
+    if (mounts)
+        endmntent(mounts);
+    return found;
+}
+
 static int remove_one(const char *path, const struct stat *status, int type, struct FTW *walk)
 {
     return remove(path) && errno != ENOENT ? -1 : 0;
@@ -118,15 +137,20 @@ void test_teardown(void)
 
 // --- Processes ---
 
-const char *actor_copy(const char *name)
+const char *program_beside(const char *name)
 {
     char self[4096];
     ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
     cr_assert_gt(length, 0);
     self[length] = '\0';
     *strrchr(self, '/') = '\0';
+    return format_text("%s/%s", self, name);
+}
+
+const char *actor_copy(const char *name)
+{
     const char *copy = test_path("%s", name);
-    copy_file(format_text("%s/actor", self), copy);
+    copy_file(program_beside("actor"), copy);
     return copy;
 }
 
@@ -229,6 +253,14 @@ void in_child(int (*act)(const void *), const void *argument)
         _exit(act(argument));
     int code = wait_for_exit(pid);
     cr_assert_eq(code, 0, "the child ended with %d", code);
+}
+
+int exec_as_nobody(const void *program)
+{
+    if (setgid(65534) || setuid(65534))
+        return 2;
+    execl(program, program, NULL);
+    return 1;
 }
 
 bool kernel_at_least(int major, int minor)

@@ -1,5 +1,6 @@
 #include "llama_client.h"
 
+#include "pod.h"
 #include "servers.h"
 #include "tests/servers/root.h"
 
@@ -9,6 +10,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <linux/sched.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -23,15 +25,10 @@ const char *llama_name(void)
 // A copy of the program and a model, in the test's own folder, which is /mnt in a root.
 static void make_files(void)
 {
-    char path[PATH_MAX];
     const char *program = test_path("%s", llama_name());
     if (access(program, X_OK) == 0)
         return;
-    ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
-    cr_assert_gt(length, 0);
-    path[length] = '\0';
-    *strrchr(path, '/') = '\0';
-    copy_file(format_text("%s/llama-client", path), program);
+    copy_file(program_beside("llama-client"), program);
     cr_assert_eq(root_write_model(test_path("tiny.gguf")), 0);
 }
 
@@ -149,4 +146,10 @@ void llama_kill(struct llama_client *client)
     fclose(client->commands);
     fclose(client->answers);
     free(client);
+}
+
+double llama_metric(const char *text, const char *name, const char *label, const char *value)
+{
+    double sum = metric_of(text, name, "k8s_container_name", pod_name(), label, value, NULL);
+    return isnan(sum) ? 0 : sum;
 }

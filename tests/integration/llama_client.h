@@ -32,5 +32,7 @@ void llama_run(struct llama_client *client, int prompt, int steps, int sequences
 // Asks it to end and asserts that it did, or kills it; frees it.
 void llama_end(struct llama_client *client);
 void llama_kill(struct llama_client *client);
+// What metrics say of the test's container, with one label more; 0: nothing.
+double llama_metric(const char *text, const char *name, const char *label, const char *value);
 // The name that it goes by (proc.name).
 const char *llama_name(void);

@@ -174,12 +174,7 @@ static int bind_any(unsigned *ret_port)
 // Built next to this program.
 static struct server *start_plain(void)
 {
-    char path[PATH_MAX];
-    ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
-    cr_assert_gt(length, 0);
-    path[length] = '\0';
-    *strrchr(path, '/') = '\0';
-    const char *arguments[] = {format_text("%s/plain-server", path), NULL};
+    const char *arguments[] = {program_beside("plain-server"), NULL};
     return start("plain-server", NULL, arguments);
 }
 

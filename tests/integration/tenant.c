@@ -3,7 +3,6 @@
 #include "harness.h"
 
 #include <errno.h>
-#include <mntent.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,18 +22,6 @@ static int *outcome; // one more than the exit code; shared
 enum { CHILDREN_MAX = 4 };
 static pid_t children[CHILDREN_MAX];
 static size_t children_count;
-
-static const char *cgroup_mount(void)
-{
-    FILE *mounts = setmntent("/proc/self/mounts", "r");
-    const char *found = NULL;
-    for (struct mntent *entry; !found && mounts && (entry = getmntent(mounts));)
-        if (strcmp(entry->mnt_type, "cgroup2") == 0)
-            found = format_text("%s", entry->mnt_dir);
-    if (mounts)
-        endmntent(mounts);
-    return found;
-}
 
 static void make_directory(const char *path)
 {

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <mntent.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,18 +18,6 @@ static const char rule[] = "- rule: connect\n"
                            "  condition: evt.type = connect and fd.sip = 127.99.7.7\n"
                            "  output: \"%fd.sip\"\n"
                            "  priority: NOTICE\n";
-
-static const char *cgroup_mount(void)
-{
-    FILE *mounts = setmntent("/proc/self/mounts", "r");
-    const char *found = NULL;
-    for (struct mntent *entry; !found && mounts && (entry = getmntent(mounts));)
-        if (strcmp(entry->mnt_type, "cgroup2") == 0)
-            found = format_text("%s", entry->mnt_dir);
-    if (mounts)
-        endmntent(mounts);
-    return found;
-}
 
 static void write_at(int directory, const char *name, const char *text)
 {

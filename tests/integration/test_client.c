@@ -293,14 +293,9 @@ Test(client, curl)
 Test(client, this_test)
 {
     enum { CALLS = 8 };
-    char path[PATH_MAX];
-    ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
-    cr_assert_gt(length, 0);
-    path[length] = '\0';
-    *strrchr(path, '/') = '\0';
     tls_make_certificate(test_path("cert.pem"), test_path("key.pem"));
-    const char *arguments[] = {format_text("%s/tls-server", path), test_path("cert.pem"),
-                               test_path("key.pem"), NULL};
+    const char *arguments[] = {program_beside("tls-server"), test_path("cert.pem"), test_path("key.pem"),
+                               NULL};
     _cleanup_server_ struct server *server = server_start_program("tls-server", arguments);
     _cleanup_agent_ struct agent *agent = watch(getpid(), server, NULL);
     const char *model = model_of("mine"), *bodies[] = {body_of(model, "x", 1, false), NULL};

@@ -12,23 +12,6 @@
 
 TestSuite(config, TEST_SUITE);
 
-static const char *open_rule(const char *name, const char *path)
-{
-    return format_text("- rule: %s\n"
-                       "  desc: the file was opened\n"
-                       "  condition: evt.type in (open, openat) and fd.name = %s\n"
-                       "  output: \"%%fd.name\"\n"
-                       "  priority: NOTICE\n",
-                       name, path);
-}
-
-static void open_once(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    cr_assert_geq(fd, 0, "%s", path);
-    close(fd);
-}
-
 // A rule file that has one rule of that name, about a file of that name.
 static const char *one_rule(const char *name)
 {

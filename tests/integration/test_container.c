@@ -3,7 +3,6 @@
 #include "container.h"
 
 #include <errno.h>
-#include <mntent.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -73,19 +72,6 @@ Test(container, node_is_not_a_container)
     run_program(actor_copy("sh"), "x", NULL);
     agent_wait_alert(agent, "outside", "container.name", "host", NULL);
     cr_expect_eq(agent_count_alerts(agent, "inside", NULL), 0);
-}
-
-// Where the second version of the cgroup file system is mounted, or NULL.
-static const char *cgroup_mount(void)
-{
-    FILE *mounts = setmntent("/proc/self/mounts", "r");
-    const char *found = NULL;
-    for (struct mntent *entry; !found && mounts && (entry = getmntent(mounts));)
-        if (strcmp(entry->mnt_type, "cgroup2") == 0)
-            found = format_text("%s", entry->mnt_dir);
-    if (mounts)
-        endmntent(mounts);
-    return found;
 }
 
 struct deep {

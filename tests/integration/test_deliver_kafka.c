@@ -47,8 +47,7 @@ static const char *kafka_agent(void)
 static void setup_of(unsigned brokers_count)
 {
     const char *agent = kafka_agent();
-    _cleanup_free_ char *self = realpath("/proc/self/exe", NULL);
-    const char *program = format_text("%s/kafka-broker", dirname(self));
+    const char *program = program_beside("kafka-broker");
     if (access(agent, X_OK) || access(program, X_OK))
         cr_skip_test("not built with Kafka");
     setenv("AGENT", agent, 1);

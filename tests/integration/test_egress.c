@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
-#include <mntent.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -273,19 +272,6 @@ Test(egress, what_stays_on_the_node_does_not_count)
     send_by(&plan);
     agent_wait_alert(agent, "begun", "fd.sip", nobody, NULL);
     cr_expect_eq(agent_count_alerts(agent, "begun", "fd.sip", "127.0.0.7", NULL), 0);
-}
-
-static const char *cgroup_mount(void)
-{
-    FILE *mounts = setmntent("/proc/self/mounts", "r");
-    const char *found = NULL;
-    struct mntent *entry;
-    while (mounts && !found && (entry = getmntent(mounts)))
-        if (strcmp(entry->mnt_type, "cgroup2") == 0)
-            found = format_text("%s", entry->mnt_dir);
-    if (mounts)
-        endmntent(mounts);
-    return found;
 }
 
 // The file is opened by one process and something sent by another one of the same cgroup, as by `cat | curl`.

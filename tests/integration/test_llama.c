@@ -54,12 +54,6 @@ struct measured {
     double errors, loads;
 };
 
-static double sum_of(const char *text, const char *name, const char *label, const char *value)
-{
-    double sum = metric_of(text, name, "k8s_container_name", pod_name(), label, value, NULL);
-    return isnan(sum) ? 0 : sum;
-}
-
 static struct measured measure(struct agent *agent)
 {
     _cleanup_free_ char *text = http_get(agent_port(agent), "/metrics");
@@ -67,17 +61,17 @@ static struct measured measure(struct agent *agent)
                       times[] = "inferscope_llama_batch_duration_seconds_sum",
                       tokens[] = "inferscope_llama_tokens_processed_total";
     return (struct measured){
-        .prefills = sum_of(text, calls, "phase", "prefill"),
-        .decodes = sum_of(text, calls, "phase", "decode"),
-        .mixed = sum_of(text, calls, "phase", "mixed"),
-        .unknown = sum_of(text, calls, "phase", "unknown"),
-        .prompt_tokens = sum_of(text, tokens, "phase", "prefill"),
-        .decode_tokens = sum_of(text, tokens, "phase", "decode"),
-        .generated = sum_of(text, "inferscope_llama_tokens_generated_total", NULL, NULL),
-        .prefill_s = sum_of(text, times, "phase", "prefill"),
-        .decode_s = sum_of(text, times, "phase", "decode"),
-        .errors = sum_of(text, "inferscope_llama_batch_errors_total", NULL, NULL),
-        .loads = sum_of(text, "inferscope_llama_model_load_duration_seconds_count", NULL, NULL),
+        .prefills = llama_metric(text, calls, "phase", "prefill"),
+        .decodes = llama_metric(text, calls, "phase", "decode"),
+        .mixed = llama_metric(text, calls, "phase", "mixed"),
+        .unknown = llama_metric(text, calls, "phase", "unknown"),
+        .prompt_tokens = llama_metric(text, tokens, "phase", "prefill"),
+        .decode_tokens = llama_metric(text, tokens, "phase", "decode"),
+        .generated = llama_metric(text, "inferscope_llama_tokens_generated_total", NULL, NULL),
+        .prefill_s = llama_metric(text, times, "phase", "prefill"),
+        .decode_s = llama_metric(text, times, "phase", "decode"),
+        .errors = llama_metric(text, "inferscope_llama_batch_errors_total", NULL, NULL),
+        .loads = llama_metric(text, "inferscope_llama_model_load_duration_seconds_count", NULL, NULL),
     };
 }
 

@@ -1,6 +1,6 @@
 // Source `llama` and what the source `api` makes of it, against a real llama-server: what the agent says is
 // what the server counts, and a request has what was computed for it.
-#include "harness.h"
+#include "llama_client.h"
 #include "pod.h"
 #include "servers.h"
 
@@ -74,20 +74,14 @@ static struct counts own_counts(const struct server *server)
     };
 }
 
-static double sum_of(const char *text, const char *name, const char *label, const char *value)
-{
-    double sum = metric_of(text, name, "k8s_container_name", pod_name(), label, value, NULL);
-    return isnan(sum) ? 0 : sum;
-}
-
 static struct counts agent_counts(struct agent *agent)
 {
     _cleanup_free_ char *text = http_get(agent_port(agent), "/metrics");
     return (struct counts){
-        .batches = sum_of(text, "inferscope_llama_batch_duration_seconds_count", NULL, NULL),
-        .prompt_tokens = sum_of(text, "inferscope_llama_tokens_processed_total", "phase", "prefill"),
-        .generated = sum_of(text, "inferscope_llama_tokens_generated_total", NULL, NULL),
-        .errors = sum_of(text, "inferscope_llama_batch_errors_total", NULL, NULL),
+        .batches = llama_metric(text, "inferscope_llama_batch_duration_seconds_count", NULL, NULL),
+        .prompt_tokens = llama_metric(text, "inferscope_llama_tokens_processed_total", "phase", "prefill"),
+        .generated = llama_metric(text, "inferscope_llama_tokens_generated_total", NULL, NULL),
+        .errors = llama_metric(text, "inferscope_llama_batch_errors_total", NULL, NULL),
     };
 }
 

@@ -13,23 +13,12 @@
 
 TestSuite(probe, TEST_SUITE);
 
-// tests/integration/probed, built next to this program.
-static const char *beside_this(const char *name)
-{
-    char path[4096];
-    ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
-    cr_assert_gt(length, 0);
-    path[length] = '\0';
-    *strrchr(path, '/') = '\0';
-    return format_text("%s/%s", path, name);
-}
-
 // A copy that no other test's agent knows.
 static const char *own_program(void)
 {
     const char *path = test_path("probed-%d", getpid());
     if (access(path, X_OK))
-        copy_file(beside_this("probed"), path);
+        copy_file(program_beside("probed"), path);
     return path;
 }
 
@@ -37,7 +26,7 @@ static const char *own_library(void)
 {
     const char *path = test_path("libprobed-%d.so.1", getpid());
     if (access(path, R_OK))
-        copy_file(beside_this("libprobed.so"), path);
+        copy_file(program_beside("libprobed.so"), path);
     return path;
 }
 
@@ -167,7 +156,7 @@ Test(probe, library_that_is_loaded_late)
 {
     int in;
     const char *program = test_path("late"), *library = own_library();
-    copy_file(beside_this("probed-late"), program);
+    copy_file(program_beside("probed-late"), program);
     _cleanup_agent_ struct agent *agent = watch();
     pid_t pid = start_waiting(&in, program, "wait", "load", library, "wait", CALLS, NULL);
     wait_files(agent, 0);
@@ -197,7 +186,7 @@ Test(probe, many_short_processes_of_one_library, .timeout = 120)
     enum { PROCESSES = 200 };
     int in;
     const char *library = own_library(), *program = test_path("late");
-    copy_file(beside_this("probed-late"), program);
+    copy_file(program_beside("probed-late"), program);
     pid_t pid = start_waiting(&in, program, "load", library, "wait", NULL);
     _cleanup_agent_ struct agent *agent = watch();
     wait_files(agent, 1);
@@ -251,7 +240,7 @@ Test(probe, deeper_calls_after_an_exception)
 {
     static const char count[] = "inferscope_probe_model_seconds_count";
     const char *library = test_path("libtorch_cpu.so"), *config = test_path("agent.yaml");
-    copy_file(beside_this("libtorch_cpu.so"), library);
+    copy_file(program_beside("libtorch_cpu.so"), library);
     write_file(config, format_text("rules: {enabled: false}\n"
                                    "probes:\n"
                                    "  - {name: model, files: ['%s'], measure: latency, symbol: "

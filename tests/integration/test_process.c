@@ -176,14 +176,6 @@ Test(process, program_that_is_in_no_file_system)
     cr_expect(strstr(alert_field(alert, "proc.exepath"), "memfd:in-memory-program"));
 }
 
-static int exec_as_nobody(const void *program)
-{
-    if (setgid(65534) || setuid(65534))
-        return 2;
-    execl(program, program, NULL);
-    return 1;
-}
-
 Test(process, user_is_who_runs_it)
 {
     const char *program = actor_copy("by-nobody");

@@ -149,14 +149,6 @@ Test(process_fields, times_of_the_file)
     cr_expect_lt(llabs(since - (ctime - first)), 1000000000);
 }
 
-static int exec_as_nobody(const void *program)
-{
-    if (setgid(65534) || setuid(65534))
-        return 2;
-    execl(program, program, NULL);
-    return 1;
-}
-
 Test(process_fields, file_that_its_user_can_write)
 {
     const char *safe = actor_copy("safe"), *open_to_all = actor_copy("open-to-all"), *own = actor_copy("own");

@@ -143,13 +143,6 @@ static void expect_same(struct recorder *recorder, const char *file, const char 
     cr_expect_not(strstr(words, "missing"), "%s", words);
 }
 
-static void open_once(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    cr_assert_geq(fd, 0, "%s", path);
-    close(fd);
-}
-
 // Rules that ask for what comes from every corner: the record, /proc, passwd, container files, clocks, names.
 static const char *wide_rules(void)
 {

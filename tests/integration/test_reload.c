@@ -15,16 +15,6 @@ TestSuite(reload, TEST_SUITE);
 
 #define CAPABILITIES_ALWAYS (1ull << 2 | 1ull << 19 | 1ull << 39) // DAC_READ_SEARCH, SYS_PTRACE, BPF
 
-static const char *open_rule(const char *name, const char *path)
-{
-    return format_text("- rule: %s\n"
-                       "  desc: the file was opened\n"
-                       "  condition: evt.type in (open, openat) and fd.name = %s\n"
-                       "  output: \"%%fd.name\"\n"
-                       "  priority: NOTICE\n",
-                       name, path);
-}
-
 static const char connect_rule[] = "- rule: connected\n"
                                    "  desc: a connection to a port of ours\n"
                                    "  condition: evt.type = connect and fd.sport = 4747\n"
@@ -56,13 +46,6 @@ static void wait_reloads(struct agent *agent, const char *result, double count)
 static double rule_count(struct agent *agent)
 {
     return agent_metric(agent, "inferscope_rules", NULL);
-}
-
-static void open_once(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    cr_assert_geq(fd, 0, "%s", path);
-    close(fd);
 }
 
 static unsigned long long capabilities(struct agent *agent, const char *which)

@@ -21,17 +21,6 @@ static const char route[] = "/v1/chat/completions";
 
 // --- Servers and agents ---
 
-// tests/servers/tls.c, built next to this program.
-static const char *beside_this(const char *name)
-{
-    char path[4096];
-    ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
-    cr_assert_gt(length, 0);
-    path[length] = '\0';
-    *strrchr(path, '/') = '\0';
-    return format_text("%s/%s", path, name);
-}
-
 static struct server *start_program(const char *path, const char *how)
 {
     char words[64];
@@ -56,7 +45,7 @@ static struct server *start_server(const char *how)
 {
     const char *path = test_path("%s", own_name());
     if (access(path, X_OK))
-        copy_file(beside_this("tls-server"), path);
+        copy_file(program_beside("tls-server"), path);
     return start_program(path, how);
 }
 
@@ -322,7 +311,7 @@ Test(tls, containers_share_a_layer)
 {
     const char *lower = test_path("lower"), *merged[2];
     cr_assert_eq(mkdir(lower, 0755), 0);
-    copy_file(beside_this("tls-server"), test_path("lower/tls-layer"));
+    copy_file(program_beside("tls-server"), test_path("lower/tls-layer"));
     for (int i = 0; i < 2; i++) {
         merged[i] = test_path("merged-%d", i);
         const char *upper = test_path("upper-%d", i), *work = test_path("work-%d", i);
@@ -349,17 +338,12 @@ Test(tls, containers_share_a_layer)
 
 // --- Many ---
 
-static size_t descriptors(struct agent *agent)
-{
-    return (size_t)agent_metric(agent, "process_open_fds", NULL);
-}
-
 Test(tls, many_processes_share_a_program)
 {
     _cleanup_agent_ struct agent *agent = watch();
     struct server *first = start_server("");
     expect_seen_soon(agent, first);
-    size_t seen = agent_count_alerts(agent, "infer", NULL), before = descriptors(agent);
+    size_t seen = agent_count_alerts(agent, "infer", NULL), before = agent_descriptors(agent);
     for (size_t i = 0; i < 20; i++) {
         struct server *server = start_server(i % 2 ? "" : "memory");
         ask(server, 2);
@@ -370,7 +354,7 @@ Test(tls, many_processes_share_a_program)
     cr_expect_eq(agent_count_alerts(agent, "infer", NULL), seen + 40);
     // Others on this machine may bring libraries of their own meanwhile; processes of a known one bring
     // nothing.
-    cr_expect_lt(descriptors(agent), before + 60);
+    cr_expect_lt(agent_descriptors(agent), before + 60);
     server_stop(first);
 }
 

@@ -181,18 +181,13 @@ Test(torch, program_ends_inside_of_a_call)
     told_end(&second);
 }
 
-static size_t descriptors(struct agent *agent)
-{
-    return (size_t)agent_metric(agent, "process_open_fds", NULL);
-}
-
 Test(torch, many_processes_share_a_library)
 {
     struct told first = start_loaded();
     _cleanup_agent_ struct agent *agent = watch();
     told_do(&first, "run 1");
     told_wait_metric(agent, 1, count);
-    size_t before = descriptors(agent);
+    size_t before = agent_descriptors(agent);
     for (int i = 0; i < 200; i++) {
         struct told told = told_start(NULL, told_program("throwing"), test_path("libtorch_cpu.so"), NULL);
         told_do(&told, "load");
@@ -202,7 +197,7 @@ Test(torch, many_processes_share_a_library)
     told_wait_metric(agent, 101, count);
     cr_expect_eq(told_metric(agent, errors), 100);
     // Others on this machine may bring libraries of their own meanwhile.
-    cr_expect_lt(descriptors(agent), before + 40);
+    cr_expect_lt(agent_descriptors(agent), before + 40);
     told_end(&first);
 }
 

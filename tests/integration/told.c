@@ -27,12 +27,7 @@ const char *told_root(const char *name)
 
 const char *told_program(const char *name)
 {
-    char path[PATH_MAX];
-    ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
-    cr_assert_gt(length, 0);
-    path[length] = '\0';
-    *strrchr(path, '/') = '\0';
-    return format_text("%s/%s", path, name);
+    return program_beside(name);
 }
 
 static char *read_line(const struct told *told, char *line, size_t size)

@@ -93,3 +93,10 @@ static inline const char *wire_model(const char *name, __u8 length)
     snprintf(text[turn], sizeof(text[turn]), "%.*s", length, name);
     return text[turn];
 }
+
+// The one exchange that came out.
+static inline const struct wire_api_exchange *wire_only(void)
+{
+    cr_assert_eq(finished_count, 1, "%zu exchanges", finished_count);
+    return &finished[0];
+}

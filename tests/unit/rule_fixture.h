@@ -320,6 +320,15 @@ static inline size_t fixture_match(const struct rule_set *set, const char *descr
     return rule_set_match(set, &made.event, RULE_MATCHING_ALL, fixture_ignore, NULL);
 }
 
+static inline void fixture_write(const char *directory, const char *name, const char *content)
+{
+    _cleanup_free_ char *path = NULL;
+    cr_assert_geq(asprintf(&path, "%s/%s", directory, name), 0);
+    _cleanup_fclose_ FILE *file = fopen(path, "w");
+    cr_assert(file);
+    fputs(content, file);
+}
+
 // One rule around a condition.
 #define RULE_WITH(condition) \
     "- rule: R\n  desc: d\n  priority: Notice\n  output: o\n  condition: " condition "\n"

@@ -15,12 +15,6 @@ static void setup(void)
 
 TestSuite(api_http, .init = setup);
 
-static const struct wire_api_exchange *only(void)
-{
-    cr_assert_eq(finished_count, 1, "%zu exchanges", finished_count);
-    return &finished[0];
-}
-
 static void request_with_body(const char *path, const char *body)
 {
     char head[256];
@@ -46,7 +40,7 @@ static const char *route_of(const char *path)
     snprintf(request, sizeof(request), "POST %s HTTP/1.1\r\nContent-Length: 0\r\n\r\n", path);
     wire_request(request);
     wire_answer("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-    const struct api_route *route = api_route_at(only()->route);
+    const struct api_route *route = api_route_at(wire_only()->route);
     return route ? route->pattern : "";
 }
 
@@ -77,9 +71,9 @@ Test(api_http, added_routes)
     cr_expect_eq(api_route_add("/llm/v1/chat/completions,", 24), 0);
     cr_expect_eq(api_route_add("/tenants/*/ask", 14), 0);
     cr_expect_str_eq(route_of("/llm/v1/chat/completions"), "/llm/v1/chat/completions");
-    cr_expect_str_eq(api_route_at(only()->route)->operation, "chat");
+    cr_expect_str_eq(api_route_at(wire_only()->route)->operation, "chat");
     cr_expect_str_eq(route_of("/tenants/seven/ask"), "/tenants/*/ask");
-    cr_expect_str_eq(api_route_at(only()->route)->operation, "inference");
+    cr_expect_str_eq(api_route_at(wire_only()->route)->operation, "inference");
 }
 
 static void expect_model(const char *body, const char *model)
@@ -87,7 +81,7 @@ static void expect_model(const char *body, const char *model)
     wire_begin();
     request_with_body("/v1/completions", body);
     wire_answer("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-    const char *got = wire_model(only()->request_model, only()->request_model_length);
+    const char *got = wire_model(wire_only()->request_model, wire_only()->request_model_length);
     cr_expect_str_eq(got, model, "%s gives \"%s\"", body, got);
 }
 
@@ -132,7 +126,7 @@ Test(api_http, a_name_behind_a_gap_counts_where_it_proves_to_be_outermost)
         wire_begin();
         wire_request(CHAT);
         json_answer(body);
-        const char *got = wire_model(only()->response_model, only()->response_model_length);
+        const char *got = wire_model(wire_only()->response_model, wire_only()->response_model_length);
         cr_expect_str_neq(got, "SECRET", "answer %zu", i);
     }
 }
@@ -153,8 +147,8 @@ static int output_tokens(const char *number)
     wire_request(CHAT);
     snprintf(body, sizeof(body), "{\"usage\":{\"completion_tokens\":%s,\"prompt_tokens\":3}}", number);
     json_answer(body);
-    cr_expect_eq(only()->input_tokens, 3);
-    return only()->flags & WIRE_API_HAS_OUTPUT ? (int)only()->output_tokens : -1;
+    cr_expect_eq(wire_only()->input_tokens, 3);
+    return wire_only()->flags & WIRE_API_HAS_OUTPUT ? (int)wire_only()->output_tokens : -1;
 }
 
 Test(api_http, only_a_plain_number_is_one_of_tokens)
@@ -174,7 +168,7 @@ static bool is_error(const char *value)
     snprintf(answer, sizeof(answer), STREAM "data: {\"error\":%s,\"content\":\"a\"}\n\n", value);
     wire_answer(answer);
     exchange_closed(&connection, 9, true);
-    return only()->flags & WIRE_API_ERROR_EVENT;
+    return wire_only()->flags & WIRE_API_ERROR_EVENT;
 }
 
 Test(api_http, an_empty_error_is_none)
@@ -204,8 +198,9 @@ Test(api_http, white_space_and_lists_in_headers)
         if (i < 2)
             wire_request("\r\n0\r\n\r\n");
         wire_answer("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-        cr_expect_neq(only()->request_end_ns, 0, "%zu", i);
-        cr_expect_str_eq(wire_model(only()->request_model, only()->request_model_length), "abcde", "%zu", i);
+        cr_expect_neq(wire_only()->request_end_ns, 0, "%zu", i);
+        cr_expect_str_eq(wire_model(wire_only()->request_model, wire_only()->request_model_length), "abcde",
+                         "%zu", i);
     }
 }
 
@@ -216,8 +211,8 @@ Test(api_http, a_long_name_is_cut_and_says_so)
     snprintf(body, sizeof(body), "{\"model\":\"%.150s\"}", name);
     request_with_body("/v1/completions", body);
     wire_answer("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-    cr_expect_eq(only()->request_model_length, WIRE_API_MODEL_MAX);
-    cr_expect(only()->flags & WIRE_API_LONG_MODEL);
+    cr_expect_eq(wire_only()->request_model_length, WIRE_API_MODEL_MAX);
+    cr_expect(wire_only()->flags & WIRE_API_LONG_MODEL);
 }
 
 // A prompt of a megabyte comes first, with quotes of all kinds, so that the tail begins at any place of it.
@@ -237,8 +232,8 @@ Test(api_http, the_model_behind_a_long_prompt)
         wire_begin();
         request_with_body("/v1/chat/completions", body);
         wire_answer("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-        cr_assert_str_eq(wire_model(only()->request_model, only()->request_model_length), "good");
-        cr_assert(only()->flags & WIRE_API_STREAM_ASKED);
+        cr_assert_str_eq(wire_model(wire_only()->request_model, wire_only()->request_model_length), "good");
+        cr_assert(wire_only()->flags & WIRE_API_STREAM_ASKED);
         cr_assert_eq(connection.messages[0].scanned < HTTP_HEAD_SCAN + HTTP_TAIL_SCAN + 64, true);
     }
 }
@@ -256,7 +251,7 @@ Test(api_http, the_model_behind_a_long_prompt_in_one_chunk)
     wire_request(body);
     wire_request("\r\n0\r\n\r\n");
     wire_answer("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-    cr_assert_str_eq(wire_model(only()->request_model, only()->request_model_length), "good");
+    cr_assert_str_eq(wire_model(wire_only()->request_model, wire_only()->request_model_length), "good");
     cr_assert_lt(connection.messages[0].scanned, HTTP_HEAD_SCAN + HTTP_TAIL_SCAN + 2 * SCAN_RUN);
 }
 
@@ -270,8 +265,8 @@ Test(api_http, usage_behind_a_long_answer)
            "\"}],\"usage\":{\"prompt_tokens\":12,\"completion_tokens\":34,\"details\":{\"x\":1}}}");
     wire_request(CHAT);
     json_answer(body);
-    cr_expect_eq(only()->input_tokens, 12);
-    cr_expect_eq(only()->output_tokens, 34);
+    cr_expect_eq(wire_only()->input_tokens, 12);
+    cr_expect_eq(wire_only()->output_tokens, 34);
 }
 
 Test(api_http, numbers_of_tokens_count_only_where_a_server_puts_them)
@@ -279,7 +274,7 @@ Test(api_http, numbers_of_tokens_count_only_where_a_server_puts_them)
     wire_request(CHAT);
     json_answer("{\"choices\":[{\"message\":{\"completion_tokens\":7,\"content\":\"\\\"usage\\\":{\"}}],"
                 "\"completion_tokens\":8,\"usage\":null}");
-    cr_expect_eq(only()->flags & (WIRE_API_HAS_INPUT | WIRE_API_HAS_OUTPUT), 0);
+    cr_expect_eq(wire_only()->flags & (WIRE_API_HAS_INPUT | WIRE_API_HAS_OUTPUT), 0);
 }
 
 static void expect_stream(const char *path, const char *type, const char *body, unsigned events,
@@ -292,7 +287,7 @@ static void expect_stream(const char *path, const char *type, const char *body, 
              strlen(body));
     wire_answer(head);
     wire_answer(body);
-    const struct wire_api_exchange *got = only();
+    const struct wire_api_exchange *got = wire_only();
     cr_expect_eq(got->events, events, "%s: %u events", path, got->events);
     cr_expect_eq(got->content_events, contents, "%s: %u with content", path, got->content_events);
     cr_expect_eq(got->flags & WIRE_API_HAS_INPUT ? (int)got->input_tokens : -1, input, "%s", path);
@@ -371,8 +366,8 @@ Test(api_http, an_error_inside_of_a_stream)
     wire_request(CHAT);
     wire_answer(STREAM "data: {\"error\":{\"message\":\"out of memory\"}}\n\n");
     exchange_closed(&connection, 9, true);
-    cr_expect(only()->flags & WIRE_API_ERROR_EVENT);
-    cr_expect_eq(only()->content_events, 0);
+    cr_expect(wire_only()->flags & WIRE_API_ERROR_EVENT);
+    cr_expect_eq(wire_only()->content_events, 0);
 }
 
 Test(api_http, the_end_of_the_connection_ends_an_answer_of_unknown_length)
@@ -381,9 +376,9 @@ Test(api_http, the_end_of_the_connection_ends_an_answer_of_unknown_length)
     wire_answer(STREAM "data: {\"content\":\"a\"}\n\n");
     cr_expect_eq(finished_count, 0);
     exchange_closed(&connection, 9, true);
-    cr_expect_eq(only()->end, WIRE_API_COMPLETE);
-    cr_expect_eq(only()->content_events, 1);
-    cr_expect_eq(only()->end_ns, 9);
+    cr_expect_eq(wire_only()->end, WIRE_API_COMPLETE);
+    cr_expect_eq(wire_only()->content_events, 1);
+    cr_expect_eq(wire_only()->end_ns, 9);
 }
 
 Test(api_http, a_client_that_goes_away)
@@ -392,9 +387,9 @@ Test(api_http, a_client_that_goes_away)
     wire_answer("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
                 "18\r\ndata: {\"content\":\"a\"}\n\n\r\n18\r\ndata: {\"content\":\"a\"}\n\n\r\n");
     exchange_closed(&connection, 9, false);
-    cr_expect_eq(only()->end, WIRE_API_CLIENT_GONE);
-    cr_expect_eq(only()->content_events, 2);
-    cr_expect_eq(only()->status, 200);
+    cr_expect_eq(wire_only()->end, WIRE_API_CLIENT_GONE);
+    cr_expect_eq(wire_only()->content_events, 2);
+    cr_expect_eq(wire_only()->status, 200);
 }
 
 Test(api_http, a_client_that_does_not_wait_for_any_answer)
@@ -427,7 +422,7 @@ Test(api_http, an_answer_before_the_request_has_ended)
 {
     wire_request("POST /v1/completions HTTP/1.1\r\nContent-Length: 100\r\n\r\n{\"model\"");
     wire_answer("HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n");
-    cr_expect_eq(only()->status, 413);
+    cr_expect_eq(wire_only()->status, 413);
     wire_feed(EXCHANGE_REQUESTS,
               "############################################################################"
               "#############################",
@@ -444,9 +439,9 @@ Test(api_http, chunked_request_with_extension_and_trailer)
                  "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n\r\n"
                  "4;name=value\r\n{\"mo\r\n0A \r\ndel\":\"abc\"\r\n1\r\n}\r\n0\r\nX-Sum: 1\r\n\r\n");
     wire_answer("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n");
-    cr_expect_str_eq(wire_model(only()->request_model, only()->request_model_length), "abc");
-    cr_expect_str_eq(only()->traceparent, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
-    cr_expect_neq(only()->request_end_ns, 0);
+    cr_expect_str_eq(wire_model(wire_only()->request_model, wire_only()->request_model_length), "abc");
+    cr_expect_str_eq(wire_only()->traceparent, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    cr_expect_neq(wire_only()->request_end_ns, 0);
 }
 
 Test(api_http, compressed_answers_are_not_read)
@@ -454,8 +449,8 @@ Test(api_http, compressed_answers_are_not_read)
     wire_request(CHAT);
     wire_answer("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\n"
                 "Content-Length: 25\r\n\r\n{\"model\":\"not to be read\"}");
-    cr_expect_eq(only()->response_model_length, 0);
-    cr_expect(only()->flags & WIRE_API_MIDDLE_UNSEEN);
+    cr_expect_eq(wire_only()->response_model_length, 0);
+    cr_expect(wire_only()->flags & WIRE_API_MIDDLE_UNSEEN);
 }
 
 Test(api_http, nothing_is_taken_where_body_values_are_switched_off)
@@ -465,7 +460,7 @@ Test(api_http, nothing_is_taken_where_body_values_are_switched_off)
     wire_answer("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 83\r\n\r\n"
                 "data: {\"model\":\"a\",\"choices\":[{\"text\":\"x\"}],\"usage\":{\"completion_tokens\":3}}  "
                 "   \n\n");
-    const struct wire_api_exchange *got = only();
+    const struct wire_api_exchange *got = wire_only();
     cr_expect_eq(got->request_model_length, 0);
     cr_expect_eq(got->response_model_length, 0);
     cr_expect_eq(got->flags, WIRE_API_STREAMED | WIRE_API_INFERENCE);

@@ -13,12 +13,6 @@ static void setup(void)
 
 TestSuite(api_values, .init = setup);
 
-static const struct wire_api_exchange *only(void)
-{
-    cr_assert_eq(finished_count, 1, "%zu exchanges", finished_count);
-    return &finished[0];
-}
-
 // Asks with that body; the answer is empty.
 static const struct wire_api_exchange *asked(const char *body)
 {
@@ -29,7 +23,7 @@ static const struct wire_api_exchange *asked(const char *body)
     wire_request(head);
     wire_request(body);
     wire_answer("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-    return only();
+    return wire_only();
 }
 
 static const struct wire_api_exchange *answered(const char *type, const char *body)
@@ -41,7 +35,7 @@ static const struct wire_api_exchange *answered(const char *type, const char *bo
              strlen(body));
     wire_answer(head);
     wire_answer(body);
-    return only();
+    return wire_only();
 }
 
 // --- Names ---
@@ -83,10 +77,10 @@ Test(api_values, the_bound_of_a_name_counts_what_is_shown)
         strcat(body, "\\u4f60");
     strcat(body, "\"}");
     cr_expect_eq(asked(body)->request_model_length, WIRE_API_MODEL_MAX);
-    cr_expect_not(only()->flags & WIRE_API_LONG_MODEL);
+    cr_expect_not(wire_only()->flags & WIRE_API_LONG_MODEL);
     strcpy(body + strlen(body) - 2, "\\u0061\"}");
     cr_expect_eq(asked(body)->request_model_length, WIRE_API_MODEL_MAX);
-    cr_expect(only()->flags & WIRE_API_LONG_MODEL);
+    cr_expect(wire_only()->flags & WIRE_API_LONG_MODEL);
 }
 
 // --- What a gap hides ---
@@ -258,9 +252,9 @@ Test(api_values, an_event_that_ends_with_the_connection)
     wire_request(CHAT);
     wire_answer("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" TEXT);
     exchange_closed(&connection, 9, true);
-    cr_expect_eq(only()->content_events, 1);
-    cr_expect_eq(only()->first_content_ns, 9);
-    cr_expect_eq(only()->last_content_ns, 9);
+    cr_expect_eq(wire_only()->content_events, 1);
+    cr_expect_eq(wire_only()->first_content_ns, 9);
+    cr_expect_eq(wire_only()->last_content_ns, 9);
 }
 
 // --- Bytes that could not be read ---
@@ -290,8 +284,8 @@ Test(api_values, an_event_with_a_hole_gives_nothing_behind_it)
         wire_answer(data);
         wire_answer("{\"model\":\"real\",\"content\":\"a\"}\n\n");
         exchange_closed(&connection, 9, true);
-        cr_expect_str_eq(wire_model(only()->response_model, only()->response_model_length), "real");
-        cr_expect_eq(only()->content_events, 1);
-        cr_expect_eq(only()->flags, WIRE_API_INFERENCE | WIRE_API_STREAMED | WIRE_API_MIDDLE_UNSEEN);
+        cr_expect_str_eq(wire_model(wire_only()->response_model, wire_only()->response_model_length), "real");
+        cr_expect_eq(wire_only()->content_events, 1);
+        cr_expect_eq(wire_only()->flags, WIRE_API_INFERENCE | WIRE_API_STREAMED | WIRE_API_MIDDLE_UNSEEN);
     }
 }

@@ -417,15 +417,6 @@ Test(rule_files, too_large, .init = fixture_register)
 
 // --- Several files ---
 
-static void write_file(const char *directory, const char *name, const char *content)
-{
-    _cleanup_free_ char *path = NULL;
-    cr_assert_geq(asprintf(&path, "%s/%s", directory, name), 0);
-    _cleanup_fclose_ FILE *file = fopen(path, "w");
-    cr_assert(file);
-    fputs(content, file);
-}
-
 static void remove_directory(const char *directory, const char *const *names, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -442,11 +433,12 @@ Test(rule_files, directory, .init = fixture_register)
     char directory[] = "/tmp/inferscope-rules-XXXXXX";
     cr_assert(mkdtemp(directory));
     // In order of their names: the second one appends to what the first one defines.
-    write_file(directory, "10-a.yaml",
-               "- list: names\n  items: [a]\n" RULE_WITH("proc.name in (names)") "  warn_evttypes: false\n");
-    write_file(directory, "20-b.yml", "- list: names\n  items: [b]\n  append: true\n");
-    write_file(directory, "30-c.txt", "this is no rule file");
-    write_file(directory, ".hidden.yaml", "nor is this");
+    fixture_write(
+        directory, "10-a.yaml",
+        "- list: names\n  items: [a]\n" RULE_WITH("proc.name in (names)") "  warn_evttypes: false\n");
+    fixture_write(directory, "20-b.yml", "- list: names\n  items: [b]\n  append: true\n");
+    fixture_write(directory, "30-c.txt", "this is no rule file");
+    fixture_write(directory, ".hidden.yaml", "nor is this");
     _cleanup_free_ char *file = NULL;
     cr_assert_geq(asprintf(&file, "%s/10-a.yaml", directory), 0);
 

@@ -24,23 +24,14 @@ static void run_free(struct run *run)
     free(run->output);
 }
 
-static void write_file(const char *directory, const char *name, const char *content)
-{
-    _cleanup_free_ char *path = NULL;
-    cr_assert_geq(asprintf(&path, "%s/%s", directory, name), 0);
-    _cleanup_fclose_ FILE *file = fopen(path, "w");
-    cr_assert(file);
-    fputs(content, file);
-}
-
 // Runs a file of tests that lies beside rules.yaml; its path is shown as "T".
 static struct run run_tests(const char *tests)
 {
     struct run run = {0};
     char directory[] = "/tmp/inferscope-tests-XXXXXX";
     cr_assert(mkdtemp(directory));
-    write_file(directory, "rules.yaml", RULES);
-    write_file(directory, "test.yaml", tests);
+    fixture_write(directory, "rules.yaml", RULES);
+    fixture_write(directory, "test.yaml", tests);
     _cleanup_free_ char *path = NULL, *rules = NULL;
     cr_assert_geq(asprintf(&path, "%s/test.yaml", directory), 0);
     cr_assert_geq(asprintf(&rules, "%s/rules.yaml", directory), 0);

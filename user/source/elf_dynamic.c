@@ -7,6 +7,28 @@
 
 enum { PIECE = 65536, DYNAMIC_MAX = 1024 };
 
+// Where an entry's value or address belongs; NULL: it is not looked at.
+static uint64_t *place_of(struct elf_dynamic *dynamic, Elf64_Sxword tag)
+{
+    switch (tag) {
+    case DT_RELA:
+        return &dynamic->relocations.address;
+    case DT_RELASZ:
+        return &dynamic->relocations.size;
+    case DT_JMPREL:
+        return &dynamic->calls.address;
+    case DT_PLTRELSZ:
+        return &dynamic->calls.size;
+    case DT_RELR:
+        return &dynamic->packed.address;
+    case DT_RELRSZ:
+        return &dynamic->packed.size;
+    case DT_SYMTAB:
+        return &dynamic->symbols;
+    }
+    return NULL;
+}
+
 int elf_dynamic_read(const struct elf_image *image, struct elf_dynamic *ret_dynamic)
 {
     const Elf64_Phdr *segment = elf_image_segment(image, PT_DYNAMIC);
@@ -19,32 +41,11 @@ int elf_dynamic_read(const struct elf_image *image, struct elf_dynamic *ret_dyna
         int error = elf_image_read(image, segment->p_vaddr + i * sizeof(entry), &entry, sizeof(entry));
         if (error)
             return error;
-        switch (entry.d_tag) {
-        case DT_NULL:
-            count = 0;
+        if (entry.d_tag == DT_NULL)
             break;
-        case DT_RELA:
-            found.relocations.address = entry.d_un.d_ptr;
-            break;
-        case DT_RELASZ:
-            found.relocations.size = entry.d_un.d_val;
-            break;
-        case DT_JMPREL:
-            found.calls.address = entry.d_un.d_ptr;
-            break;
-        case DT_PLTRELSZ:
-            found.calls.size = entry.d_un.d_val;
-            break;
-        case DT_RELR:
-            found.packed.address = entry.d_un.d_ptr;
-            break;
-        case DT_RELRSZ:
-            found.packed.size = entry.d_un.d_val;
-            break;
-        case DT_SYMTAB:
-            found.symbols = entry.d_un.d_ptr;
-            break;
-        }
+        uint64_t *place = place_of(&found, entry.d_tag);
+        if (place)
+            *place = entry.d_un.d_val;
     }
     *ret_dynamic = found;
     return 0;
