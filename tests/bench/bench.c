@@ -158,6 +158,14 @@ static bool is_asked(const char *mode)
     return !bench.only || strcmp(bench.only, mode) == 0;
 }
 
+static bool is_work_of(const char *mode, size_t work)
+{
+    for (size_t i = 0; i < METRIC_WORKS; i++)
+        if (metric_works[i].work == work && strcmp(metric_works[i].mode, mode) == 0)
+            return true;
+    return false;
+}
+
 static int run_metric_works(const char *mode, struct agent *agent, double results[][ROUNDS_MAX], int round)
 {
     int error = 0;
@@ -277,12 +285,13 @@ static int measure_programs(void)
         fprintf(stderr, "bench: no cost by program: %s\n", strerror(-stats));
         return 0;
     }
-    int error = agent_start(agent, bench.agent_path, bench.rules);
-    for (size_t i = 0; !error && i < WORK_COUNT; i++) {
-        double ignored;
-        say("cost by program: %s", work_at(i)->name);
-        error = work_measure(i, &bench.place, agent, &ignored);
-    }
+    int error = agent_start(agent, bench.agent_path, bench.only ? bench.only : bench.rules);
+    for (size_t i = 0; !error && i < WORK_COUNT; i++)
+        if (!bench.only || is_work_of(bench.only, i)) {
+            double ignored;
+            say("cost by program: %s", work_at(i)->name);
+            error = work_measure(i, &bench.place, agent, &ignored);
+        }
     int count = error ? 0 : agent_programs(agent, bench.costs, PROGRAMS_MAX);
     bench.costs_count = count > 0 ? (size_t)count : 0;
     int stopped = agent_stop(agent);
@@ -315,7 +324,7 @@ static int measure(void)
         add_rounds_rest();
         error = measure_self(&bench);
     }
-    if (!error && !bench.only)
+    if (!error)
         error = measure_programs();
     say("%s", "");
     place_remove(&bench.place);
