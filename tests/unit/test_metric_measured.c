@@ -4,6 +4,7 @@
 #include "measured.h"
 #include "metric.h"
 #include "metric/measured_access.h"
+#include "metric/served_by.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -54,6 +55,12 @@ static int labels(uint16_t detail, struct label *ret_labels)
     return 1;
 }
 
+static int kinds(uint16_t detail, struct label *ret_labels)
+{
+    ret_labels[0] = (struct label){"kind", "any"};
+    return detail ? -EINVAL : 1;
+}
+
 static const struct measure_family first_families[] = {
     {.name = "test_calls_total", .help = "Calls", .part = MEASURE_COUNT, .measure = CALLS},
     {.name = "test_failed_total", .help = "Failures", .part = MEASURE_FAILED, .measure = CALLS},
@@ -76,6 +83,16 @@ static const struct measure_family first_families[] = {
      .measure = BYTES,
      .first = 0,
      .last = 3,
+     .labels = labels},
+    {.name = "test_errors_total",
+     .help = "Errors",
+     .part = MEASURE_FAILED,
+     .measure = CALLS,
+     .labels = kinds},
+    {.name = "test_errors_total",
+     .help = "Errors",
+     .part = MEASURE_FAILED,
+     .measure = BYTES,
      .labels = labels},
 };
 static const struct measure_family second_families[] = {
@@ -295,6 +312,21 @@ Test(metric_measured, details_are_labels)
     expect_line("test_sizes_bucket{container_name=\"db\",direction=\"out\",le=\"8.0\"} 0\n"
                 "test_sizes_bucket{container_name=\"db\",direction=\"out\",le=\"+Inf\"} 1\n");
     cr_expect_eq(count_of("\ntest_moved_bytes_total{"), 2);
+}
+
+static void note_labels(const char *name, const char *type, const char *names, const char *help,
+                        void *context)
+{
+    if (strcmp(name, "test_errors_total") == 0)
+        snprintf(context, 256, "%s", names);
+}
+
+// A metric of several measures is described by the labels of all, before there is a sample of any.
+Test(metric_measured, families_of_one_name_are_described_by_all_their_labels)
+{
+    char names[256] = "";
+    metric_describe(note_labels, names);
+    cr_expect_str_eq(names, SERVED_BY_LABEL_NAMES " kind direction");
 }
 
 // What only failed has no time.

@@ -92,7 +92,7 @@ void metric_describe(metric_describe_fn describe, void *context)
     if (!families)
         return;
     // What is rendered into no room at all registers the counters of rendering, and no more.
-    struct text none = {};
+    struct text none _cleanup_(text_free) = {};
     metric_render(METRIC_PROMETHEUS, &none);
     metric_render_otlp(&none);
     series_collect(&describing.writer);

@@ -286,22 +286,41 @@ static void write_series(const struct measure_family *family, const struct measu
     }
 }
 
-// All that a sample may have, for who describes the family before there is one.
-static void own_labels(const struct measure_family *family, char *ret_names, size_t size)
+static bool has_word(const char *words, const char *word)
+{
+    size_t length = strlen(word);
+    for (const char *at = words; (at = strstr(at, word)); at += length)
+        if ((at == words || at[-1] == ' ') && (at[length] == ' ' || !at[length]))
+            return true;
+    return false;
+}
+
+// Of the detail that has the most of them.
+static int most_labels(const struct measure_family *family, struct label *ret_labels)
 {
     enum { DETAILS_TRIED = 64 };
-    struct label labels[MEASURE_LABELS_MAX];
     uint16_t with_most = 0;
-    int most = 0, count;
+    int most = 0;
     for (uint16_t detail = 0; family->labels && detail < DETAILS_TRIED; detail++) {
-        count = family->labels(detail, labels);
+        int count = family->labels(detail, ret_labels);
         with_most = count > most ? detail : with_most;
         most = count > most ? count : most;
     }
-    count = most > 0 ? family->labels(with_most, labels) : 0;
+    return most > 0 ? family->labels(with_most, ret_labels) : 0;
+}
+
+// All that a sample may have, for who describes the metric before there is one. Families of one name are one.
+static void own_labels(const struct measures *measures, size_t first, char *ret_names, size_t size)
+{
+    const char *name = measures->families[first].name;
     size_t used = (size_t)snprintf(ret_names, size, "%s", SERVED_BY_LABEL_NAMES);
-    for (int i = 0; i < count && used < size; i++)
-        used += (size_t)snprintf(ret_names + used, size - used, " %s", labels[i].name);
+    for (size_t k = first; k < measures->count && strcmp(measures->families[k].name, name) == 0; k++) {
+        struct label labels[MEASURE_LABELS_MAX];
+        int count = most_labels(&measures->families[k], labels);
+        for (int i = 0; i < count && used < size; i++)
+            if (!has_word(ret_names, labels[i].name))
+                used += (size_t)snprintf(ret_names + used, size - used, " %s", labels[i].name);
+    }
 }
 
 static enum series_type type_of(enum measure_part part)
@@ -311,18 +330,21 @@ static enum series_type type_of(enum measure_part part)
     return part == MEASURE_NOW ? SERIES_GAUGE : SERIES_COUNTER;
 }
 
-static void write_family(uint16_t source, const struct measure_family *family, bool first,
-                         struct series_writer *writer)
+static void begin_family(const struct measures *measures, size_t first, struct series_writer *writer)
 {
+    const struct measure_family *family = &measures->families[first];
     char labels[256];
-    own_labels(family, labels, sizeof(labels));
+    own_labels(measures, first, labels, sizeof(labels));
     struct series_family described = {.name = family->name,
                                       .type = type_of(family->part),
                                       .unit = family->unit,
                                       .help = family->help,
                                       .labels = labels};
-    if (first)
-        writer->family(writer, &described);
+    writer->family(writer, &described);
+}
+
+static void write_family(uint16_t source, const struct measure_family *family, struct series_writer *writer)
+{
     for (const struct measured_series *series = table; series; series = series->hh.next)
         if (series->key.source == source && series->key.measure == family->measure)
             write_series(family, series, writer);
@@ -340,8 +362,9 @@ static void collect(struct series_writer *writer, void *context)
         const struct measures *measures = measuring->measures(i);
         for (size_t k = 0; measures && k < measures->count; k++) {
             const struct measure_family *family = &measures->families[k];
-            bool first = k == 0 || strcmp(family->name, measures->families[k - 1].name) != 0;
-            write_family((uint16_t)i, family, first, writer);
+            if (k == 0 || strcmp(family->name, measures->families[k - 1].name) != 0)
+                begin_family(measures, k, writer);
+            write_family((uint16_t)i, family, writer);
         }
     }
 }
