@@ -24,6 +24,8 @@ SCRIPT = [
     ("api", "a prompt is sent to a hosted model", "Unlisted caller of a hosted model API"),
     ("weights", "a model's weights are sent to another machine", "Model weights sent out"),
 ]
+# What shows only inside of a library, which the agent may get to know by this use of it.
+BY_LIBRARY = {"api"}
 
 
 # --- Programs that run models by themselves (tests/servers, tests/stand-in): what each is told in each turn ---

@@ -18,7 +18,7 @@ REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__f
 # Where containerd keeps what it knows of a pod's containers, so that the agent finds their names there.
 BUNDLES = "/run/containerd/io.containerd.runtime.v2.task/k8s.io"
 # How long anything may take, on a machine that has other things to do as well.
-DEADLINE_S = 60
+DEADLINE_S = 120
 PORTS = range(20000, 32768)
 
 
