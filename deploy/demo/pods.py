@@ -11,10 +11,15 @@ from stage import REPOSITORY, CannotRun, run, wait_for
 NEAR, FAR = "198.51.100.1", "198.51.100.7"
 ROOTS = {"root": ("llama-server", "fetch"), "onnxruntime": ("ONNX Runtime", "fetch-libraries"),
          "torch": ("libtorch", "fetch-libraries")}
+TOOLS = ("write-model", "tls-server", "onnx-client")
 STAND_INS = ("gpu-program", "libcuda.so.1", "libcudart.so.13", "libnccl.so.2")
 
 
-def need_roots(servers):
+def need_parts(program, tools, servers):
+    built = [os.path.join(tools, name) for name in (*TOOLS, *(f"../stand-in/{name}" for name in STAND_INS))]
+    for path in [program, *built]:
+        if not os.path.isfile(path):
+            raise CannotRun(f"there is no {os.path.normpath(path)}: make demo builds it")
     for folder, (name, fetch) in ROOTS.items():
         if not os.path.isdir(os.path.join(servers, folder)):
             raise CannotRun(f"there is no {name}: tests/servers/{fetch} {servers} gets it")
