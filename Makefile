@@ -66,6 +66,8 @@ CXXFLAGS := -std=c++17 -O2 -Wall -Wextra -Werror
 STAND_IN := $(OBJ)/stand-in
 STAND_INS := $(addprefix $(STAND_IN)/,libcuda.so.1 libnccl.so.2 libcudart.so.13 table/libcudart.so.13 \
 	gpu-program gpu-static gpu-stripped)
+DEMO_PROGRAMS := $(addprefix $(OBJ)/bin/,write-model tls-server onnx-client) \
+	$(addprefix $(STAND_IN)/,libcuda.so.1 libnccl.so.2 libcudart.so.13 gpu-program)
 
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -85,9 +87,10 @@ run: all ## Build, then run the agent with the built-in rules (RUN_ARGS='--json'
 	$(Q)$(if $(filter 0,$(shell id -u)),,sudo )$(OUT)/agent --rules $(RUN_ARGS)
 
 .PHONY: demo
-demo: packages-build packages-test ## Agent, llama-server, Prometheus, Alertmanager, load, misdeeds (DEMO_ARGS='--seconds 60')
-	$(Q)$(MAKE) --no-print-directory agent $(OBJ)/bin/write-model $(OBJ)/bin/tls-server
+demo: packages-build packages-test ## Agent, model servers, Prometheus, Alertmanager, load, misdeeds (DEMO_ARGS='--seconds 60')
+	$(Q)$(MAKE) --no-print-directory agent $(DEMO_PROGRAMS)
 	$(Q)tests/servers/fetch $(OUT)/servers
+	$(Q)tests/servers/fetch-libraries $(OUT)/servers
 	$(Q)$(if $(filter 0,$(shell id -u)),,sudo )deploy/demo/demo $(OBJ)/agent $(OBJ)/bin $(OUT)/servers $(DEMO_ARGS)
 
 .PHONY: test

@@ -33,8 +33,28 @@ AGENT = [
     ("processor", 'sum(rate(process_cpu_seconds_total{job="inferscope"}[10s])) * 100', "{:.1f} % of one"),
     ("memory", 'sum(process_resident_memory_bytes{job="inferscope"}) / 1048576', "{:.0f} MiB"),
 ]
-# What has no data without a GPU, or without a runtime that the demo does not start.
-ELSEWHERE = ("inferscope_onnx_", "inferscope_torch_", "inferscope_cuda_", "gpu_cuda_", "inferscope_nccl_")
+RUNTIMES = [
+    ("ONNX Runtime, runs", "sum(rate(inferscope_onnx_run_duration_seconds_count[10s]))", "{:.1f} /s"),
+    ("ONNX Runtime, a run, 95 %", "1000 * histogram_quantile(0.95, sum by (le)"
+                                  " (rate(inferscope_onnx_run_duration_seconds_bucket[10s])))", "{:.0f} ms"),
+    ("libtorch, calls of models", "sum(rate(inferscope_torch_forward_duration_seconds_count[10s]))", "{:.1f} /s"),
+    ("libtorch, a call, 95 %", "1000 * histogram_quantile(0.95, sum by (le)"
+                               " (rate(inferscope_torch_forward_duration_seconds_bucket[10s])))", "{:.0f} ms"),
+]
+GPU = [
+    ("kernel launches", "sum(rate(gpu_cuda_kernel_launch_calls_total[10s]))", "{:.0f} /s"),
+    ("copies", "sum(rate(gpu_cuda_memory_copies_bytes_total[10s])) / 1048576", "{:.1f} MiB/s"),
+    ("memory in use, at most", "sum(max_over_time(inferscope_cuda_memory_in_use_bytes[10s])) / 1048576", "{:.0f} MiB"),
+    ("waiting for the GPU", "100 * sum(rate(inferscope_cuda_synchronize_duration_seconds_sum[10s]))", "{:.1f} % of the time"),
+    ("collective calls", "sum(rate(inferscope_nccl_calls_total[10s]))", "{:.1f} /s"),
+    ("sent by collective calls", "sum(rate(inferscope_nccl_bytes_total[10s])) / 1048576", "{:.1f} MiB/s"),
+]
+NUMBERS = {
+    "Inference, from outside the server": GOLDEN,
+    "Models that programs run by themselves, from inside the library": RUNTIMES,
+    "CUDA and NCCL, by stand-ins for NVIDIA's libraries: no GPU is used": GPU,
+    "The agent": AGENT,
+}
 COLOURS = {"P1": "1;31", "P2": "31", "P3": "33", "P4": "36", "title": "1", "good": "32", "dim": "2"}
 
 
@@ -95,14 +115,7 @@ def filled(expression, variables):
 
 
 def panels_without_data(port):
-    """Of those that can have some here."""
-    asked = [(panel, has_data(query(port, panel[2]))) for panel in panels()]
-    return [panel for panel, data in asked if not data and not any(name in panel[2] for name in ELSEWHERE)]
-
-
-def panels_of_others():
-    """How many queries are of runtimes that are not here."""
-    return sum(any(name in panel[2] for name in ELSEWHERE) for panel in panels())
+    return [panel for panel in panels() if not has_data(query(port, panel[2]))]
 
 
 def has_data(series):

@@ -5,6 +5,7 @@ import http.client
 import http.server
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -16,7 +17,9 @@ import time
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # Where containerd keeps what it knows of a pod's containers, so that the agent finds their names there.
 BUNDLES = "/run/containerd/io.containerd.runtime.v2.task/k8s.io"
-DEADLINE_S = 30
+# How long anything may take, on a machine that has other things to do as well.
+DEADLINE_S = 120
+PORTS = range(20000, 32768)
 
 
 class CannotRun(Exception):
@@ -28,9 +31,12 @@ class Failed(Exception):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """One that connections do not get by themselves, as they would get one of the kernel's choice, before it is listened at."""
+    while True:
+        port = random.choice(PORTS)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def request(port, path, body=None, timeout=DEADLINE_S):
@@ -97,6 +103,8 @@ class Stage:
         # What runs in a container must be able to get in.
         self.folder = tempfile.mkdtemp(prefix="inferscope-demo-")
         os.chmod(self.folder, 0o755)
+        os.mkdir(self.path("mnt"))
+        self.processes = {}
         self.exit.callback(shutil.rmtree, self.folder, ignore_errors=True)
 
     def path(self, *parts):
@@ -115,12 +123,15 @@ class Stage:
             process.kill()
             process.wait()
 
-    def start(self, name, *arguments):
-        """Starts a program, whose output goes to NAME.log. It ends with the demo, however that ends."""
+    def start(self, name, *arguments, told=False):
+        """Starts a program, whose output goes to NAME.log. It ends with the demo, however that ends. One that is told what to
+        do has pipes for that and for its answers."""
         with open(self.path(name + ".log"), "w", encoding="utf-8") as log:
             # A group of its own, so that Ctrl-C at the terminal ends the demo, which then ends the others in order.
-            process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            process = subprocess.Popen(arguments, stdin=subprocess.PIPE if told else subprocess.DEVNULL,
+                                       stdout=subprocess.PIPE if told else log, stderr=log, text=True, bufsize=1,
                                        process_group=0, preexec_fn=die_with_the_demo)
+        self.processes[name] = process
         self.exit.callback(self.stop, process)
         return process
 
@@ -157,7 +168,7 @@ class Stage:
             run("ip", "-n", where, "link", "set", "wire", "up")
         return name
 
-    def container(self, pod, image, root, arguments, network=None):
+    def container(self, pod, image, root, arguments, network=None, told=False):
         """Starts a container as a node of Kubernetes has it; above `root` lies a layer of its own. Returns its id."""
         identity = os.urandom(32).hex()
         bundle, layers = os.path.join(BUNDLES, identity), self.path("layers-" + pod)
@@ -177,7 +188,7 @@ class Stage:
         self.exit.callback(subprocess.run, ["umount", "-l", rootfs], check=False)
         with open(os.path.join(bundle, "config.json"), "w", encoding="utf-8") as file:
             json.dump(self.configuration(pod, image, arguments, network, identity), file)
-        process = self.start(pod, *self.runc(), "run", "--bundle", bundle, identity)
+        process = self.start(pod, *self.runc(), "run", "--bundle", bundle, identity, told=told)
         self.exit.callback(subprocess.run, [*self.runc(), "delete", "--force", identity],
                            stderr=subprocess.DEVNULL, check=False)
         wait_for(lambda: process.poll() is not None or self.is_running(identity), f"no container {pod}")
