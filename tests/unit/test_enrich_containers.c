@@ -119,7 +119,8 @@ Test(enrich_containers, mounts_of_the_node)
     tree_write(
         root, "/var/lib/docker/containers/" B "/config.v2.json",
         "{\"Name\":\"/db\",\"MountPoints\":{\"/data\":{\"Source\":\"/srv/data\",\"Destination\":\"/data\","
-        "\"RW\":true,\"Mode\":\"z\",\"Propagation\":\"rslave\"}}}");
+        "\"RW\":true,\"Relabel\":\"z\",\"Propagation\":\"rslave\"},"
+        "\"/passing\":{\"Source\":\"\",\"Destination\":\"/passing\",\"RW\":true}}}");
     const struct container *container = get(A, "containerd", 1), *docker = get(B, "docker", 1);
     cr_expect_str_eq(field_of(container, "container.mounts", NULL),
                      "/etc:/host/etc::false: /var/run/docker.sock:/docker.sock::true:rprivate");
@@ -171,7 +172,7 @@ Test(enrich_containers, all_that_docker_tells)
     cr_assert_eq(enrich_register_fields(), 0);
     tree_write(root, "/etc/docker/daemon.json", "{\"data-root\":\"/srv/docker\"}");
     tree_write(root, "/srv/docker/containers/" A "/config.v2.json",
-               "{\"Name\":\"/k8s_web_web-0_shop_u-2_0\",\"Image\":\"sha256:" B
+               "{\"Name\":\"/k8s_web_web-0_shop_u-2_0\",\"Driver\":\"overlay2\",\"Image\":\"sha256:" B
                "\",\"Config\":{\"Image\":\"nginx:1.25\",\"Labels\":{"
                "\"team\":\"shop\",\"cost-centre\":\"42\",\"io.kubernetes.sandbox.id\":\"" B "\","
                "\"io.kubernetes.pod.uid\":\"u-2\"}}}");
@@ -195,6 +196,46 @@ Test(enrich_containers, all_that_docker_tells)
     cr_expect_eq(pause->privileged, CONTAINER_FALSE);
     container_unref(container);
     container_unref(pause);
+}
+
+// As `docker run` was given it; the kubelet gives the id.
+Test(enrich_containers, how_docker_images_are_named)
+{
+    static const struct {
+        const char *image, *driver, *more, *repository, *tag, *digest;
+    } cases[] = {
+        {"nginx:1.25", "overlay2", "", "nginx", "1.25", "sha256:2222"},
+        {"nginx", "overlay2", "", "nginx", NULL, "sha256:2222"},
+        {"docker.io/library/nginx:1.25", "overlay2", "", "docker.io/library/nginx", "1.25", "sha256:2222"},
+        {"sha256:" B, "overlay2", "", "nginx", "1.25", "sha256:2222"},
+        {"fedcba987654", "overlay2", "", "nginx", "1.25", "sha256:2222"},
+        // "ngin" has the same image, but is not what was asked for.
+        {"nginx-extra:1", "overlay2", "", "nginx-extra", "1", NULL},
+        {"nginx:1.25", "vfs", "", "nginx", "1.25", NULL},
+        {"nginx:1.25", "../overlay2", "", "nginx", "1.25", NULL},
+        {"nginx:1.25", "overlayfs", ",\"ImageManifest\":{\"size\":7}", "nginx", "1.25", "sha256:" B},
+        {"nginx:1.25", "overlay2", ",\"ImageManifest\":null", "nginx", "1.25", "sha256:2222"},
+    };
+    tree_write(root, "/var/lib/docker/image/overlay2/repositories.json",
+               "{\"Repositories\":{\"nginx\":{\"nginx:1.25\":\"sha256:" B "\",\"nginx:9\":7,"
+               "\"nginx@sha256:2222\":\"sha256:" B "\"},\"ngin\":{\"ngin@sha256:3333\":\"sha256:" B "\"}}}");
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        char text[512];
+        snprintf(text, sizeof(text),
+                 "{\"Name\":\"/x\",\"Driver\":\"%s\",\"Image\":\"sha256:" B
+                 "\",\"Config\":{\"Image\":\"%s\"}%s}",
+                 cases[i].driver, cases[i].image, cases[i].more);
+        tree_write(root, "/var/lib/docker/containers/" A "/config.v2.json", text);
+        struct container container = {.id = A, .runtime = "docker"};
+        struct container_stamp stamp = {};
+        cr_assert(container_files_read(root, "", &container, &stamp));
+        container_split_image(&container);
+        const char *got[] = {container.image_repository, container.image_tag, container.image_digest};
+        const char *want[] = {cases[i].repository, cases[i].tag, cases[i].digest};
+        for (size_t k = 0; k < ARRAY_SIZE(got); k++)
+            cr_expect_str_eq(got[k] ? got[k] : "", want[k] ? want[k] : "", "%zu: %zu", i, k);
+        container_clear(&container);
+    }
 }
 
 Test(enrich_containers, crio_has_labels_in_annotations)
