@@ -573,6 +573,26 @@ Test(enrich_containers, a_full_table_still_tells_containers_from_the_host)
     container_unref(extra);
 }
 
+// Any user can call a cgroup of his as he likes.
+Test(enrich_containers, users_do_not_take_another_containers_identity)
+{
+    tree_write(root, "/var/lib/docker/containers/" A "/config.v2.json", "{\"Name\":\"/trusted\"}");
+    struct container_id mine = {.id = A, .runtime = "docker"}, theirs = mine;
+    theirs.users = true;
+    strcpy(theirs.pod_uid, "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0");
+    const struct container *user = containers_get(containers, &theirs, 1);
+    const struct container *real = containers_get(containers, &mine, 1);
+    const struct container *again = containers_get(containers, &theirs, 9 * SECOND);
+    expect(real, "trusted", NULL, NULL, NULL);
+    expect(user, NULL, NULL, NULL, NULL);
+    cr_expect_null(user->pod_uid);
+    cr_expect_str_eq(user->id, A);
+    cr_expect_eq(user, again);
+    container_unref(user);
+    container_unref(real);
+    container_unref(again);
+}
+
 Test(enrich_containers, ids_never_leave_the_directory)
 {
     tree_write(root, "/var/lib/docker/config.v2.json", "{\"Name\":\"/outside\"}");

@@ -17,7 +17,8 @@ struct enrich {
     struct plains plains;
     struct users users;
     char *host_root;
-    const char *proc_root; // "/proc"; tests have their own
+    const char *proc_root;           // "/proc"; tests have their own
+    char node[CONTAINER_ID_MAX + 1]; // the container that the node is; "": it is none
     char hostname[256];
     // Of the source `process`; NULL where it is not there.
     const struct event_type *clone, *execve, *procexit, *setsid, *setpgid;

@@ -13,9 +13,9 @@ enum { LEARN_ANCESTORS_MAX = 16 };
 static const struct container *container_of_cgroup(struct enrich *enrich, const char *text, size_t size,
                                                    uint64_t now_ns)
 {
-    struct container_id id;
-    bool found = container_id_from_proc(text, size, &id) ||
-                 plain_find_proc(&enrich->plains, enrich->host_root, text, size, &id);
+    struct container_id id = {};
+    bool found = container_id_from_proc(text, size, enrich->node, &id);
+    found |= plain_find_proc(&enrich->plains, enrich->host_root, text, size, &id);
     return found ? containers_get(enrich->containers, &id, now_ns) : NULL;
 }
 
