@@ -150,3 +150,19 @@ Test(docker, what_happens_to_one_that_runs)
     }
     cr_assert(alert, "the container's new name did not come");
 }
+
+// Neither the daemon's data nor its state is where they usually are, and no file says so: the disk for images
+// is mostly another one.
+Test(docker, a_data_root_elsewhere)
+{
+    const char *name = box_name("disk"), *before = box_name("disk-before");
+    box_docker_data_root(format_text("%s/disk/docker", box_root()));
+    box_docker(BOX_DOCKER_RUN " -d --name %s " IMAGE " /python3 stay", before);
+    _cleanup_agent_ struct agent *agent = agent_start(identity_rule, NULL);
+    box_docker("exec %s /stranger before", before);
+    agent_wait_alert(agent, "started", "proc.cmdline", "stranger before", "container.name", before,
+                     "container.type", "docker", "container.image.repository", BOX_IMAGE, NULL);
+    box_docker(BOX_DOCKER_RUN " --rm --cgroup-parent=/anybody --name %s " IMAGE " /stranger after", name);
+    agent_wait_alert(agent, "started", "proc.cmdline", "stranger after", "container.name", name,
+                     "container.type", "docker", "container.image.tag", BOX_TAG, NULL);
+}

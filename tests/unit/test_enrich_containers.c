@@ -198,6 +198,41 @@ Test(enrich_containers, all_that_docker_tells)
     container_unref(pause);
 }
 
+// Wherever dockerd was told to keep its data, runc was told to mount files from there.
+Test(enrich_containers, docker_somewhere_else)
+{
+    static const char bundle[] = "/run/d/containerd/daemon/io.containerd.runtime.v2.task/moby/" A;
+    static const struct {
+        const char *mounts;
+        bool found;
+    } cases[] = {
+        {"{\"destination\":\"/etc/hostname\",\"source\":\"/disk/docker/containers/" A "/hostname\"}", true},
+        // The container's pod has another that holds its namespaces.
+        {"{\"destination\":\"/etc/resolv.conf\",\"source\":\"/disk/docker/containers/" B "/resolv.conf\"}",
+         true},
+        {"{\"destination\":\"/data\",\"source\":\"/disk/docker/containers/" A "/hostname\"}", false},
+        {"{\"destination\":\"/etc/hosts\",\"source\":\"/disk/docker/containers/short/hosts\"}", false},
+        {"{\"destination\":\"/etc/hosts\",\"source\":\"/containers/" A "/hosts\"}", false},
+        {"{\"destination\":\"/etc/hosts\",\"source\":\"disk/docker/containers/" A "/hosts\"}", false},
+        {"{\"destination\":\"/etc/hosts\",\"source\":\"\"},{\"destination\":\"/etc/hosts\"},7", false},
+    };
+    struct container_places places = {};
+    container_places_note(&places, bundle);
+    tree_write(root, "/disk/docker/containers/" A "/config.v2.json", "{\"Name\":\"/far\"}");
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        char path[256], text[512];
+        snprintf(path, sizeof(path), "%s/config.json", bundle);
+        snprintf(text, sizeof(text), "{\"mounts\":[%s]}", cases[i].mounts);
+        tree_write(root, path, text);
+        struct container container = {.id = A, .runtime = "docker"};
+        struct container_stamp stamp = {};
+        cr_expect_eq(container_files_read(root, &places, "", &container, &stamp), cases[i].found, "%s",
+                     cases[i].mounts);
+        cr_expect_eq(container.name != NULL, cases[i].found);
+        container_clear(&container);
+    }
+}
+
 // As `docker run` was given it; the kubelet gives the id.
 Test(enrich_containers, how_docker_images_are_named)
 {
@@ -228,7 +263,7 @@ Test(enrich_containers, how_docker_images_are_named)
         tree_write(root, "/var/lib/docker/containers/" A "/config.v2.json", text);
         struct container container = {.id = A, .runtime = "docker"};
         struct container_stamp stamp = {};
-        cr_assert(container_files_read(root, "", &container, &stamp));
+        cr_assert(container_files_read(root, NULL, "", &container, &stamp));
         container_split_image(&container);
         const char *got[] = {container.image_repository, container.image_tag, container.image_digest};
         const char *want[] = {cases[i].repository, cases[i].tag, cases[i].digest};
@@ -289,7 +324,7 @@ Test(enrich_containers, privileged_as_the_configuration_tells)
                    cases[i].config);
         struct container container = {.id = A, .runtime = "containerd"};
         struct container_stamp stamp = {};
-        cr_assert(container_files_read(root, "", &container, &stamp));
+        cr_assert(container_files_read(root, NULL, "", &container, &stamp));
         cr_expect_eq(container.privileged, cases[i].privileged, "%s", cases[i].config);
         container_clear(&container);
     }
@@ -598,9 +633,9 @@ Test(enrich_containers, ids_never_leave_the_directory)
     tree_write(root, "/var/lib/docker/config.v2.json", "{\"Name\":\"/outside\"}");
     struct container container = {.id = "..", .runtime = "docker"};
     struct container_stamp stamp = {};
-    cr_assert_not(container_files_read(root, "", &container, &stamp));
+    cr_assert_not(container_files_read(root, NULL, "", &container, &stamp));
     strcpy(container.id, "a/../..");
-    cr_assert_not(container_files_read(root, "", &container, &stamp));
+    cr_assert_not(container_files_read(root, NULL, "", &container, &stamp));
     cr_assert_null(container.name);
 }
 

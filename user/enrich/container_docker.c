@@ -136,12 +136,48 @@ static bool read_below(struct container_reading *reading, const char *root)
     return true;
 }
 
+// The directory that a container's /etc/hostname and the like lie in: ROOT/containers/ID, its own or that of
+// the one that holds its pod's namespaces.
+static bool take_root(const char *source, char ret_root[PATH_MAX])
+{
+    static const char above[] = "/containers/";
+    const char *leaf = strrchr(source, '/');
+    size_t tail = sizeof(above) - 1 + CONTAINER_ID_MAX;
+    if (source[0] != '/' || (size_t)(leaf - source) <= tail || (size_t)(leaf - source) >= PATH_MAX)
+        return false;
+    const char *end = leaf - tail;
+    if (memcmp(end, above, sizeof(above) - 1) != 0 ||
+        !container_id_is_hash(leaf - CONTAINER_ID_MAX, CONTAINER_ID_MAX))
+        return false;
+    memcpy(ret_root, source, (size_t)(end - source));
+    ret_root[end - source] = '\0';
+    return true;
+}
+
+// What runc was told tells where dockerd's files are, however that was configured.
+static bool read_elsewhere(struct container_reading *reading)
+{
+    static const char *const files[] = {"/etc/resolv.conf", "/etc/hostname", "/etc/hosts"};
+    _cleanup_json_ json_t *config = container_containerd_config(reading, "moby");
+    char root[PATH_MAX];
+    size_t index;
+    json_t *mount;
+    json_array_foreach(json_object_get(config, "mounts"), index, mount)
+    {
+        const char *destination = container_text(mount, "destination");
+        for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+            if (strcmp(destination, files[i]) == 0 && take_root(container_text(mount, "source"), root) &&
+                read_below(reading, root))
+                return true;
+    }
+    return false;
+}
+
 bool container_read_docker(struct container_reading *reading)
 {
     if (read_below(reading, "/var/lib/docker"))
         return true;
-    // Only where it is configured in the usual file is it known where else to look.
     _cleanup_json_ json_t *daemon = container_json("%s/etc/docker/daemon.json", reading->host_root);
     const char *root = container_text(daemon, "data-root");
-    return root[0] == '/' && read_below(reading, root);
+    return (root[0] == '/' && read_below(reading, root)) || read_elsewhere(reading);
 }

@@ -40,6 +40,7 @@ struct container_entry {
 struct containers {
     const char *host_root;
     size_t max;
+    struct container_places places;
     struct container_entry *by_id;
     struct container_entry *idle;
     size_t idle_count;
@@ -263,7 +264,8 @@ static ssize_t describe_now(void *context, void *ret_data, size_t capacity)
     memcpy(found.id, entry->container.id, sizeof(found.id));
     struct container_stamp stamp = {};
     ssize_t result = -ENOENT;
-    if (container_files_read(entry->owner->host_root, entry->bundle ? entry->bundle : "", &found, &stamp)) {
+    if (container_files_read(entry->owner->host_root, &entry->owner->places,
+                             entry->bundle ? entry->bundle : "", &found, &stamp)) {
         entry->stamp = stamp;
         result = description_write(&found, ret_data, capacity);
     }
@@ -439,6 +441,7 @@ void containers_expect(struct containers *containers, const char *id, const char
 {
     if (!container_id_valid(id, strlen(id)))
         return;
+    container_places_note(&containers->places, bundle);
     struct container_entry *entry = entry_find(containers, id, false);
     if (!entry)
         entry = entry_add(containers, id, false, "runc");

@@ -86,8 +86,11 @@ static void scan_visit(const struct proc_info *info, void *context)
 {
     struct enrich *enrich = context;
     struct process_entry *known = process_table_find(&enrich->table, info->pid);
-    if (!known || !process_table_same_start(&enrich->table, known, info->start_time_ns))
-        add_from_proc(enrich, 0);
+    if (known && process_table_same_start(&enrich->table, known, info->start_time_ns))
+        return;
+    const struct process_entry *entry = add_from_proc(enrich, 0);
+    if (entry)
+        enrich_expect_kept(enrich, entry, info->args, info->args_size);
 }
 
 int enrich_scan(struct enrich *enrich)

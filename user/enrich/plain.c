@@ -107,19 +107,23 @@ static void notes_read(const char *host_root, const char *root, struct text *tex
 
 static ssize_t notes_now(void *context, void *ret_data, size_t capacity)
 {
-    static const char shims[] = "/run/containerd/runc";
+    // containerd's shims and dockerd have a directory for each namespace of containerd's.
+    static const char *const shims[] = {"/run/containerd/runc", "/run/docker/runtime-runc"};
     const char *host_root = context;
     _cleanup_text_ struct text text = TEXT_INIT(NOTES_MAX);
-    char path[PATH_MAX];
     notes_read(host_root, usual_root, &text);
-    int length = snprintf(path, sizeof(path), "%s%s", host_root, shims);
-    _cleanup_(cleanup_closedir) DIR *dir = length > 0 && (size_t)length < sizeof(path) ? opendir(path) : NULL;
-    const struct dirent *entry;
-    while (dir && (entry = readdir(dir))) {
-        char root[NAME_MAX + 32];
-        snprintf(root, sizeof(root), "%s/%s", shims, entry->d_name);
-        if (entry->d_name[0] != '.')
-            notes_read(host_root, root, &text);
+    for (size_t i = 0; i < ARRAY_SIZE(shims); i++) {
+        char path[PATH_MAX];
+        int length = snprintf(path, sizeof(path), "%s%s", host_root, shims[i]);
+        _cleanup_(cleanup_closedir) DIR *dir =
+            length > 0 && (size_t)length < sizeof(path) ? opendir(path) : NULL;
+        const struct dirent *entry;
+        while (dir && (entry = readdir(dir))) {
+            char root[NAME_MAX + 32];
+            snprintf(root, sizeof(root), "%s/%s", shims[i], entry->d_name);
+            if (entry->d_name[0] != '.')
+                notes_read(host_root, root, &text);
+        }
     }
     return answer(&text, ret_data, capacity);
 }
