@@ -24,9 +24,6 @@ void box_setup(void)
     root = format_text("/run/box-%d", getpid());
     imported = has_podman = false;
     daemon_pid = 0;
-    _cleanup_free_ char *version = NULL;
-    if (run_captured(&version, "podman", "--version", NULL))
-        cr_skip_test("podman is not installed");
     make(test_path("image/etc/secrets"));
     make(format_text("%s/etc", root));
     write_file(format_text("%s/etc/passwd", root), "root:x:0:0:root:/root:/bin/sh\n");
@@ -46,8 +43,7 @@ const char *box_name(const char *what)
     return format_text("llm-research-lab-%s-%d", what, getpid());
 }
 
-// The exit code of a command of the shell's, and what it wrote.
-static int shell(const char *command, const char **ret_output)
+int box_shell(const char *command, const char **ret_output)
 {
     char *output = NULL;
     int code = run_captured(&output, "sh", "-c", command, NULL);
@@ -60,7 +56,7 @@ static int shell(const char *command, const char **ret_output)
 
 static int podman(const char *arguments, const char **ret_output)
 {
-    return shell(
+    return box_shell(
         format_text("exec podman --root %s/var/lib/containers/storage --runroot %s/run/containers/storage "
                     "--tmpdir %s/run/libpod --runtime runc --cgroup-manager=cgroupfs --storage-driver=vfs "
                     "%s",
@@ -71,6 +67,8 @@ static int podman(const char *arguments, const char **ret_output)
 static void import_image(void)
 {
     const char *output;
+    if (box_shell("podman --version", &output))
+        cr_skip_test("podman is not installed");
     has_podman = imported = true;
     cr_assert_eq(run_program("tar", "-C", test_path("image"), "-cf", test_path("image.tar"), ".", NULL), 0);
     int code =
@@ -103,7 +101,7 @@ const char *box_podman(const char *format, ...)
 
 static int ctr(const char *arguments, const char **ret_output)
 {
-    return shell(format_text("exec ctr -a %s/containerd.sock %s", root, arguments), ret_output);
+    return box_shell(format_text("exec ctr -a %s/containerd.sock %s", root, arguments), ret_output);
 }
 
 static pid_t start_daemon(void)
@@ -128,14 +126,15 @@ static pid_t start_daemon(void)
 static void prepare_containerd(void)
 {
     const char *output;
-    if (shell("containerd --version && ctr --version", &output))
+    if (box_shell("containerd --version && ctr --version", &output))
         cr_skip_test("containerd is not installed");
     box_podman("save -q --format oci-archive -o %s %s:%s", test_path("image.oci"), BOX_IMAGE, BOX_TAG);
     daemon_pid = start_daemon();
     // ctr waits for the socket by itself, but not for the file.
-    shell(format_text("for i in $(seq 600); do [ -S %s/containerd.sock ] && exit 0; sleep 0.1; done; exit 1",
-                      root),
-          &output);
+    box_shell(
+        format_text("for i in $(seq 600); do [ -S %s/containerd.sock ] && exit 0; sleep 0.1; done; exit 1",
+                    root),
+        &output);
     if (ctr("version", &output))
         cr_skip_test("containerd does not start here: %s", read_whole_file(test_path("containerd.log")));
 }
@@ -159,20 +158,22 @@ const char *box_ctr(const char *format, ...)
 void box_teardown(void)
 {
     const char *output;
+    box_docker_teardown();
     if (daemon_pid) {
-        shell(format_text(
-                  "for ns in default k8s.io; do for t in $(ctr -a %s/containerd.sock -n $ns task ls -q); do "
-                  "ctr -a %s/containerd.sock -n $ns task kill -s KILL $t; "
-                  "ctr -a %s/containerd.sock -n $ns task rm -f $t; done; done",
-                  root, root, root),
-              &output);
+        box_shell(
+            format_text(
+                "for ns in default k8s.io; do for t in $(ctr -a %s/containerd.sock -n $ns task ls -q); do "
+                "ctr -a %s/containerd.sock -n $ns task kill -s KILL $t; "
+                "ctr -a %s/containerd.sock -n $ns task rm -f $t; done; done",
+                root, root, root),
+            &output);
         kill(daemon_pid, SIGTERM);
         wait_for_exit(daemon_pid);
     }
     if (has_podman) {
         podman("rm -fa -t0", &output);
         // What podman has mounted for itself.
-        shell(format_text("umount -l %s/var/lib/containers/storage/vfs", root), &output);
+        box_shell(format_text("umount -l %s/var/lib/containers/storage/vfs", root), &output);
     }
     if (root)
         run_program("rm", "-rf", "--one-file-system", root, NULL);

@@ -13,6 +13,9 @@ const char *box_root(void);
 #define BOX_IMAGE "registry.example:5000/lab/box"
 #define BOX_TAG "1.2"
 
+// The exit code of a command of the shell's, and what it wrote, which lives until the test ends.
+int box_shell(const char *command, const char **ret_output);
+
 // Runs `podman ARGUMENTS` (words of a shell) on a storage below the root; its output, which lives until the
 // test ends. The first call imports the image. Skips the test where podman or its way to run containers is
 // not there.
@@ -23,6 +26,16 @@ __attribute__((format(printf, 1, 2))) const char *box_podman(const char *format,
 
 // The same for containerd, whose daemon the first call starts: `ctr ARGUMENTS`. The image comes from podman.
 __attribute__((format(printf, 1, 2))) const char *box_ctr(const char *format, ...);
+
+// The same for Docker, whose daemon and client come from docker.io. The image is made anew.
+__attribute__((format(printf, 1, 2))) const char *box_docker(const char *format, ...);
+// What `docker run` needs where a test machine has no networks to give. --privileged wants BOX_FEWER, too:
+// all capabilities but one that not each test machine has.
+#define BOX_DOCKER_RUN "run --network=none"
+#define BOX_FEWER "--runtime=fewer"
+// Another directory than the usual one below the root for what the daemon keeps; before the first call.
+void box_docker_data_root(const char *path);
+void box_docker_teardown(void); // box_teardown() calls it
 
 // A name that no other test's container has.
 const char *box_name(const char *what);

@@ -96,3 +96,25 @@ Test(containerd, by_a_name_of_its_own)
                      "containerd", "container.image.repository", BOX_IMAGE, "container.label[team]",
                      "research", NULL);
 }
+
+// `root` and `state` of its configuration are elsewhere, as they are where a distribution of Kubernetes
+// brings containerd along: a container tells where it is.
+Test(containerd, with_a_root_elsewhere)
+{
+    char id[65], before[65];
+    snprintf(id, sizeof(id), "%064x", getpid());
+    snprintf(before, sizeof(before), "be%062x", getpid());
+    static const char run[] =
+        "-n k8s.io run %s --snapshotter native --label team=research "
+        "--annotation io.kubernetes.cri.container-name=%s --cgroup /kubepods/pod" POD_UID "/%s " IMAGE
+        " %s %s";
+    import_image();
+    box_ctr(run, "-d --null-io", "early", before, before, "/python3 stay");
+    _cleanup_agent_ struct agent *agent = agent_start(identity_rule, NULL);
+    box_ctr("-n k8s.io task exec --exec-id one %s /stranger", before);
+    agent_wait_alert(agent, "started", "container.full_id", before, "container.name", "early",
+                     "container.image.repository", BOX_IMAGE, "container.label[team]", "research", NULL);
+    box_ctr(run, "--rm", "late", id, id, "/stranger");
+    agent_wait_alert(agent, "started", "container.full_id", id, "container.name", "late",
+                     "container.image.digest", "*", "container.label[team]", "research", NULL);
+}

@@ -122,3 +122,14 @@ Test(podman, what_happens_to_one_that_runs)
     }
     cr_assert(alert, "the container's new name did not come");
 }
+
+// `graphroot` of its configuration is elsewhere: what stays with a container knows.
+Test(podman, with_a_storage_elsewhere)
+{
+    const char *name = box_name("elsewhere");
+    box_podman(BOX_RUN " -d --label team=research --name %s " IMAGE " /python3 stay", name);
+    _cleanup_agent_ struct agent *agent = agent_start(identity_rule, NULL);
+    box_podman("exec %s /stranger before", name);
+    agent_wait_alert(agent, "started", "proc.cmdline", "stranger before", "container.name", name,
+                     "container.image.repository", BOX_IMAGE, "container.label[team]", "research", NULL);
+}

@@ -16,7 +16,12 @@ static const struct {
 } cases[] = {
     {"/docker/" A, "docker", A},
     {"/system.slice/docker-" A ".scope", "docker", A},
-    {"/docker/" A "/docker/" B, "docker", B},
+    // Who is in A has made what is below.
+    {"/docker/" A "/docker/" B, "docker", A},
+    {"/kubepods/pod" POD "/" A "/kubepods/besteffort/pod0123456789abcdef0123456789abcdef/" B, "containerd",
+     A},
+    {"/system.slice/docker-" A ".scope/docker-" B ".scope", "docker", A},
+    {"/x/y/docker/" A "/k8s.io/web-1", "docker", A},
     {"/docker/" A "/system.slice/ssh.service", "docker", A},
     {"/docker/" A "/init", "docker", A},
     {"/kubepods.slice/kubepods-pod" POD_ ".slice/docker-" A ".scope", "docker", A},
@@ -31,7 +36,7 @@ static const struct {
     {"/../../pod" POD "/" A, "containerd", A},
     {"/system.slice/containerd.service/kubepods-burstable-pod" POD_ ".slice:cri-containerd:" A, "containerd",
      A},
-    {"/docker/" B "/kubelet/kubepods/burstable/pod" POD "/" A, "containerd", A},
+    {"/lxc/box/kubelet/kubepods/burstable/pod" POD "/" A, "containerd", A},
     {"/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-pod" POD_ ".slice/cri-containerd-" A ".scope",
      "containerd", A},
     {"/k8s.io/" A, "containerd", A},
@@ -96,8 +101,8 @@ Test(enrich_container_id, table)
 
         for (int form = 0; form < 2; form++) {
             struct container_id id = {0};
-            bool found = form == 0 ? container_id_from_names(names, size, &id)
-                                   : container_id_from_proc(text, (size_t)length, &id);
+            bool found = form == 0 ? container_id_from_names(names, size, "", &id)
+                                   : container_id_from_proc(text, (size_t)length, "", &id);
             cr_assert_eq(found, cases[i].runtime != NULL, "%s (form %d)", cases[i].path, form);
             if (!found)
                 continue;
@@ -114,6 +119,83 @@ Test(enrich_container_id, table)
     }
 }
 
+// kind and its like: the node is a container, and what is in there is not called by it.
+Test(enrich_container_id, where_the_node_is_a_container)
+{
+    static const struct {
+        const char *path, *id;
+    } inside[] = {
+        {"/docker/" B "/kubelet/kubepods/burstable/pod" POD "/" A, A},
+        {"/docker/" B "/docker/" A "/docker/0", A},
+        {"/docker/" B "/init.scope", NULL},
+        {"/../../kubelet/kubepods/pod" POD "/" A, A},
+        {"/docker/" A "/docker/" B, A},
+        {"/docker/" A, A},
+    };
+    for (size_t i = 0; i < sizeof(inside) / sizeof(inside[0]); i++) {
+        char text[512], names[512];
+        int length = snprintf(text, sizeof(text), "0::%s\n", inside[i].path);
+        struct container_id id = {};
+        cr_assert_eq(container_id_from_proc(text, (size_t)length, B, &id), inside[i].id != NULL);
+        cr_expect_str_eq(id.id, inside[i].id ? inside[i].id : "", "%s", inside[i].path);
+        id = (struct container_id){};
+        cr_assert_eq(container_id_from_names(names, names_of(inside[i].path, names), B, &id),
+                     inside[i].id != NULL);
+        cr_expect_str_eq(id.id, inside[i].id ? inside[i].id : "", "%s", inside[i].path);
+    }
+}
+
+Test(enrich_container_id, which_container_the_node_is)
+{
+    static const struct {
+        const char *line, *host_root, *id;
+    } mounts[] = {
+        {"612 580 259:2 /docker/containers/" A "/hostname /etc/hostname rw,relatime - ext4 /dev/a rw", "", A},
+        {"612 580 259:2 /docker/containers/" A "/hostname /host/etc/hostname rw - ext4 /dev/a rw", "/host",
+         A},
+        {"9 8 0:1 /containers/storage/overlay-containers/" A "/userdata/resolv.conf /etc/resolv.conf rw", "",
+         A},
+        {"612 580 259:2 /docker/containers/" A "/hostname /etc/hostname rw - ext4 /dev/a rw", "/host", NULL},
+        {"612 580 259:2 /docker/containers/" A "/hostname /host/etc/hostname rw - ext4 /dev/a rw", "", NULL},
+        {"612 580 259:2 /docker/containers/" A "/data /data rw - ext4 /dev/a rw", "", NULL},
+        {"612 580 259:2 /etc/resolv /etc/resolv.conf rw", "", NULL},
+        {"612 580 259:2 /docker/" A, "", NULL},
+        {"", "", NULL},
+        {" \n", "", NULL},
+    };
+    for (size_t i = 0; i < sizeof(mounts) / sizeof(mounts[0]); i++) {
+        char line[512], id[CONTAINER_ID_MAX + 1] = "";
+        snprintf(line, sizeof(line), "%s", mounts[i].line);
+        cr_expect_eq(node_container_from_mount(line, mounts[i].host_root, id), mounts[i].id != NULL, "%s",
+                     mounts[i].line);
+        cr_expect_str_eq(id, mounts[i].id ? mounts[i].id : "", "%s", mounts[i].line);
+    }
+}
+
+// Below systemd's own directory of a user who is not root, that user calls cgroups as he likes.
+Test(enrich_container_id, who_called_it_so)
+{
+    static const struct {
+        const char *path;
+        bool users;
+    } callers[] = {
+        {"0::/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-" A ".scope/container", true},
+        {"0::/user.slice/user-1000.slice/user@1000.service/docker/" A, true},
+        {"0::/user.slice/user-0.slice/user@0.service/docker/" A, false},
+        {"0::/docker/" A "/user@1000.service/docker/" B, false},
+        {"0::/user@.service/docker/" A, false},
+        {"0::/user@1000.servicex/docker/" A, false},
+        {"0::/docker/" A, false},
+    };
+    for (size_t i = 0; i < sizeof(callers) / sizeof(callers[0]); i++) {
+        struct container_id id = {};
+        cr_assert(container_id_from_proc(callers[i].path, strlen(callers[i].path), "", &id), "%s",
+                  callers[i].path);
+        cr_expect_eq(id.users, callers[i].users, "%s", callers[i].path);
+        cr_expect_str_eq(id.id, A);
+    }
+}
+
 Test(enrich_container_id, proc_text_of_all_hierarchies)
 {
     static const char hybrid[] = "9:name=systemd:/\n8:pids:/user.slice\n"
@@ -123,22 +205,22 @@ Test(enrich_container_id, proc_text_of_all_hierarchies)
         "9:name=systemd:/\n4:memory:/process_api/17566ad06ff724ac08b7d55ce019393e\n0::/\n";
     struct container_id id = {0};
 
-    cr_assert(container_id_from_proc(hybrid, sizeof(hybrid) - 1, &id));
+    cr_assert(container_id_from_proc(hybrid, sizeof(hybrid) - 1, "", &id));
     cr_assert_str_eq(id.id, A);
-    cr_assert(container_id_from_proc(unified, sizeof(unified) - 1, &id));
+    cr_assert(container_id_from_proc(unified, sizeof(unified) - 1, "", &id));
     cr_assert_str_eq(id.id, B);
-    cr_assert_not(container_id_from_proc(host, sizeof(host) - 1, &id));
-    cr_assert_not(container_id_from_proc("", 0, &id));
-    cr_assert_not(container_id_from_proc("garbage\n::::\n:\n\n", 16, &id));
+    cr_assert_not(container_id_from_proc(host, sizeof(host) - 1, "", &id));
+    cr_assert_not(container_id_from_proc("", 0, "", &id));
+    cr_assert_not(container_id_from_proc("garbage\n::::\n:\n\n", 16, "", &id));
 }
 
 Test(enrich_container_id, names_that_were_cut_off_are_not_names)
 {
     struct container_id id = {0};
     static const char names[] = A "\0docker";
-    cr_assert_not(container_id_from_names(names, sizeof(names) - 1, &id), "the parent has no NUL");
-    cr_assert_not(container_id_from_names(names, 20, &id));
-    cr_assert(container_id_from_names(names, sizeof(names), &id));
+    cr_assert_not(container_id_from_names(names, sizeof(names) - 1, "", &id), "the parent has no NUL");
+    cr_assert_not(container_id_from_names(names, 20, "", &id));
+    cr_assert(container_id_from_names(names, sizeof(names), "", &id));
 }
 
 Test(enrich_container_id, what_may_go_into_a_path)

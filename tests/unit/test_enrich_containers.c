@@ -119,7 +119,8 @@ Test(enrich_containers, mounts_of_the_node)
     tree_write(
         root, "/var/lib/docker/containers/" B "/config.v2.json",
         "{\"Name\":\"/db\",\"MountPoints\":{\"/data\":{\"Source\":\"/srv/data\",\"Destination\":\"/data\","
-        "\"RW\":true,\"Mode\":\"z\",\"Propagation\":\"rslave\"}}}");
+        "\"RW\":true,\"Relabel\":\"z\",\"Propagation\":\"rslave\"},"
+        "\"/passing\":{\"Source\":\"\",\"Destination\":\"/passing\",\"RW\":true}}}");
     const struct container *container = get(A, "containerd", 1), *docker = get(B, "docker", 1);
     cr_expect_str_eq(field_of(container, "container.mounts", NULL),
                      "/etc:/host/etc::false: /var/run/docker.sock:/docker.sock::true:rprivate");
@@ -171,7 +172,7 @@ Test(enrich_containers, all_that_docker_tells)
     cr_assert_eq(enrich_register_fields(), 0);
     tree_write(root, "/etc/docker/daemon.json", "{\"data-root\":\"/srv/docker\"}");
     tree_write(root, "/srv/docker/containers/" A "/config.v2.json",
-               "{\"Name\":\"/k8s_web_web-0_shop_u-2_0\",\"Image\":\"sha256:" B
+               "{\"Name\":\"/k8s_web_web-0_shop_u-2_0\",\"Driver\":\"overlay2\",\"Image\":\"sha256:" B
                "\",\"Config\":{\"Image\":\"nginx:1.25\",\"Labels\":{"
                "\"team\":\"shop\",\"cost-centre\":\"42\",\"io.kubernetes.sandbox.id\":\"" B "\","
                "\"io.kubernetes.pod.uid\":\"u-2\"}}}");
@@ -195,6 +196,81 @@ Test(enrich_containers, all_that_docker_tells)
     cr_expect_eq(pause->privileged, CONTAINER_FALSE);
     container_unref(container);
     container_unref(pause);
+}
+
+// Wherever dockerd was told to keep its data, runc was told to mount files from there.
+Test(enrich_containers, docker_somewhere_else)
+{
+    static const char bundle[] = "/run/d/containerd/daemon/io.containerd.runtime.v2.task/moby/" A;
+    static const struct {
+        const char *mounts;
+        bool found;
+    } cases[] = {
+        {"{\"destination\":\"/etc/hostname\",\"source\":\"/disk/docker/containers/" A "/hostname\"}", true},
+        // The container's pod has another that holds its namespaces.
+        {"{\"destination\":\"/etc/resolv.conf\",\"source\":\"/disk/docker/containers/" B "/resolv.conf\"}",
+         true},
+        {"{\"destination\":\"/data\",\"source\":\"/disk/docker/containers/" A "/hostname\"}", false},
+        {"{\"destination\":\"/etc/hosts\",\"source\":\"/disk/docker/containers/short/hosts\"}", false},
+        {"{\"destination\":\"/etc/hosts\",\"source\":\"/containers/" A "/hosts\"}", false},
+        {"{\"destination\":\"/etc/hosts\",\"source\":\"disk/docker/containers/" A "/hosts\"}", false},
+        {"{\"destination\":\"/etc/hosts\",\"source\":\"\"},{\"destination\":\"/etc/hosts\"},7", false},
+    };
+    struct container_places places = {};
+    container_places_note(&places, bundle);
+    tree_write(root, "/disk/docker/containers/" A "/config.v2.json", "{\"Name\":\"/far\"}");
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        char path[256], text[512];
+        snprintf(path, sizeof(path), "%s/config.json", bundle);
+        snprintf(text, sizeof(text), "{\"mounts\":[%s]}", cases[i].mounts);
+        tree_write(root, path, text);
+        struct container container = {.id = A, .runtime = "docker"};
+        struct container_stamp stamp = {};
+        cr_expect_eq(container_files_read(root, &places, "", &container, &stamp), cases[i].found, "%s",
+                     cases[i].mounts);
+        cr_expect_eq(container.name != NULL, cases[i].found);
+        container_clear(&container);
+    }
+}
+
+// As `docker run` was given it; the kubelet gives the id.
+Test(enrich_containers, how_docker_images_are_named)
+{
+    static const struct {
+        const char *image, *driver, *more, *repository, *tag, *digest;
+    } cases[] = {
+        {"nginx:1.25", "overlay2", "", "nginx", "1.25", "sha256:2222"},
+        {"nginx", "overlay2", "", "nginx", NULL, "sha256:2222"},
+        {"docker.io/library/nginx:1.25", "overlay2", "", "docker.io/library/nginx", "1.25", "sha256:2222"},
+        {"sha256:" B, "overlay2", "", "nginx", "1.25", "sha256:2222"},
+        {"fedcba987654", "overlay2", "", "nginx", "1.25", "sha256:2222"},
+        // "ngin" has the same image, but is not what was asked for.
+        {"nginx-extra:1", "overlay2", "", "nginx-extra", "1", NULL},
+        {"nginx:1.25", "vfs", "", "nginx", "1.25", NULL},
+        {"nginx:1.25", "../overlay2", "", "nginx", "1.25", NULL},
+        {"nginx:1.25", "overlayfs", ",\"ImageManifest\":{\"size\":7}", "nginx", "1.25", "sha256:" B},
+        {"nginx:1.25", "overlay2", ",\"ImageManifest\":null", "nginx", "1.25", "sha256:2222"},
+    };
+    tree_write(root, "/var/lib/docker/image/overlay2/repositories.json",
+               "{\"Repositories\":{\"nginx\":{\"nginx:1.25\":\"sha256:" B "\",\"nginx:9\":7,"
+               "\"nginx@sha256:2222\":\"sha256:" B "\"},\"ngin\":{\"ngin@sha256:3333\":\"sha256:" B "\"}}}");
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        char text[512];
+        snprintf(text, sizeof(text),
+                 "{\"Name\":\"/x\",\"Driver\":\"%s\",\"Image\":\"sha256:" B
+                 "\",\"Config\":{\"Image\":\"%s\"}%s}",
+                 cases[i].driver, cases[i].image, cases[i].more);
+        tree_write(root, "/var/lib/docker/containers/" A "/config.v2.json", text);
+        struct container container = {.id = A, .runtime = "docker"};
+        struct container_stamp stamp = {};
+        cr_assert(container_files_read(root, NULL, "", &container, &stamp));
+        container_split_image(&container);
+        const char *got[] = {container.image_repository, container.image_tag, container.image_digest};
+        const char *want[] = {cases[i].repository, cases[i].tag, cases[i].digest};
+        for (size_t k = 0; k < ARRAY_SIZE(got); k++)
+            cr_expect_str_eq(got[k] ? got[k] : "", want[k] ? want[k] : "", "%zu: %zu", i, k);
+        container_clear(&container);
+    }
 }
 
 Test(enrich_containers, crio_has_labels_in_annotations)
@@ -248,7 +324,7 @@ Test(enrich_containers, privileged_as_the_configuration_tells)
                    cases[i].config);
         struct container container = {.id = A, .runtime = "containerd"};
         struct container_stamp stamp = {};
-        cr_assert(container_files_read(root, "", &container, &stamp));
+        cr_assert(container_files_read(root, NULL, "", &container, &stamp));
         cr_expect_eq(container.privileged, cases[i].privileged, "%s", cases[i].config);
         container_clear(&container);
     }
@@ -532,14 +608,34 @@ Test(enrich_containers, a_full_table_still_tells_containers_from_the_host)
     container_unref(extra);
 }
 
+// Any user can call a cgroup of his as he likes.
+Test(enrich_containers, users_do_not_take_another_containers_identity)
+{
+    tree_write(root, "/var/lib/docker/containers/" A "/config.v2.json", "{\"Name\":\"/trusted\"}");
+    struct container_id mine = {.id = A, .runtime = "docker"}, theirs = mine;
+    theirs.users = true;
+    strcpy(theirs.pod_uid, "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0");
+    const struct container *user = containers_get(containers, &theirs, 1);
+    const struct container *real = containers_get(containers, &mine, 1);
+    const struct container *again = containers_get(containers, &theirs, 9 * SECOND);
+    expect(real, "trusted", NULL, NULL, NULL);
+    expect(user, NULL, NULL, NULL, NULL);
+    cr_expect_null(user->pod_uid);
+    cr_expect_str_eq(user->id, A);
+    cr_expect_eq(user, again);
+    container_unref(user);
+    container_unref(real);
+    container_unref(again);
+}
+
 Test(enrich_containers, ids_never_leave_the_directory)
 {
     tree_write(root, "/var/lib/docker/config.v2.json", "{\"Name\":\"/outside\"}");
     struct container container = {.id = "..", .runtime = "docker"};
     struct container_stamp stamp = {};
-    cr_assert_not(container_files_read(root, "", &container, &stamp));
+    cr_assert_not(container_files_read(root, NULL, "", &container, &stamp));
     strcpy(container.id, "a/../..");
-    cr_assert_not(container_files_read(root, "", &container, &stamp));
+    cr_assert_not(container_files_read(root, NULL, "", &container, &stamp));
     cr_assert_null(container.name);
 }
 

@@ -23,6 +23,7 @@ TestSuite(enrich_plain, .init = setup, .fini = teardown);
 
 static bool find(const char *cgroup)
 {
+    id = (struct container_id){};
     return plain_find(&plains, root, cgroup, &id);
 }
 
@@ -39,13 +40,32 @@ Test(enrich_plain, only_what_the_note_says)
     cr_expect_str_eq(id.runtime, "runc");
     cr_expect_not(find("/"));
     cr_expect_not(find("web"));
-    cr_expect_not(find("/unified/web/below"));
+    cr_expect(find("/web/below"), "it cannot leave by going down");
+    cr_expect_eq(id.depth, 1);
+    cr_expect_not(find("/web-below"));
+    cr_expect_not(find("/unified/w"));
     static const char names[] = "web\0";
+    id = (struct container_id){};
     cr_expect(plain_find_names(&plains, root, names, sizeof(names) - 1, &id));
     cr_expect_not(plain_find_names(&plains, root, names, 3, &id), "cut off");
+    id = (struct container_id){};
     static const char text[] = "4:memory:/x\n0::/web\n";
     cr_expect(plain_find_proc(&plains, root, text, sizeof(text) - 1, &id));
     cr_expect_not(plain_find_proc(&plains, root, "0::/\n::\n", 8, &id));
+}
+
+// Who is in one of them has made what is below; what is further out than it counts.
+Test(enrich_plain, the_outermost_counts)
+{
+    tree_write(root, "/run/runc/web/state.json", "{\"cgroup_paths\":{\"\":\"/sys/fs/cgroup/a/web\"}}");
+    plain_add(&plains, "web", NULL);
+    cr_expect(find("/a/web/b"));
+    cr_expect_eq(id.depth, 2);
+    struct container_id below = {.id = "claimed", .depth = 3}, above = {.id = "real", .depth = 1};
+    cr_expect(plain_find(&plains, root, "/a/web/docker/claimed", &below));
+    cr_expect_str_eq(below.id, "web");
+    cr_expect_not(plain_find(&plains, root, "/a/web", &above));
+    cr_expect_str_eq(above.id, "real");
 }
 
 Test(enrich_plain, a_note_may_come_late_and_be_elsewhere)

@@ -108,3 +108,100 @@ Test(enrich_runtime_exec, orders_that_are_none)
     // Cut off in the middle of a word.
     cr_expect_str_eq(name_after(runc, "runc\0create\0--bundle\0" BUNDLE "\0" A, 60, "init.scope", 11), "");
 }
+
+// --- Those that stay with a container that ran before the agent ---
+
+#define FAR "/data/containerd/io.containerd.runtime.v2.task/k8s.io/"
+#define FIRST "1111111111111111111111111111111111111111111111111111111111111111"
+#define OTHER "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210"
+
+static void write_far(const char *id, const char *name)
+{
+    char path[PATH_MAX], text[256];
+    snprintf(path, sizeof(path), FAR "%s/config.json", id);
+    snprintf(text, sizeof(text), "{\"annotations\":{\"io.kubernetes.cri.container-name\":\"%s\"}}", name);
+    tree_write(stage.root, path, text);
+}
+
+static void expect_name(const char *id, const char *name)
+{
+    char cgroup[128];
+    size_t size = (size_t)snprintf(cgroup, sizeof(cgroup), "%s%ck8s.io", id, '\0') + 1;
+    static pid_t pid = 200;
+    struct who inside = {.pid = ++pid, .start_ns = 20 * SECOND, .comm = "true"};
+    struct exec first = {.parent_pid = 1, PART(args, "true"), .cgroup = cgroup, .cgroup_size = size};
+    stage_exec(&stage, inside, first, 21 * SECOND);
+    cr_assert_not_null(stage.event.container);
+    const char *got = stage.event.container->name ? stage.event.container->name : "";
+    cr_expect_str_eq(got, name, "%s: %s", id, got);
+    stage_done(&stage);
+}
+
+static void scan_shim(unsigned uid, const char *name, const char *args, size_t size)
+{
+    static int pid = 50;
+    char file[64], status[160];
+    stage_proc(&stage, ++pid, 1, name, 1000, args, size);
+    snprintf(file, sizeof(file), "/proc/%d/status", pid);
+    snprintf(status, sizeof(status), "Name:\t%s\nUid:\t%u\t%u\t%u\t%u\nGid:\t0\t0\t0\t0\n", name, uid, uid,
+             uid, uid);
+    tree_write(stage.root, file, status);
+    snprintf(file, sizeof(file), "/proc/%d/cwd", pid);
+    tree_link(stage.root, file, FAR FIRST);
+    cr_assert_geq(enrich_scan(stage.enrich), 0);
+}
+#define SCAN_SHIM(name, args) scan_shim(0, name, args, sizeof(args))
+
+Test(enrich_runtime_exec, shims_know_where_containerd_is)
+{
+    write_far(FIRST, "far");
+    write_far(OTHER, "beside");
+    SCAN_SHIM("containerd-shim",
+              "/usr/bin/containerd-shim-runc-v2\0-namespace\0k8s.io\0-id\0" FIRST "\0-address\0/s");
+    expect_name(FIRST, "far");
+    // One shim stays with all containers of a pod.
+    expect_name(OTHER, "beside");
+}
+
+Test(enrich_runtime_exec, conmon_knows_where_podman_is)
+{
+    tree_write(stage.root, "/graph/overlay-containers/containers.json",
+               "[{\"id\":\"" OTHER "\",\"names\":[\"graph\"]}]");
+    SCAN_SHIM("conmon", "/usr/bin/conmon\0--api-version\0001\0-c\0" OTHER "\0-u\0" OTHER
+                        "\0-r\0/usr/bin/runc\0-b\0/graph/overlay-containers/" OTHER "/userdata");
+    expect_name(OTHER, "graph");
+}
+
+Test(enrich_runtime_exec, what_is_no_shim)
+{
+    write_far(FIRST, "far");
+    SCAN_SHIM("bash", "containerd-shim-runc-v2\0-id\0" FIRST);
+    SCAN_SHIM("containerd-shim", "containerd-shim-runc-v2\0-id");
+    SCAN_SHIM("containerd-shim", "containerd-shim-runc-v2\0-id\0../x");
+    SCAN_SHIM("conmon", "conmon\0-c\0" FIRST "\0-b\0relative");
+    scan_shim(0, "containerd-shim", "containerd-shim-runc-v2\0-id\0" FIRST, 40);
+    static const char args[] = "containerd-shim-runc-v2\0-id\0" FIRST;
+    scan_shim(1000, "containerd-shim", args, sizeof(args));
+    expect_name(FIRST, "");
+}
+
+Test(enrich_runtime_exec, the_latest_places_are_kept)
+{
+    struct container_places places = {};
+    char bundle[128];
+    container_places_note(&places, "/run/containerd/io.containerd.runtime.v2.task/k8s.io/a");
+    container_places_note(&places, "/run/k3s/containerd/io.containerd.runtime.v2.task/k8s.io/a");
+    container_places_note(&places, "relative/io.containerd.runtime.v2.task/k8s.io/a");
+    container_places_note(&places, "/io.containerd.runtime.v2.task/k8s.io/a");
+    container_places_note(&places, "/srv/bundle");
+    container_places_note(&places, "");
+    cr_expect_eq(places.next, 0, "usual ones, and those that are none");
+    for (int i = 0; i < 2 * CONTAINER_PLACES_MAX + 1; i++) {
+        snprintf(bundle, sizeof(bundle), "/data/%d/io.containerd.runtime.v2.task/k8s.io/a", i);
+        container_places_note(&places, bundle);
+        container_places_note(&places, bundle);
+    }
+    cr_expect_eq(places.next, 2 * CONTAINER_PLACES_MAX + 1);
+    cr_expect_str_eq(places.state[0], "/data/16");
+    cr_expect_str_eq(places.state[1], "/data/9");
+}

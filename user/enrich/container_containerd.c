@@ -7,15 +7,19 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { NAMESPACES_MAX = 64, ATTEMPTS_MAX = 3 };
 
 #define TASKS "/io.containerd.runtime.v2.task"
 #define DATABASE "/io.containerd.metadata.v1.bolt/meta.db"
 
-static const struct {
+// Where it keeps what runs, and where what lasts.
+struct place {
     const char *state, *root;
-} places[] = {
+};
+
+static const struct place usual[] = {
     {"/run/containerd", "/var/lib/containerd"},
     {"/run/k3s/containerd", "/var/lib/rancher/k3s/agent/containerd"},
     {"/run/k3s/containerd", "/var/lib/rancher/rke2/agent/containerd"},
@@ -90,13 +94,14 @@ static bool read_labels(const char *database, const char *const *keys, bolt_visi
     return !error;
 }
 
-static void read_database(struct container_reading *reading, const char *root, const char *namespace)
+// False where there is none.
+static bool read_database(struct container_reading *reading, const char *root, const char *namespace)
 {
     struct container *container = reading->container;
     char path[PATH_MAX];
     int length = snprintf(path, sizeof(path), "%s%s" DATABASE, reading->host_root, root);
-    if (length < 0 || (size_t)length >= sizeof(path))
-        return;
+    if (length < 0 || (size_t)length >= sizeof(path) || access(path, R_OK))
+        return false;
     if (!container->image)
         read_text(path, (const char *const[]){"v1", namespace, "containers", container->id, "image", NULL},
                   &container->image);
@@ -113,30 +118,103 @@ static void read_database(struct container_reading *reading, const char *root, c
                      on_pod_label, &container->pod_labels))
         read_labels(path, (const char *const[]){"v1", namespace, "sandboxes", sandbox, "labels", NULL},
                     on_pod_label, &container->pod_labels);
+    return true;
+}
+
+// --- Places ---
+
+static bool is_usual(const char *state)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(usual); i++)
+        if (strcmp(usual[i].state, state) == 0)
+            return true;
+    return false;
+}
+
+void container_places_note(struct container_places *places, const char *bundle)
+{
+    char state[sizeof(places->state[0])];
+    const char *tasks = strstr(bundle, TASKS "/");
+    size_t length = tasks ? (size_t)(tasks - bundle) : 0;
+    if (bundle[0] != '/' || length == 0 || length >= sizeof(state))
+        return;
+    memcpy(state, bundle, length);
+    state[length] = '\0';
+    bool known = is_usual(state);
+    for (size_t i = 0; i < CONTAINER_PLACES_MAX && !known; i++)
+        known = strcmp(places->state[i], state) == 0;
+    if (!known)
+        memcpy(places->state[places->next++ % CONTAINER_PLACES_MAX], state, length + 1);
+}
+
+// One after the other, the usual ones first; false behind the last.
+static bool place_at(const struct container_reading *reading, size_t index, struct place *ret_place)
+{
+    if (index < ARRAY_SIZE(usual)) {
+        *ret_place = usual[index];
+        return true;
+    }
+    index -= ARRAY_SIZE(usual);
+    if (!reading->places || index >= CONTAINER_PLACES_MAX || !reading->places->state[index][0])
+        return false;
+    *ret_place = (struct place){.state = reading->places->state[index]};
+    return true;
+}
+
+json_t *container_containerd_config(const struct container_reading *reading, const char *namespace)
+{
+    struct place place;
+    json_t *config = NULL;
+    for (size_t i = 0; !config && place_at(reading, i, &place); i++)
+        config = container_json("%s%s" TASKS "/%s/%s/config.json", reading->host_root, place.state, namespace,
+                                reading->container->id);
+    return config;
 }
 
 // --- The bundle ---
 
-static bool read_namespace(struct container_reading *reading, size_t place, const char *namespace)
+// A bundle has a link to its directory among what lasts, so that it tells where that is.
+static bool read_root(const struct container_reading *reading, const char *state, const char *namespace,
+                      char ret_root[PATH_MAX])
+{
+    char path[PATH_MAX], tail[PATH_MAX], target[PATH_MAX];
+    int length = snprintf(path, sizeof(path), "%s%s" TASKS "/%s/%s/work", reading->host_root, state,
+                          namespace, reading->container->id);
+    int tail_length = snprintf(tail, sizeof(tail), TASKS "/%s/%s", namespace, reading->container->id);
+    if (length < 0 || (size_t)length >= sizeof(path) || tail_length < 0)
+        return false;
+    ssize_t size = readlink(path, target, sizeof(target));
+    if (size <= tail_length || size == sizeof(target) || target[0] != '/' ||
+        memcmp(target + size - tail_length, tail, (size_t)tail_length) != 0)
+        return false;
+    memcpy(ret_root, target, (size_t)(size - tail_length));
+    ret_root[size - tail_length] = '\0';
+    return true;
+}
+
+static bool read_namespace(struct container_reading *reading, struct place place, const char *namespace)
 {
     struct container *container = reading->container;
+    char root[PATH_MAX];
     _cleanup_json_ json_t *config =
-        container_json_stamped(reading, "%s%s" TASKS "/%s/%s/config.json", reading->host_root,
-                               places[place].state, namespace, container->id);
+        container_json_stamped(reading, "%s%s" TASKS "/%s/%s/config.json", reading->host_root, place.state,
+                               namespace, container->id);
     if (!config)
         return false;
     // Plain containerd has no name beside the id that its user chose.
     if (!container_id_is_hash(container->id, strlen(container->id)))
         container_take(&container->name, container->id);
     container_take_oci(container, config, OCI_CONTAINERD);
-    read_database(reading, places[place].root, namespace);
+    bool told = read_root(reading, place.state, namespace, root) && read_database(reading, root, namespace);
+    if (!told && place.root)
+        read_database(reading, place.root, namespace);
     return true;
 }
 
-static bool read_place(struct container_reading *reading, size_t place)
+static bool read_place(struct container_reading *reading, struct place place)
 {
     char tasks[PATH_MAX];
-    int length = snprintf(tasks, sizeof(tasks), "%s%s" TASKS, reading->host_root, places[place].state);
+    int length = snprintf(tasks, sizeof(tasks), "%s%s" TASKS, reading->host_root, place.state);
     if (length < 0 || (size_t)length >= sizeof(tasks))
         return false;
     _cleanup_(cleanup_closedir) DIR *dir = opendir(tasks);
@@ -157,13 +235,14 @@ static bool read_place(struct container_reading *reading, size_t place)
 
 bool container_read_containerd(struct container_reading *reading)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
-        // Two can have one state directory: then the database tells which it is.
-        if (!read_place(reading, i))
+    struct place place, other;
+    for (size_t i = 0; place_at(reading, i, &place); i++) {
+        // Two can have one state directory: where nothing else tells, the database does which it is.
+        if (!read_place(reading, place))
             continue;
-        for (size_t k = i + 1; k < ARRAY_SIZE(places) && !reading->container->labels.bytes; k++)
-            if (strcmp(places[k].state, places[i].state) == 0)
-                read_place(reading, k);
+        for (size_t k = i + 1; place_at(reading, k, &other) && !reading->container->labels.bytes; k++)
+            if (strcmp(other.state, place.state) == 0)
+                read_place(reading, other);
         return true;
     }
     return false;

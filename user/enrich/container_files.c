@@ -248,10 +248,11 @@ static bool read_any(struct container_reading *reading)
     return false;
 }
 
-bool container_files_read(const char *host_root, const char *bundle, struct container *container,
-                          struct container_stamp *ret_stamp)
+bool container_files_read(const char *host_root, const struct container_places *places, const char *bundle,
+                          struct container *container, struct container_stamp *ret_stamp)
 {
-    struct container_reading reading = {.host_root = host_root, .bundle = bundle, .container = container};
+    struct container_reading reading = {
+        .host_root = host_root, .places = places, .bundle = bundle, .container = container};
     if (!container_id_valid(container->id, strlen(container->id)))
         return false;
     bool found = read_any(&reading);

@@ -7,8 +7,6 @@
 #include <ctype.h>
 #include <string.h>
 
-enum { PARTS_MAX = 64 };
-
 struct part {
     const char *text;
     size_t length;
@@ -74,10 +72,8 @@ static struct part part_skip(struct part part, size_t bytes)
 
 static bool id_take(struct part id, const char *runtime, struct container_id *ret_id)
 {
+    *ret_id = (struct container_id){.runtime = runtime};
     memcpy(ret_id->id, id.text, id.length);
-    ret_id->id[id.length] = '\0';
-    ret_id->runtime = runtime;
-    ret_id->pod_uid[0] = '\0';
     return true;
 }
 
@@ -163,54 +159,72 @@ static bool take_pod_uid(struct part part, struct container_id *ret_id)
     return false;
 }
 
-// Innermost first, so that a container inside a container is the inner one.
-static bool match_parts(const struct part *parts, size_t count, struct container_id *ret_id)
+// "user@UID.service", below which that user makes cgroups as he likes; root does so everywhere.
+static bool part_is_users(struct part part)
 {
-    static const struct part none = {"", 0};
-    for (size_t i = 0; i < count; i++) {
-        struct part parent = i + 1 < count ? parts[i + 1] : none;
-        struct part grandparent = i + 2 < count ? parts[i + 2] : none;
-        if (!match(parts[i], parent, grandparent, ret_id))
-            continue;
-        for (size_t k = i; k < count && !take_pod_uid(parts[k], ret_id); k++)
-            ;
+    static const char begin[] = "user@", end[] = ".service";
+    size_t least = sizeof(begin) - 1 + sizeof(end) - 1;
+    return part.length > least && part_starts(part, begin) &&
+           memcmp(part.text + part.length - sizeof(end) + 1, end, sizeof(end) - 1) == 0 &&
+           !part_is(part, "user@0.service");
+}
+
+// A way from the root down. What is further up was made by who had more to say, so the first container on it
+// counts: whoever may make cgroups in a container can call one there as he likes.
+struct way {
+    const char *node;
+    struct part parent, grandparent;
+    struct container_id above; // what the names so far tell of a container below
+};
+
+static bool way_step(struct way *way, struct part name, struct container_id *ret_id)
+{
+    struct container_id id;
+    way->above.depth++;
+    take_pod_uid(name, &way->above);
+    if (match(name, way->parent, way->grandparent, &id) && strcmp(id.id, way->node) != 0) {
+        id.depth = way->above.depth;
+        id.users = way->above.users;
+        memcpy(id.pod_uid, way->above.pod_uid, sizeof(id.pod_uid));
+        *ret_id = id;
         return true;
+    }
+    way->above.users |= part_is_users(name);
+    way->grandparent = way->parent;
+    way->parent = name;
+    return false;
+}
+
+bool container_id_from_names(const char *names, size_t size, const char *node, struct container_id *ret_id)
+{
+    struct way way = {.node = node};
+    // A name that was cut off is not a name.
+    const char *end = size ? memrchr(names, '\0', size) : NULL;
+    while (end && end > names) {
+        const char *before = memrchr(names, '\0', (size_t)(end - names));
+        const char *name = before ? before + 1 : names;
+        if (name < end && way_step(&way, (struct part){name, (size_t)(end - name)}, ret_id))
+            return true;
+        end = before;
     }
     return false;
 }
 
-bool container_id_from_names(const char *names, size_t size, struct container_id *ret_id)
+static bool match_path(const char *path, size_t length, const char *node, struct container_id *ret_id)
 {
-    struct part parts[PARTS_MAX];
-    size_t count = 0;
-    while (size > 0 && count < PARTS_MAX) {
-        size_t length = strnlen(names, size);
-        if (length == size)
-            break; // A name that was cut off is not a name.
-        if (length > 0)
-            parts[count++] = (struct part){names, length};
-        names += length + 1;
-        size -= length + 1;
+    struct way way = {.node = node};
+    const char *end = path + length;
+    while (path < end) {
+        const char *slash = memchr(path, '/', (size_t)(end - path));
+        const char *next = slash ? slash : end;
+        if (next > path && way_step(&way, (struct part){path, (size_t)(next - path)}, ret_id))
+            return true;
+        path = next + 1;
     }
-    return match_parts(parts, count, ret_id);
+    return false;
 }
 
-static bool match_path(const char *path, size_t length, struct container_id *ret_id)
-{
-    struct part parts[PARTS_MAX];
-    size_t count = 0;
-    while (length > 0 && count < PARTS_MAX) {
-        const char *slash = memrchr(path, '/', length);
-        const char *name = slash ? slash + 1 : path;
-        size_t name_length = (size_t)(path + length - name);
-        if (name_length > 0)
-            parts[count++] = (struct part){name, name_length};
-        length = slash ? (size_t)(slash - path) : 0;
-    }
-    return match_parts(parts, count, ret_id);
-}
-
-bool container_id_from_proc(const char *text, size_t size, struct container_id *ret_id)
+bool container_id_from_proc(const char *text, size_t size, const char *node, struct container_id *ret_id)
 {
     const char *end = text + size;
     while (text < end) {
@@ -219,7 +233,7 @@ bool container_id_from_proc(const char *text, size_t size, struct container_id *
         // hierarchy:controllers:path; named hierarchies have no colon of their own in front of the path.
         const char *first = memchr(text, ':', (size_t)(line_end - text));
         const char *second = first ? memchr(first + 1, ':', (size_t)(line_end - first - 1)) : NULL;
-        if (second && match_path(second + 1, (size_t)(line_end - second - 1), ret_id))
+        if (second && match_path(second + 1, (size_t)(line_end - second - 1), node, ret_id))
             return true;
         text = line_end + 1;
     }

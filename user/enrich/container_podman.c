@@ -9,6 +9,8 @@
 
 static const char *const drivers[] = {"overlay", "vfs", "btrfs", "zfs"};
 
+static const char usual_run[] = "/run/containers/storage";
+
 enum { ATTEMPTS_MAX = 3, ITEMS_MAX = 65536 };
 
 // Where a storage lies.
@@ -134,7 +136,8 @@ static bool storage_of_bundle(const struct container_reading *reading, struct st
 
 bool container_read_podman(struct container_reading *reading)
 {
-    struct storage storage = {.graph = "/var/lib/containers/storage", .run = "/run/containers/storage"};
+    struct storage storage = {.graph = "/var/lib/containers/storage"};
+    strcpy(storage.run, usual_run);
     for (size_t i = 0; i < ARRAY_SIZE(drivers); i++) {
         storage.driver = drivers[i];
         if (read_podman(reading, &storage))
@@ -146,10 +149,9 @@ bool container_read_podman(struct container_reading *reading)
 // --- CRI-O ---
 
 // What is a pod's is in the annotations of the container that holds its namespaces.
-static json_t *read_config(struct container_reading *reading, const char *id)
+static json_t *read_config(struct container_reading *reading, const char *run, const char *id)
 {
-    return container_json("%s/run/containers/storage/overlay-containers/%s/userdata/config.json",
-                          reading->host_root, id);
+    return container_json("%s%s/overlay-containers/%s/userdata/config.json", reading->host_root, run, id);
 }
 
 static void take_labels_text(struct container_list *list, const json_t *config)
@@ -159,15 +161,20 @@ static void take_labels_text(struct container_list *list, const json_t *config)
     container_take_labels(list, labels);
 }
 
-bool container_read_crio(struct container_reading *reading)
+// podman has such a directory, too, but says whose it is; where none is known to be CRI-O's, it must say so.
+static bool is_crio(const json_t *config, bool usual)
+{
+    const json_t *annotations = json_object_get(config, "annotations");
+    return config && strcmp(container_text(annotations, "io.container.manager"), "libpod") != 0 &&
+           (usual || container_text(annotations, "io.kubernetes.cri-o.SandboxID")[0]);
+}
+
+static bool read_crio(struct container_reading *reading, const char *run)
 {
     struct container *container = reading->container;
     _cleanup_json_ json_t *config = container_json_stamped(
-        reading, "%s/run/containers/storage/overlay-containers/%s/userdata/config.json", reading->host_root,
-        container->id);
-    // podman has the same directory, but says whose it is.
-    const json_t *annotations = json_object_get(config, "annotations");
-    if (!config || strcmp(container_text(annotations, "io.container.manager"), "libpod") == 0)
+        reading, "%s%s/overlay-containers/%s/userdata/config.json", reading->host_root, run, container->id);
+    if (!is_crio(config, run == usual_run))
         return false;
     container_take_oci(container, config, OCI_CRIO);
     take_labels_text(&container->labels, config);
@@ -175,8 +182,17 @@ bool container_read_crio(struct container_reading *reading)
     read_digest(reading, &storage);
     const char *sandbox = container->pod_sandbox_id;
     if (sandbox && container_id_valid(sandbox, strlen(sandbox))) {
-        _cleanup_json_ json_t *holder = read_config(reading, sandbox);
+        _cleanup_json_ json_t *holder = read_config(reading, run, sandbox);
         take_labels_text(&container->pod_labels, holder);
     }
     return true;
+}
+
+bool container_read_crio(struct container_reading *reading)
+{
+    struct storage storage;
+    if (read_crio(reading, usual_run))
+        return true;
+    return storage_of_bundle(reading, &storage) && strcmp(storage.driver, "overlay") == 0 &&
+           read_crio(reading, storage.graph);
 }

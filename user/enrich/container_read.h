@@ -10,6 +10,7 @@
 // A container's files, as far as they are looked for and found.
 struct container_reading {
     const char *host_root;
+    const struct container_places *places; // may be NULL
     const char *bundle;          // where the runtime was told to find it, below host_root; "": not known
     struct container *container; // what is filled
     struct container_stamp stamp;
@@ -48,6 +49,9 @@ enum { OCI_CONTAINERD = 1 << 0, OCI_CRIO = 1 << 1, OCI_PODMAN = 1 << 2 };
 // container_oci.c: what every OCI runtime is told. Fills mounts, privileged, and what annotations of those
 // authors say.
 void container_take_oci(struct container *container, const json_t *config, unsigned authors);
+
+// container_containerd.c: what runc was told of that container, which is in that namespace, or NULL.
+json_t *container_containerd_config(const struct container_reading *reading, const char *namespace);
 
 // The readers. False: the files say nothing of that container.
 bool container_read_containerd(struct container_reading *reading);

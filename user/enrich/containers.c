@@ -24,8 +24,10 @@ struct container_entry {
     struct container container;
     struct containers *owner;
     size_t refs;
-    unsigned attempts; // that found nothing
+    char key[CONTAINER_ID_MAX + 2]; // the id, and whether a user has chosen it
+    unsigned attempts;              // that found nothing
     bool described, looked;
+    bool users; // nothing but the id is believed
     uint64_t looked_ns;
     char *bundle;     // NULL: not known
     char pod_uid[37]; // as the cgroup has it
@@ -38,6 +40,7 @@ struct container_entry {
 struct containers {
     const char *host_root;
     size_t max;
+    struct container_places places;
     struct container_entry *by_id;
     struct container_entry *idle;
     size_t idle_count;
@@ -261,7 +264,8 @@ static ssize_t describe_now(void *context, void *ret_data, size_t capacity)
     memcpy(found.id, entry->container.id, sizeof(found.id));
     struct container_stamp stamp = {};
     ssize_t result = -ENOENT;
-    if (container_files_read(entry->owner->host_root, entry->bundle ? entry->bundle : "", &found, &stamp)) {
+    if (container_files_read(entry->owner->host_root, &entry->owner->places,
+                             entry->bundle ? entry->bundle : "", &found, &stamp)) {
         entry->stamp = stamp;
         result = description_write(&found, ret_data, capacity);
     }
@@ -340,6 +344,8 @@ static void entry_describe_pod(struct container_entry *entry)
 
 static void entry_look(struct container_entry *entry, uint64_t now_ns)
 {
+    if (entry->users)
+        return;
     bool read = entry->described || entry->attempts < ATTEMPTS_MAX;
     if (!read && !entry->container.pod_uid)
         return;
@@ -357,8 +363,24 @@ static void entry_look(struct container_entry *entry, uint64_t now_ns)
 
 // --- The table ---
 
+// A user's container of the same id is another one.
+static void key_set(char *ret_key, size_t size, const char *id, bool users)
+{
+    snprintf(ret_key, size, "%s%s", users ? "~" : "", id);
+}
+
+static struct container_entry *entry_find(struct containers *containers, const char *id, bool users)
+{
+    char key[sizeof(((struct container_entry *)0)->key)];
+    key_set(key, sizeof(key), id, users);
+    struct container_entry *entry;
+    HASH_FIND_STR(containers->by_id, key, entry);
+    return entry;
+}
+
 // Without references yet.
-static struct container_entry *entry_add(struct containers *containers, const char *id, const char *runtime)
+static struct container_entry *entry_add(struct containers *containers, const char *id, bool users,
+                                         const char *runtime)
 {
     bool full = HASH_COUNT(containers->by_id) >= containers->max;
     while (full && !containers->idle && containers->relieve &&
@@ -380,7 +402,9 @@ static struct container_entry *entry_add(struct containers *containers, const ch
     entry->owner = containers;
     snprintf(entry->container.id, sizeof(entry->container.id), "%s", id);
     entry->container.runtime = runtime;
-    HASH_ADD_STR(containers->by_id, container.id, entry);
+    entry->users = users;
+    key_set(entry->key, sizeof(entry->key), id, users);
+    HASH_ADD_STR(containers->by_id, key, entry);
     if (!entry->hh.tbl) {
         entry_free(entry);
         return NULL;
@@ -392,16 +416,16 @@ static struct container_entry *entry_add(struct containers *containers, const ch
 const struct container *containers_get(struct containers *containers, const struct container_id *id,
                                        uint64_t now_ns)
 {
-    struct container_entry *entry;
-    HASH_FIND_STR(containers->by_id, id->id, entry);
+    struct container_entry *entry = entry_find(containers, id->id, id->users);
     if (!entry)
-        entry = entry_add(containers, id->id, id->runtime);
+        entry = entry_add(containers, id->id, id->users, id->runtime);
     if (!entry)
         return container_ref(&containers->unknown.container);
     // What a bundle alone told of a runtime is less than what the cgroup tells.
     if (strcmp(entry->container.runtime, "runc") == 0)
         entry->container.runtime = id->runtime;
-    memcpy(entry->pod_uid, id->pod_uid, sizeof(entry->pod_uid));
+    if (!id->users)
+        memcpy(entry->pod_uid, id->pod_uid, sizeof(entry->pod_uid));
     take_pod_uid(entry);
     // One that comes back may have changed, or be another of the same name.
     if (entry->refs == 0) {
@@ -417,10 +441,10 @@ void containers_expect(struct containers *containers, const char *id, const char
 {
     if (!container_id_valid(id, strlen(id)))
         return;
-    struct container_entry *entry;
-    HASH_FIND_STR(containers->by_id, id, entry);
+    container_places_note(&containers->places, bundle);
+    struct container_entry *entry = entry_find(containers, id, false);
     if (!entry)
-        entry = entry_add(containers, id, "runc");
+        entry = entry_add(containers, id, false, "runc");
     char *copy = entry ? strdup(bundle) : NULL;
     if (!copy)
         return;

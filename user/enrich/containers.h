@@ -42,6 +42,15 @@ void container_refresh(const struct container *container, uint64_t now_ns);
 const struct container *container_ref(const struct container *container);
 void container_unref(const struct container *container);
 
+// Where containerd keeps what runs, beside the usual places: the latest that were met.
+enum { CONTAINER_PLACES_MAX = 8 };
+struct container_places {
+    char state[CONTAINER_PLACES_MAX][256]; // "": none
+    unsigned next;
+};
+// A bundle may lie in such a place.
+void container_places_note(struct container_places *places, const char *bundle);
+
 // Exports the counter of files that were turned away.
 void container_files_init(void);
 // The file that a container's name is from, as it was when it was read.
@@ -54,10 +63,10 @@ struct container_stamp {
 };
 
 // Reads what the runtimes' files tell of container->id and fills all but image_repository and image_tag, and
-// the runtime where the files are another's. `bundle` is where a runtime was told to find it, or "". False
-// where no file was found; ret_stamp->path must be "" before.
-bool container_files_read(const char *host_root, const char *bundle, struct container *container,
-                          struct container_stamp *ret_stamp);
+// the runtime where the files are another's. `bundle` is where a runtime was told to find it, or "". `places`
+// may be NULL. False where no file was found; ret_stamp->path must be "" before.
+bool container_files_read(const char *host_root, const struct container_places *places, const char *bundle,
+                          struct container *container, struct container_stamp *ret_stamp);
 bool container_files_changed(const struct container_stamp *stamp);
 // That name of a runtime, in static storage, or NULL where there is no such runtime.
 const char *container_runtime(const char *name);

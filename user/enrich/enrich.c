@@ -98,6 +98,7 @@ int enrich_new(const struct enrich_options *options, struct enrich **ret_enrich)
     users_init(&enrich->users, enrich->host_root);
     enrich->proc_root = "/proc";
     hostname_read(enrich);
+    node_container_read(enrich->host_root, enrich->node);
     enrich->clone = own_type("clone");
     enrich->execve = own_type("execve");
     enrich->procexit = own_type("procexit");

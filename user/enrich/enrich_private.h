@@ -17,7 +17,8 @@ struct enrich {
     struct plains plains;
     struct users users;
     char *host_root;
-    const char *proc_root; // "/proc"; tests have their own
+    const char *proc_root;           // "/proc"; tests have their own
+    char node[CONTAINER_ID_MAX + 1]; // the container that the node is; "": it is none
     char hostname[256];
     // Of the source `process`; NULL where it is not there.
     const struct event_type *clone, *execve, *procexit, *setsid, *setpgid;
@@ -42,6 +43,10 @@ struct process_entry *enrich_exec(struct enrich *enrich, const struct wire_proce
 // runtime_exec.c. Looks whether an exec is that of a runtime that is told to make a container.
 void enrich_expect_container(struct enrich *enrich, const struct process_entry *entry,
                              const struct wire_header *header, const char *args, size_t size);
+// Looks whether a process that ran before is what stays with a container, and knows its bundle: containerd's
+// shim, which is in there (of a pod, in that of its first container), or conmon of podman and CRI-O.
+void enrich_expect_kept(struct enrich *enrich, const struct process_entry *entry, const char *args,
+                        size_t size);
 
 // learn.c. What these return stays valid until the next entry is added, unless it is held.
 

@@ -96,18 +96,18 @@ static void exec_set_args(struct enrich *enrich, struct process_entry *entry,
 static void exec_set_container(struct enrich *enrich, struct process_entry *entry,
                                const struct wire_process_execve *wire, const struct exec_parts *parts)
 {
-    const struct wire_header *header = &wire->header;
-    struct container_id id;
-    if (wire->cgroup_size > 0 &&
-        (container_id_from_names(parts->cgroup, wire->cgroup_size, &id) ||
-         (!wire->cgroup_truncated &&
-          plain_find_names(&enrich->plains, enrich->host_root, parts->cgroup, wire->cgroup_size, &id))))
-        process_entry_set_container(entry, containers_get(enrich->containers, &id, header->time_ns));
-    else if (wire->cgroup_truncated)
-        // The container's name may be further up. Where /proc does not tell either, what was known stays.
-        entry->container_known &= enrich_ask_container(enrich, entry, header->time_ns) == 0;
-    else if (wire->cgroup_size > 0)
-        process_entry_set_container(entry, NULL);
+    uint64_t now_ns = wire->header.time_ns;
+    if (wire->cgroup_truncated) {
+        // The container's name may be further up. Where /proc does not tell, what was known stays.
+        entry->container_known &= enrich_ask_container(enrich, entry, now_ns) == 0;
+        return;
+    }
+    if (wire->cgroup_size == 0)
+        return;
+    struct container_id id = {};
+    bool found = container_id_from_names(parts->cgroup, wire->cgroup_size, enrich->node, &id);
+    found |= plain_find_names(&enrich->plains, enrich->host_root, parts->cgroup, wire->cgroup_size, &id);
+    process_entry_set_container(entry, found ? containers_get(enrich->containers, &id, now_ns) : NULL);
 }
 
 struct process_entry *enrich_exec(struct enrich *enrich, const struct wire_process_execve *wire)

@@ -13,9 +13,9 @@ enum { LEARN_ANCESTORS_MAX = 16 };
 static const struct container *container_of_cgroup(struct enrich *enrich, const char *text, size_t size,
                                                    uint64_t now_ns)
 {
-    struct container_id id;
-    bool found = container_id_from_proc(text, size, &id) ||
-                 plain_find_proc(&enrich->plains, enrich->host_root, text, size, &id);
+    struct container_id id = {};
+    bool found = container_id_from_proc(text, size, enrich->node, &id);
+    found |= plain_find_proc(&enrich->plains, enrich->host_root, text, size, &id);
     return found ? containers_get(enrich->containers, &id, now_ns) : NULL;
 }
 
@@ -86,8 +86,11 @@ static void scan_visit(const struct proc_info *info, void *context)
 {
     struct enrich *enrich = context;
     struct process_entry *known = process_table_find(&enrich->table, info->pid);
-    if (!known || !process_table_same_start(&enrich->table, known, info->start_time_ns))
-        add_from_proc(enrich, 0);
+    if (known && process_table_same_start(&enrich->table, known, info->start_time_ns))
+        return;
+    const struct process_entry *entry = add_from_proc(enrich, 0);
+    if (entry)
+        enrich_expect_kept(enrich, entry, info->args, info->args_size);
 }
 
 int enrich_scan(struct enrich *enrich)

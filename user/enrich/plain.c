@@ -84,7 +84,7 @@ static bool tells_by_itself(const char *cgroup)
     char line[NOTE_MAX + 8];
     struct container_id id;
     int length = snprintf(line, sizeof(line), "0::%s", cgroup);
-    return length > 0 && container_id_from_proc(line, (size_t)length, &id);
+    return length > 0 && container_id_from_proc(line, (size_t)length, "", &id);
 }
 
 // Adds id, cgroup and bundle of each container below a root.
@@ -107,19 +107,23 @@ static void notes_read(const char *host_root, const char *root, struct text *tex
 
 static ssize_t notes_now(void *context, void *ret_data, size_t capacity)
 {
-    static const char shims[] = "/run/containerd/runc";
+    // containerd's shims and dockerd have a directory for each namespace of containerd's.
+    static const char *const shims[] = {"/run/containerd/runc", "/run/docker/runtime-runc"};
     const char *host_root = context;
     _cleanup_text_ struct text text = TEXT_INIT(NOTES_MAX);
-    char path[PATH_MAX];
     notes_read(host_root, usual_root, &text);
-    int length = snprintf(path, sizeof(path), "%s%s", host_root, shims);
-    _cleanup_(cleanup_closedir) DIR *dir = length > 0 && (size_t)length < sizeof(path) ? opendir(path) : NULL;
-    const struct dirent *entry;
-    while (dir && (entry = readdir(dir))) {
-        char root[NAME_MAX + 32];
-        snprintf(root, sizeof(root), "%s/%s", shims, entry->d_name);
-        if (entry->d_name[0] != '.')
-            notes_read(host_root, root, &text);
+    for (size_t i = 0; i < ARRAY_SIZE(shims); i++) {
+        char path[PATH_MAX];
+        int length = snprintf(path, sizeof(path), "%s%s", host_root, shims[i]);
+        _cleanup_(cleanup_closedir) DIR *dir =
+            length > 0 && (size_t)length < sizeof(path) ? opendir(path) : NULL;
+        const struct dirent *entry;
+        while (dir && (entry = readdir(dir))) {
+            char root[NAME_MAX + 32];
+            snprintf(root, sizeof(root), "%s/%s", shims[i], entry->d_name);
+            if (entry->d_name[0] != '.')
+                notes_read(host_root, root, &text);
+        }
     }
     return answer(&text, ret_data, capacity);
 }
@@ -180,25 +184,41 @@ void plain_learn(struct plains *plains, const char *host_root, struct containers
     }
 }
 
-// Whether a note's path, which begins with the mount point, is that of a cgroup.
-static bool is_at(const char *noted, const char *cgroup)
+// How many levels down a noted cgroup is, whose path begins with the mount point, where it is this one or one
+// above; else 0.
+static unsigned depth_of(const char *noted, const char *cgroup)
 {
-    size_t whole = strlen(noted), length = strlen(cgroup), mount = sizeof(CGROUPS) - 1;
-    if (length < 2 || whole < mount + length || strncmp(noted, CGROUPS, mount) != 0 ||
-        strcmp(noted + whole - length, cgroup) != 0)
-        return false;
+    size_t mount = sizeof(CGROUPS) - 1;
+    if (strncmp(noted, CGROUPS, mount) != 0)
+        return 0;
     // Where there are several hierarchies, each has a directory of its own.
-    const char *rest = noted + mount;
-    size_t between = whole - length - mount;
-    return between == 0 || (rest[0] == '/' && !memchr(rest + 1, '/', between - 1));
+    for (const char *path = noted + mount; path && path[0] == '/' && path[1];
+         path = path == noted + mount ? strchr(path + 1, '/') : NULL) {
+        size_t length = strlen(path);
+        if (strncmp(cgroup, path, length) != 0 || (cgroup[length] && cgroup[length] != '/'))
+            continue;
+        unsigned depth = 0;
+        for (size_t i = 0; i < length; i++)
+            depth += path[i] == '/';
+        return depth;
+    }
+    return 0;
 }
 
+// Whether the cgroup or one above it is called as the container is.
 static bool may_be(const struct plain *plain, const char *cgroup)
 {
     char scope[sizeof(plain->id) + 16];
-    const char *leaf = strrchr(cgroup, '/');
-    snprintf(scope, sizeof(scope), "/runc-%s.scope", plain->id);
-    return leaf && (strcmp(leaf + 1, plain->id) == 0 || strcmp(leaf, scope) == 0);
+    int length = snprintf(scope, sizeof(scope), "runc-%s.scope", plain->id);
+    size_t id = strlen(plain->id);
+    for (const char *name = cgroup; name[0]; name += strcspn(name, "/")) {
+        name += strspn(name, "/");
+        size_t size = strcspn(name, "/");
+        if ((size == id && memcmp(name, plain->id, id) == 0) ||
+            (size == (size_t)length && memcmp(name, scope, size) == 0))
+            return true;
+    }
+    return false;
 }
 
 static void note_ask(struct plain *plain, const char *host_root)
@@ -212,23 +232,27 @@ static void note_ask(struct plain *plain, const char *host_root)
         set_cgroup(plain, cgroup);
 }
 
-bool plain_find(struct plains *plains, const char *host_root, const char *cgroup, struct container_id *ret_id)
+bool plain_find(struct plains *plains, const char *host_root, const char *cgroup, struct container_id *id)
 {
+    bool found = false;
     for (size_t i = 0; i < PLAIN_MAX && plains->at[i].id[0]; i++) {
         struct plain *plain = &plains->at[i];
-        if (!plain->cgroup[0] && may_be(plain, cgroup))
+        // One whose first program was seen has been asked for then: a name that tells by itself needs no
+        // more.
+        if (!plain->cgroup[0] && !id->depth && may_be(plain, cgroup))
             note_ask(plain, host_root);
-        if (!is_at(plain->cgroup, cgroup))
+        unsigned depth = depth_of(plain->cgroup, cgroup);
+        if (!depth || (id->depth && depth >= id->depth))
             continue;
-        *ret_id = (struct container_id){.runtime = "runc"};
-        memcpy(ret_id->id, plain->id, sizeof(ret_id->id));
-        return true;
+        *id = (struct container_id){.runtime = "runc", .depth = depth};
+        memcpy(id->id, plain->id, sizeof(id->id));
+        found = true;
     }
-    return false;
+    return found;
 }
 
 bool plain_find_names(struct plains *plains, const char *host_root, const char *names, size_t size,
-                      struct container_id *ret_id)
+                      struct container_id *id)
 {
     char path[PATH_MAX];
     size_t at = sizeof(path) - 1;
@@ -243,13 +267,14 @@ bool plain_find_names(struct plains *plains, const char *host_root, const char *
         memcpy(path + at, names, length);
         path[--at] = '/';
     }
-    return path[at] && plain_find(plains, host_root, path + at, ret_id);
+    return path[at] && plain_find(plains, host_root, path + at, id);
 }
 
 bool plain_find_proc(struct plains *plains, const char *host_root, const char *text, size_t size,
-                     struct container_id *ret_id)
+                     struct container_id *id)
 {
     const char *end = text + size;
+    bool found = false;
     while (plains->at[0].id[0] && text < end) {
         char path[PATH_MAX];
         const char *newline = memchr(text, '\n', (size_t)(end - text));
@@ -260,10 +285,9 @@ bool plain_find_proc(struct plains *plains, const char *host_root, const char *t
         if (length > 1 && length < sizeof(path)) {
             memcpy(path, second + 1, length);
             path[length] = '\0';
-            if (plain_find(plains, host_root, path, ret_id))
-                return true;
+            found |= plain_find(plains, host_root, path, id);
         }
         text = line_end + 1;
     }
-    return false;
+    return found;
 }

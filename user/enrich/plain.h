@@ -27,12 +27,13 @@ struct containers;
 void plain_add(struct plains *plains, const char *id, const char *root);
 // Reads the notes of all that run already, and has them described by their bundles.
 void plain_learn(struct plains *plains, const char *host_root, struct containers *containers);
-// True where a cgroup, "/a/b", is such a container's.
-bool plain_find(struct plains *plains, const char *host_root, const char *cgroup,
-                struct container_id *ret_id);
+// Where a cgroup, "/a/b", or one above it is such a container's, sets *id to it. One further out than this is
+// looked for alone where id->depth says that the names tell of one already; else that is 0. True where it was
+// set.
+bool plain_find(struct plains *plains, const char *host_root, const char *cgroup, struct container_id *id);
 // The same for cgroup names from the leaf up, a NUL after each.
 bool plain_find_names(struct plains *plains, const char *host_root, const char *names, size_t size,
-                      struct container_id *ret_id);
+                      struct container_id *id);
 // The same for the text of a /proc/PID/cgroup.
 bool plain_find_proc(struct plains *plains, const char *host_root, const char *text, size_t size,
-                     struct container_id *ret_id);
+                     struct container_id *id);

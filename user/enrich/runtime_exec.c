@@ -95,3 +95,36 @@ void enrich_expect_container(struct enrich *enrich, const struct process_entry *
     if (length > 0 && (size_t)length < sizeof(bundle))
         containers_expect(enrich->containers, order.id, bundle, header->time_ns);
 }
+
+// The word behind an option, or NULL.
+static const char *word_after(const char *args, size_t size, const char *option)
+{
+    for (size_t at = strnlen(args, size) + 1; at < size;) {
+        const char *word = args + at;
+        at += strnlen(word, size - at) + 1;
+        // The last may have been cut off.
+        if (strcmp(word, option) == 0 && at < size && memchr(args + at, '\0', size - at))
+            return args + at;
+    }
+    return NULL;
+}
+
+void enrich_expect_kept(struct enrich *enrich, const struct process_entry *entry, const char *args,
+                        size_t size)
+{
+    const struct process *process = &entry->process;
+    // comm has room for 15 letters: containerd-shim-runc-v2 and its like.
+    bool shim = strcmp(process->name, "containerd-shim") == 0, conmon = strcmp(process->name, "conmon") == 0;
+    if (process->container || process->uid != 0 || (!shim && !conmon) || size == 0 || args[size - 1])
+        return;
+    const char *id = word_after(args, size, shim ? "-id" : "-c");
+    const char *bundle = shim ? NULL : word_after(args, size, "-b");
+    char cwd[PATH_MAX];
+    if (shim) {
+        ssize_t length = enrich_ask_cwd(enrich, entry, cwd, sizeof(cwd) - 1);
+        cwd[length > 0 ? length : 0] = '\0';
+        bundle = cwd;
+    }
+    if (id && bundle && bundle[0] == '/')
+        containers_expect(enrich->containers, id, bundle, 0);
+}
