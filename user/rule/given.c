@@ -48,6 +48,8 @@ static bool get_given(const struct field_source *source, const struct event *eve
                       const struct field_arg *arg, size_t nth, struct value *ret_value)
 {
     const struct given *given = (const struct given *)source;
+    if (field->arg == FIELD_ARG_WINDOW)
+        return field->get(event, arg, nth, ret_value);
     static const struct field_arg none = {0};
     const struct given_value *value = find(given, field, arg);
     if (!value && nth == 0 && is_constant(field))
@@ -152,6 +154,9 @@ static bool read_pair(const struct reader *reader, const struct node *key)
     if (!field)
         return fail(reader, key, "unknown field \"%.*s\"%s%s%s", (int)length, key->text,
                     near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+    if (field->arg == FIELD_ARG_WINDOW)
+        return fail(reader, key, "a sum is added up and not given: give %s, and the sum is that",
+                    field->summed);
     struct given_value *value = arena_alloc(reader->arena, sizeof(*value));
     if (!value)
         return false;
