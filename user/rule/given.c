@@ -48,9 +48,12 @@ static bool get_given(const struct field_source *source, const struct event *eve
                       const struct field_arg *arg, size_t nth, struct value *ret_value)
 {
     const struct given *given = (const struct given *)source;
-    if (field->arg == FIELD_ARG_WINDOW)
-        return field->get(event, arg, nth, ret_value);
     static const struct field_arg none = {0};
+    // The sum of a single event.
+    if (field->arg == FIELD_ARG_WINDOW) {
+        field = field_find(event->type, field->summed, strlen(field->summed));
+        arg = &none;
+    }
     const struct given_value *value = find(given, field, arg);
     if (!value && nth == 0 && is_constant(field))
         return compiler_constant(event->type, field, ret_value);
