@@ -63,6 +63,7 @@ struct demand {
     struct demand_threshold thresholds[DEMAND_THRESHOLDS_MAX];
     size_t thresholds_count;
     bool thresholds_all; // more than fit, or compared with something else than a number
+    bool sums;           // some rule adds up what is sent: it is told each second
 };
 
 // Adds a path once; a prefix only where not any path is asked for. Sets any_path where the list is full or

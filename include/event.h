@@ -45,14 +45,15 @@ struct value {
 
 enum field_arg_kind {
     FIELD_ARG_NONE,
-    FIELD_ARG_INDEX, // proc.aname[2]: an optional index
-    FIELD_ARG_KEY,   // evt.arg[name]: a required key
-    FIELD_ARG_NAME,  // proc.env[HOME]: an optional key
+    FIELD_ARG_INDEX,  // proc.aname[2]: an optional index
+    FIELD_ARG_KEY,    // evt.arg[name]: a required key
+    FIELD_ARG_NAME,   // proc.env[HOME]: an optional key
+    FIELD_ARG_WINDOW, // net.egress.sum[10m]: over how long the rule at hand adds up the field `summed`
 };
 
 struct field_arg {
     bool set;
-    uint32_t index;  // FIELD_ARG_INDEX
+    uint32_t index;  // FIELD_ARG_INDEX; FIELD_ARG_WINDOW: seconds
     const char *key; // FIELD_ARG_KEY, FIELD_ARG_NAME
 };
 
@@ -69,7 +70,8 @@ struct field {
     const char *unit; // "ns", "bytes", … or NULL
     const char *help;
     field_get_fn get;
-    bool payload; // shows what programs sent or received: learnt only where a rule reads it
+    bool payload;       // shows what programs sent or received: learnt only where a rule reads it
+    const char *summed; // FIELD_ARG_WINDOW: the field of the same events, FIELD_UINT
 };
 
 // A type of event, as `evt.type` names it.
@@ -100,8 +102,10 @@ struct event {
     struct process *process;           // who did it; never NULL once enriched
     const struct container *container; // NULL: not in a container
     struct scratch *scratch;
-    unsigned names; // by which rules may know what it is about; they judge it by each until one holds
-    unsigned name;  // by which it is judged now, from 0
+    unsigned names;      // by which rules may know what it is about; they judge it by each until one holds
+    unsigned name;       // by which it is judged now, from 0
+    bool adds_only;      // tells nothing new but what is added up: only rules that do so are judged
+    const uint64_t *sum; // what the rule that holds has added up; NULL: it adds up nothing
     const struct field_source *given; // NULL but where rules are tested
 };
 

@@ -117,6 +117,9 @@ const char *rule_builtin(size_t *ret_length);
 size_t rule_set_count(const struct rule_set *set);
 const struct rule *rule_set_at(const struct rule_set *set, size_t index);
 
+// Has a set go on with the sums of the one that it replaces, for rules whose name and condition are the same.
+void rule_set_inherit(struct rule_set *set, struct rule_set *from);
+
 // What the set needs of the sources. The demand must be zeroed; free it with demand_free().
 void rule_set_demand(const struct rule_set *set, struct demand *ret_demand);
 
@@ -125,7 +128,8 @@ enum rule_matching { RULE_MATCHING_FIRST, RULE_MATCHING_ALL };
 typedef void (*rule_match_fn)(const struct rule *rule, const struct event *event, void *context);
 
 // Judges an event; calls on_match for the first rule in the set's order that holds, or for each. The number.
-size_t rule_set_match(const struct rule_set *set, const struct event *event, enum rule_matching matching,
+// Rules that add up do so whether or not an earlier one holds. Meanwhile event->sum is set.
+size_t rule_set_match(const struct rule_set *set, struct event *event, enum rule_matching matching,
                       rule_match_fn on_match, void *context);
 
 // The output line without time and priority; missing values as <NA>.

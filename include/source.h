@@ -80,6 +80,8 @@ struct source {
     bool (*attaches_later)(void);
     // By how many names rules may know what a valid record is about. NULL: one.
     unsigned (*record_names)(const struct wire_header *wire);
+    // Whether a valid record tells only rules that add up. NULL: never.
+    bool (*record_adds_only)(const struct wire_header *wire);
     // Set for a source whose records are no events: learns from a valid record (of type 0), which is then
     // done with.
     void (*learn)(const struct wire_header *wire);

@@ -121,6 +121,8 @@ static int exchange(struct pipeline *pipeline, struct rule_set **rules)
     }
     if (!followed)
         enrich_forget_ids(pipeline->path.enrich);
+    if (pipeline->rules)
+        rule_set_inherit(*rules, pipeline->rules);
     pipeline->path.rules = *rules;
     rule_set_free(&pipeline->rules);
     pipeline->rules = TAKE_PTR(*rules);

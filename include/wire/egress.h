@@ -21,8 +21,10 @@ enum wire_egress_window {
 struct wire_egress {
     struct wire_endpoint_call call;
     __u64 bytes[WIRE_EGRESS_WINDOWS]; // of the container, or of the cgroup, to that name
+    __u64 sent;                       // of these, since that was last told of
+    __u64 adds_only;                  // 1: it is told only for rules that add up what was sent
 };
-WIRE_SIZE(struct wire_egress, 160);
+WIRE_SIZE(struct wire_egress, 176);
 
 // Who sends where.
 struct wire_egress_key {

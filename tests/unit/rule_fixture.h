@@ -97,6 +97,8 @@
 #define EGRESS_FIELDS(X)                                    \
     X(egress_bytes, "net.egress.bytes", UINT, NONE, false)  \
     X(egress_hour, "net.egress.bytes.hour", UINT, NONE, false) \
+    X(egress_sent, "net.egress.sent", UINT, NONE, false)    \
+    X(egress_sum, "net.egress.sum", UINT, WINDOW, false)    \
     X(egress_weights, "net.egress.weights", STRING, NONE, false) \
     X(egress_domain, "net.dest.domain", STRING, NONE, true) \
     X(egress_sip, "fd.sip", IP, NONE, false)                \
@@ -140,6 +142,8 @@ static inline bool fixture_get(const struct event *event, size_t id, enum field_
     struct made_event *made = (struct made_event *)event;
     const char *text = made->values[id];
     made->reads++;
+    if (id == ID_egress_sum)
+        return event->sum && value_set_uint(ret_value, *event->sum);
     if (id == ID_evt_type)
         text = event->type->name;
     if (many && arg->set && nth > 0)
@@ -183,7 +187,8 @@ ALL_FIELDS(FIELD_GETTER)
      .arg = FIELD_ARG_##arg_kind,                                   \
      .many = has_many,                                              \
      .help = "",                                                    \
-     .get = fixture_get_##id},
+     .get = fixture_get_##id,                                       \
+     .summed = FIELD_ARG_##arg_kind == FIELD_ARG_WINDOW ? "net.egress.sent" : NULL},
 static const struct field fixture_context[] = {CONTEXT_FIELDS(FIELD_ENTRY)};
 static const struct field fixture_file[] = {FILE_FIELDS(FIELD_ENTRY)};
 static const struct field fixture_connect[] = {CONNECT_FIELDS(FIELD_ENTRY)};

@@ -130,22 +130,23 @@ static void tell(struct egress_destination *destination, const struct wire_heade
 Test(egress_flows, only_what_changed_is_told)
 {
     told = 0;
+    egress_flows_start(tell);
     add("a.example", 5, 100);
-    egress_flows_changed(100 * S, tell);
+    egress_flows_changed(100 * S);
     cr_expect_eq(told, 1);
     cr_expect_eq(told_before, 0);
     cr_expect_eq(told_after, 5);
-    egress_flows_changed(101 * S, tell);
+    egress_flows_changed(101 * S);
     cr_expect_eq(told, 1);
     add("a.example", 6, 102);
-    egress_flows_changed(102 * S, tell);
+    egress_flows_changed(102 * S);
     cr_expect_eq(told, 2);
     cr_expect_eq(told_before, 5);
     cr_expect_eq(told_after, 11);
     // What has left the window is no part of what was there before.
-    egress_flows_changed(900 * S, tell);
+    egress_flows_changed(900 * S);
     add("a.example", 1, 901);
-    egress_flows_changed(901 * S, tell);
+    egress_flows_changed(901 * S);
     cr_expect_eq(told_before, 0);
     cr_expect_eq(told_after, 1);
 }

@@ -169,6 +169,7 @@ void demand_add(struct demand *demand, const struct demand *other)
     for (size_t i = 0; i < other->thresholds_count; i++)
         demand_add_threshold(demand, other->thresholds[i].field, other->thresholds[i].value);
     demand->thresholds_all = demand->thresholds_all || other->thresholds_all;
+    demand->sums = demand->sums || other->sums;
 }
 
 static void add_read(const char *group, const struct event_type *type, const struct field *field,
@@ -185,6 +186,7 @@ void demand_add_everything(struct demand *demand)
     demand->any_path = true;
     demand->failed_opens = true;
     demand->stream_data = demand->foreign_data = demand->repeated_sends = true;
+    demand->sums = true;
     field_visit(add_read, demand);
 }
 

@@ -69,7 +69,7 @@ static void table_end(const struct table *table)
 static void field_row(struct table *table, const char *group, const struct field *field)
 {
     char name[96], type[32];
-    static const char *const args[] = {"", "[n]", "[key]", "[key]"};
+    static const char *const args[] = {"", "[n]", "[key]", "[key]", "[time]"};
     snprintf(name, sizeof(name), "%s%s", field->name, args[field->arg]);
     snprintf(type, sizeof(type), "%s%s", field_type_name(field->type), field->many ? " …" : "");
     const char *cells[] = {name, type, group, field->help};

@@ -56,6 +56,7 @@ int decode_record(const struct wire_header *record, size_t size, struct scratch 
         .time_ns = record->time_ns + (uint64_t)boot_to_epoch_ns,
         .scratch = scratch,
         .names = source->record_names ? source->record_names(record) : 1,
+        .adds_only = source->record_adds_only && source->record_adds_only(record),
     };
     return 0;
 }

@@ -1,6 +1,7 @@
 #include "base/cleanup.h"
 #include "bound.h"
 #include "index_build.h"
+#include "sum.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -68,8 +69,10 @@ static bool bind_type(struct binder *binder, const struct rule_item *item, const
     *ret_applies = bound->kind != BOUND_FALSE;
     if (!*ret_applies || !rule->enabled)
         return true;
-    struct judge judge = {.rule = rule};
+    struct judge judge = {.rule = rule, .sum = set->adding[rule->index]};
     size_t index = event_type_index(type);
+    set->demand.sums |= judge.sum != NULL;
+    set->types[index].sums += judge.sum != NULL;
     set->demand.wanted[index] = true;
     output_demand(rule->output, type, &set->demand);
     data_demand(type, bound, &set->demand);
@@ -196,6 +199,24 @@ static void add_term_reads(struct demand *demand, const struct term *term)
         add_term_reads(demand, part);
 }
 
+// What the rules add up. False: memory is short.
+static bool find_sums(struct compiler *compiler, const struct rule_item *const *items)
+{
+    struct rule_set *set = compiler->set;
+    set->adding = arena_alloc(&set->arena, (set->count + 1) * sizeof(*set->adding));
+    for (size_t i = 0; set->adding && i < set->count; i++) {
+        const struct sum **sum = &set->adding[i];
+        if (!compiler_find_sum(compiler, items[i], sum))
+            return false;
+        // Where the condition's is wrong, that is enough.
+        if (*sum || !items[i]->measure.sums)
+            output_check_sum(set->rules[i].output, &items[i]->output, *sum, compiler->report);
+        if (*sum && !set->sums && sums_new(&set->sums))
+            return false;
+    }
+    return set->adding;
+}
+
 bool compiler_bind(struct compiler *compiler)
 {
     const struct table *items = &compiler->items.rules;
@@ -224,6 +245,10 @@ bool compiler_bind(struct compiler *compiler)
             kept[set->count++] = item;
     }
     if (compiler->report->errors || !compiler_measure(compiler))
+        return true;
+    if (!find_sums(compiler, kept))
+        return false;
+    if (compiler->report->errors)
         return true;
     for (size_t i = 0; i < set->count; i++)
         if (!bind_rule(&binder, kept[i], &set->rules[i]))

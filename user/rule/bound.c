@@ -30,6 +30,9 @@ static struct bound *bound_test(const struct expr *expr, const struct event_type
     if (!term_exists(left, type) || (expr->right && !term_exists(expr->right, type)) ||
         (!expr->right && is_hopeless(expr->comparison)))
         return bound_alloc(arena, BOUND_FALSE);
+    // Judged apart, once the rest of the condition holds.
+    if (left->field && left->field->arg == FIELD_ARG_WINDOW)
+        return bound_alloc(arena, BOUND_TRUE);
     const struct field *field =
         left->kind == TERM_FIELD ? compiler_field(type, left->name.text, left->name.length) : NULL;
     if (field && !expr->right && compiler_constant(type, field, &value))

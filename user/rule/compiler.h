@@ -53,6 +53,12 @@ enum {
     EXPANDED_DEPTH_MAX = 1000,
 };
 
+struct sum;
+
+// What a rule adds up: NULL where it does not, or wrongly, which is then in the report. It is no part of what
+// the condition is bound to. Everything is measured. False: memory is short.
+bool compiler_find_sum(struct compiler *compiler, const struct rule_item *item, const struct sum **ret_sum);
+
 // Fits the rules to the event types and finds out what they need of the sources. Everything is resolved.
 bool compiler_bind(struct compiler *compiler);
 
@@ -60,3 +66,6 @@ bool compiler_bind(struct compiler *compiler);
 struct rule_output *output_new(struct compiler *compiler, const struct passage *passage);
 // Adds the fields of that type that the output reads.
 void output_demand(const struct rule_output *output, const struct event_type *type, struct demand *demand);
+// Reports where it shows a sum that the rule does not make (sum NULL: it makes none).
+void output_check_sum(const struct rule_output *output, const struct passage *passage, const struct sum *sum,
+                      struct rule_report *report);

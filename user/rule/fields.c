@@ -3,6 +3,7 @@
 #include "compiler.h"
 #include "operand.h"
 
+#include <errno.h>
 #include <string.h>
 
 static bool get_source(const struct event *event, const struct field_arg *arg, size_t nth,
@@ -65,6 +66,23 @@ bool compiler_constant(const struct event_type *type, const struct field *field,
     return constant && constant->get(NULL, NULL, 0, ret_value);
 }
 
+// "10m", "60s", "1h": whole minutes, at most an hour.
+static int read_window(const char *text, uint32_t *ret_seconds)
+{
+    char number[8];
+    uint64_t count, unit;
+    size_t length = strspn(text, "0123456789");
+    if (length == 0 || length >= sizeof(number) || strlen(text) != length + 1)
+        return -EINVAL;
+    memcpy(number, text, length);
+    number[length] = '\0';
+    unit = text[length] == 's' ? 1 : text[length] == 'm' ? 60 : text[length] == 'h' ? 3600 : 0;
+    if (operand_uint(number, &count) || unit * count < 60 || unit * count > 3600 || unit * count % 60 != 0)
+        return -EINVAL;
+    *ret_seconds = (uint32_t)(unit * count);
+    return 0;
+}
+
 const char *compiler_arg(const struct field *field, const struct word *arg, struct arena *arena,
                          struct field_arg *ret_arg)
 {
@@ -81,6 +99,12 @@ const char *compiler_arg(const struct field *field, const struct word *arg, stru
         return "memory is short";
     if (field->arg == FIELD_ARG_INDEX && (operand_uint(text, &index) || index > UINT32_MAX))
         return "the argument of this field is a number: write it as [1]";
+    uint32_t window = 0;
+    if (field->arg == FIELD_ARG_WINDOW && read_window(text, &window))
+        return "the argument of this field is a time in whole minutes, from [1m] to [60m]; [60s] and [1h] "
+               "are "
+               "understood, too";
+    index = field->arg == FIELD_ARG_WINDOW ? window : index;
     ret_arg->index = (uint32_t)index;
     ret_arg->key = text;
     return NULL;

@@ -49,6 +49,11 @@ static bool get_given(const struct field_source *source, const struct event *eve
 {
     const struct given *given = (const struct given *)source;
     static const struct field_arg none = {0};
+    // The sum of a single event.
+    if (field->arg == FIELD_ARG_WINDOW) {
+        field = field_find(event->type, field->summed, strlen(field->summed));
+        arg = &none;
+    }
     const struct given_value *value = find(given, field, arg);
     if (!value && nth == 0 && is_constant(field))
         return compiler_constant(event->type, field, ret_value);
@@ -152,6 +157,9 @@ static bool read_pair(const struct reader *reader, const struct node *key)
     if (!field)
         return fail(reader, key, "unknown field \"%.*s\"%s%s%s", (int)length, key->text,
                     near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+    if (field->arg == FIELD_ARG_WINDOW)
+        return fail(reader, key, "a sum is added up and not given: give %s, and the sum is that",
+                    field->summed);
     struct given_value *value = arena_alloc(reader->arena, sizeof(*value));
     if (!value)
         return false;

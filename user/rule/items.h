@@ -44,6 +44,7 @@ struct measure {
     size_t depth;
     bool specific;   // reads something that only some types of event have, or that tells of the event itself
     bool names_type; // reads evt.type
+    bool sums;       // reads a sum
 };
 
 struct macro {

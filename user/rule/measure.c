@@ -10,6 +10,7 @@ static void measure_term(const struct term *term, struct measure *measure)
     if (term && term->field) {
         const char *name = term->field->name;
         measure->names_type |= strcmp(name, "evt.type") == 0;
+        measure->sums |= term->field->arg == FIELD_ARG_WINDOW;
         measure->specific |= strncmp(name, "evt.", 4) == 0 || !field_is_context(term->field);
     }
     for (const struct term *child = term ? term->first : NULL; child; child = child->next)
@@ -22,6 +23,7 @@ static void merge(struct measure *measure, const struct measure *inner)
     measure->depth = inner->depth > measure->depth ? inner->depth : measure->depth;
     measure->specific |= inner->specific;
     measure->names_type |= inner->names_type;
+    measure->sums |= inner->sums;
 }
 
 // `above`: the macros that surround this, which bounds the recursion.

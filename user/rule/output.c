@@ -1,6 +1,7 @@
 #include "base/cleanup.h"
 #include "compiler.h"
 #include "parser.h"
+#include "sum.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -19,6 +20,7 @@ struct piece {
     const char *key; // as written
     size_t width;    // 0: as long as it is
     bool first;      // not used earlier in the output
+    size_t offset;   // of the field's name, in the passage
     bool silent;     // only for who visits the fields: a transformer reads it
 };
 
@@ -82,6 +84,7 @@ static bool look_up(struct maker *maker, const struct word *name, const struct w
         return false;
     piece->first = !entry->item;
     entry->item = (void *)piece->key;
+    piece->offset = name->offset;
     piece->context = field_is_context(piece->field) || !field_find_any(name->text, name->length);
     return true;
 }
@@ -221,6 +224,24 @@ struct rule_output *output_new(struct compiler *compiler, const struct passage *
     }
     struct piece end = {0};
     return maker_add(&maker, &end) && ok ? maker.output : NULL;
+}
+
+void output_check_sum(const struct rule_output *output, const struct passage *passage, const struct sum *sum,
+                      struct rule_report *report)
+{
+    for (size_t i = 0; i < output->count; i++) {
+        const struct piece *piece = &output->pieces[i];
+        if (!piece->field || piece->field->arg != FIELD_ARG_WINDOW)
+            continue;
+        if (!sum)
+            problem_at(report, RULE_ERROR, CODE_OUTPUT, place_in(passage, piece->offset),
+                       "the condition adds up nothing: compare %s[10m] there, or remove this",
+                       piece->field->name);
+        else if (piece->arg.set && piece->arg.index != sum->window_s)
+            problem_at(report, RULE_ERROR, CODE_OUTPUT, place_in(passage, piece->offset),
+                       "the condition adds up over another time: write %s, which is the sum over that",
+                       piece->field->name);
+    }
 }
 
 static void add_reads(const struct term *term, struct demand *demand)

@@ -1,5 +1,6 @@
 #include "index.h"
 #include "reading.h"
+#include "sum.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@ void rule_set_free(struct rule_set **set)
     if (!*set)
         return;
     regex_free_all((*set)->regexes);
+    sums_free(&(*set)->sums);
     demand_free(&(*set)->demand);
     if ((*set)->composed)
         arena_free((*set)->composed);
@@ -27,6 +29,19 @@ size_t rule_set_count(const struct rule_set *set)
 const struct rule *rule_set_at(const struct rule_set *set, size_t index)
 {
     return index < set->count ? &set->rules[index] : NULL;
+}
+
+void rule_set_inherit(struct rule_set *set, struct rule_set *from)
+{
+    for (size_t i = 0; set->sums && from->sums && i < from->count; i++) {
+        const struct sum *before = from->adding[i];
+        for (size_t k = 0; before && k < set->count; k++) {
+            const struct sum *sum = set->rules[k].enabled ? set->adding[k] : NULL;
+            if (sum && strcmp(sum->rule, before->rule) == 0 &&
+                strcmp(sum->condition, before->condition) == 0 && sum->window_s == before->window_s)
+                sums_move(set->sums, sum, from->sums, before);
+        }
+    }
 }
 
 void rule_set_demand(const struct rule_set *set, struct demand *ret_demand)
@@ -116,24 +131,39 @@ static bool judge_holds(const struct rule_set *set, const struct judge *judge, c
     return at == STEP_HOLDS;
 }
 
-size_t rule_set_match(const struct rule_set *set, const struct event *event, enum rule_matching matching,
+// The judge's part of it; `taken`: an earlier rule has the event, which is then only added up.
+static bool judge_tells(const struct rule_set *set, const struct judge *judge, struct event *event,
+                        uint64_t round, bool taken, uint64_t *sum)
+{
+    if (!judge->sum)
+        return !event->adds_only && !taken && judge_holds(set, judge, event, round);
+    return judge_holds(set, judge, event, round) && sums_add(set->sums, judge->sum, event, taken, sum);
+}
+
+size_t rule_set_match(const struct rule_set *set, struct event *event, enum rule_matching matching,
                       rule_match_fn on_match, void *context)
 {
     const struct judges *judges = &set->types[event_type_index(event->type)];
+    if (event->adds_only && !judges->sums)
+        return 0;
     uint64_t round = ++*set->round;
     if (set->kept->total)
         arena_reset(set->kept);
     size_t count = 0;
+    uint64_t sum;
     const uint64_t *candidates = index_candidates(set, judges, event, round);
     for (size_t word = 0; word < (judges->count + 63) / 64; word++) {
         for (uint64_t bits = candidates[word]; bits; bits &= bits - 1) {
             size_t at = word * 64 + (size_t)__builtin_ctzll(bits);
             const struct judge *judge = &judges->list[at];
-            if (!judge_holds(set, judge, event, round))
+            bool taken = count > 0 && matching == RULE_MATCHING_FIRST;
+            if (!judge_tells(set, judge, event, round, taken, &sum))
                 continue;
+            event->sum = judge->sum ? &sum : NULL;
             on_match(judge->rule, event, context);
+            event->sum = NULL;
             count++;
-            if (matching == RULE_MATCHING_FIRST)
+            if (matching == RULE_MATCHING_FIRST && !judges->sums)
                 return count;
         }
     }

@@ -33,14 +33,17 @@ struct judge {
     const struct rule *rule;
     const struct step *steps;
     uint32_t entry;
+    const struct sum *sum; // what it adds up where the steps hold; NULL: nothing
 };
 
 struct probe;
+struct sums;
 
 struct judges {
     struct judge *list; // in the order of the rules
     size_t count;
     size_t capacity;
+    size_t sums;          // of them add up
     uint64_t *always;     // a bit for each that is judged whatever the probes find
     struct probe *probes; // index.h
 };
@@ -51,6 +54,8 @@ struct rule_set {
     struct rule *rules;
     size_t count;
     struct judges types[EVENT_TYPES_MAX]; // by event_type_index()
+    const struct sum **adding;            // by the rules' index, NULL for those that add up nothing
+    struct sums *sums;                    // NULL where no rule adds up
     struct demand demand;
     uint64_t *candidates;   // room for a bit for each rule
     uint64_t *round;        // counts the events that were judged

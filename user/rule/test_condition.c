@@ -29,7 +29,7 @@ static int judge_line(const struct rule_set *set, const char *line, size_t lengt
         problem_in_file(report, RULE_ERROR, CODE_ITEM, &file, 0, "a line is one map of field to value");
         return -EINVAL;
     }
-    const struct given *given = given_read(&file, documents->first, &arena, report);
+    struct given *given = given_read(&file, documents->first, &arena, report);
     if (!given)
         return report->errors ? -EINVAL : -ENOMEM;
     *ret_holds = rule_set_match(set, &given->event, RULE_MATCHING_FIRST, ignore, NULL) > 0;

@@ -27,6 +27,7 @@ static bool sockets_found; // those that were there before
 static struct demand_threshold thresholds[DEMAND_THRESHOLDS_MAX];
 static size_t thresholds_count;
 static bool thresholds_all;
+static bool sums; // are made of what is sent, by rules
 
 static struct counter hellos_unread = {
     .name = "inferscope_egress_hellos_unread_total",
@@ -58,6 +59,18 @@ static bool get_hour(const struct event *event, const struct field_arg *arg, siz
     return value_set_uint(ret_value, record_of(event)->bytes[WIRE_EGRESS_HOUR]);
 }
 
+static bool get_sent(const struct event *event, const struct field_arg *arg, size_t nth,
+                     struct value *ret_value)
+{
+    return value_set_uint(ret_value, record_of(event)->sent);
+}
+
+static bool get_sum(const struct event *event, const struct field_arg *arg, size_t nth,
+                    struct value *ret_value)
+{
+    return event->sum && value_set_uint(ret_value, *event->sum);
+}
+
 static bool get_weights(const struct event *event, const struct field_arg *arg, size_t nth,
                         struct value *ret_value)
 {
@@ -84,6 +97,21 @@ static const struct field egress_fields[] = {
      .unit = "bytes",
      .help = BYTES_HELP("hour"),
      .get = get_hour},
+    {.name = "net.egress.sent",
+     .type = FIELD_UINT,
+     .unit = "bytes",
+     .help = "Bytes of these that were sent since the last event of this destination",
+     .get = get_sent},
+    {.name = "net.egress.sum",
+     .type = FIELD_UINT,
+     .arg = FIELD_ARG_WINDOW,
+     .unit = "bytes",
+     .help =
+         "Bytes that the container (on the node itself: the cgroup) has sent within that time (10m; 1m to "
+         "60m) to all destinations together for which the rest of the rule's condition holds; the rule "
+         "holds once each time this comes to be more than the number that it is compared with",
+     .get = get_sum,
+     .summed = "net.egress.sent"},
     {.name = "net.egress.weights",
      .type = FIELD_STRING,
      .help = "The file of model weights (.safetensors, .gguf, .onnx) that a process of the container (on the "
@@ -103,6 +131,11 @@ static const struct event_type types[] = {
                             .fields = egress_fields,
                             .fields_count = ARRAY_SIZE(egress_fields)},
 };
+
+static bool record_adds_only(const struct wire_header *wire)
+{
+    return ((const struct wire_egress *)wire)->adds_only != 0;
+}
 
 static size_t record_size(uint16_t type)
 {
@@ -156,7 +189,11 @@ static void tell(struct egress_destination *destination, const struct wire_heade
                  const struct wire_egress_key *key, const uint64_t *before, const uint64_t *after)
 {
     bool fresh = before[WIRE_EGRESS_HOUR] == 0 && after[WIRE_EGRESS_HOUR] > 0;
-    if (!emit_event || (!fresh && !is_crossed(before, after)))
+    bool news = fresh || is_crossed(before, after);
+    if (!emit_event || (!news && !sums))
+        return;
+    uint64_t sent = egress_flows_take(destination);
+    if (!news && sent == 0)
         return;
     struct wire_egress record = {.call.call.header = *owner,
                                  .call.endpoint = {.remote_port = key->port,
@@ -169,6 +206,8 @@ static void tell(struct egress_destination *destination, const struct wire_heade
     record.call.call.header.time_ns = clock_ns(CLOCK_BOOTTIME);
     memcpy(record.call.endpoint.remote_addr, key->addr, sizeof(key->addr));
     memcpy(record.bytes, after, sizeof(record.bytes));
+    record.sent = sent;
+    record.adds_only = !news;
     emit_event(&record.call.call.header, sizeof(record), emit_context);
 }
 
@@ -253,7 +292,7 @@ static void make(source_emit_fn emit, void *context)
     emit_event = emit;
     emit_context = context;
     read_flows(now_ns);
-    egress_flows_changed(now_ns, tell);
+    egress_flows_changed(now_ns);
     emit_event = NULL;
 }
 
@@ -318,6 +357,10 @@ static void set_thresholds(const struct demand *demand)
     thresholds_count = demand->thresholds_count;
     thresholds_all = demand->thresholds_all;
     memcpy(thresholds, demand->thresholds, sizeof(thresholds));
+    // What was sent before somebody adds it up is no part of a sum.
+    if (demand->sums && !sums)
+        egress_flows_forgo();
+    sums = demand->sums;
 }
 
 static int start(const struct source_env *env, struct source_report *ret_report)
@@ -329,7 +372,7 @@ static int start(const struct source_env *env, struct source_report *ret_report)
         return 0;
     }
     counter_register(&hellos_unread);
-    egress_flows_start();
+    egress_flows_start(tell);
     set_thresholds(env->demand);
     int error = skeleton ? 0 : load(env, true, ret_report);
     if (error) {
@@ -366,6 +409,7 @@ const struct source source_egress = {
     .types = types,
     .types_count = ARRAY_SIZE(types),
     .record_size = record_size,
+    .record_adds_only = record_adds_only,
     .refine = refine,
     .make = make,
     .start = start,

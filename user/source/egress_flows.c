@@ -30,6 +30,7 @@ struct egress_destination {
     uint64_t latest_slot;        // since boot
     uint64_t slots[SLOTS];
     uint64_t before[WIRE_EGRESS_WINDOWS]; // sums when it was last told as changed
+    uint64_t untold;                      // bytes that are in no event yet
     bool changed;
     bool shown; // by its name in metrics
 };
@@ -48,6 +49,7 @@ struct rest {
 static struct egress_destination *destinations;
 static struct rest *rests;
 static size_t shown_count;
+static egress_changed_fn visit_changed;
 
 static struct counter evicted = {
     .name = "inferscope_egress_destinations_evicted_total",
@@ -123,8 +125,9 @@ static void keep_rest(const struct egress_destination *destination)
     rest->connections += destination->connections;
 }
 
-void egress_flows_start(void)
+void egress_flows_start(egress_changed_fn visit)
 {
+    visit_changed = visit;
     counter_register(&evicted);
     counter_register(&folded);
 }
@@ -138,11 +141,23 @@ static void forget(struct egress_destination *destination)
     free(destination);
 }
 
+static void tell_changed(struct egress_destination *destination, uint64_t now_ns)
+{
+    uint64_t after[WIRE_EGRESS_WINDOWS];
+    egress_flows_sums(destination, now_ns, after);
+    if (destination->changed && visit_changed)
+        visit_changed(destination, &destination->owner, &destination->latest, destination->before, after);
+    // What has left a window can be crossed again.
+    memcpy(destination->before, after, sizeof(after));
+    destination->changed = false;
+}
+
 static struct egress_destination *add(const struct key *key, uint64_t now_ns)
 {
     struct egress_destination *destination;
     while (HASH_COUNT(destinations) >= EGRESS_DESTINATIONS_MAX) {
-        move_on(destinations, now_ns);
+        // What was added since the last look would be lost to rules.
+        tell_changed(destinations, now_ns);
         uint64_t sums[WIRE_EGRESS_WINDOWS];
         egress_flows_sums(destinations, now_ns, sums);
         evicted.value += sums[WIRE_EGRESS_HOUR] > 0;
@@ -190,22 +205,30 @@ struct egress_destination *egress_flows_add(const struct wire_egress_key *key,
     destination->bytes += bytes;
     destination->connections += connections;
     destination->slots[destination->latest_slot % SLOTS] += bytes;
+    destination->untold += bytes;
     destination->changed = true;
     return destination;
 }
 
-void egress_flows_changed(uint64_t now_ns, egress_changed_fn visit)
+void egress_flows_changed(uint64_t now_ns)
 {
     for (struct egress_destination *destination = destinations; destination;
-         destination = destination->hh.next) {
-        uint64_t after[WIRE_EGRESS_WINDOWS];
-        egress_flows_sums(destination, now_ns, after);
-        if (destination->changed)
-            visit(destination, &destination->owner, &destination->latest, destination->before, after);
-        // What has left a window can be crossed again.
-        memcpy(destination->before, after, sizeof(after));
-        destination->changed = false;
-    }
+         destination = destination->hh.next)
+        tell_changed(destination, now_ns);
+}
+
+uint64_t egress_flows_take(struct egress_destination *destination)
+{
+    uint64_t untold = destination->untold;
+    destination->untold = 0;
+    return untold;
+}
+
+void egress_flows_forgo(void)
+{
+    for (struct egress_destination *destination = destinations; destination;
+         destination = destination->hh.next)
+        destination->untold = 0;
 }
 
 void egress_flows_clear(void)
