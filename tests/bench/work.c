@@ -318,32 +318,22 @@ static void pipe_end(struct worker *worker)
 
 // --- Two processes on one CPU, each of which waits for the other ---
 
-static void send_back(int in, int out)
-{
-    char byte;
-    while (read(in, &byte, 1) == 1 && write(out, &byte, 1) == 1)
-        ;
-}
-
 static int switch_begin(struct worker *worker)
 {
-    int there[2], back[2];
-    if (pipe2(there, O_CLOEXEC) || pipe2(back, O_CLOEXEC))
-        return -errno;
-    worker->echo = fork();
-    if (worker->echo < 0)
+    struct worker back = {};
+    char byte;
+    if (pipe_begin(worker) || pipe_begin(&back) || (worker->echo = fork()) < 0)
         return -errno;
     if (worker->echo == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        close(there[1]);
-        close(back[0]);
-        send_back(there[0], back[1]);
+        close(worker->socket);
+        while (read(worker->listener, &byte, 1) == 1 && write(back.socket, &byte, 1) == 1)
+            ;
         _exit(0);
     }
-    close(there[0]);
-    close(back[1]);
-    worker->listener = back[0];
-    worker->socket = there[1];
+    close(worker->listener);
+    close(back.socket);
+    worker->listener = back.listener;
     return 0;
 }
 
