@@ -29,7 +29,7 @@ unsigned wire_lost(const struct wire *wire);
 struct wire_account {
     double rtt_s;
     unsigned retransmits;
-    unsigned needless; // of those, as the other end said
+    unsigned needless;            // of those, as the other end said
     unsigned long sent, received; // each byte once
 };
 
