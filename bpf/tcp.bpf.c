@@ -81,7 +81,7 @@ struct {
 } prefixes SEC(".maps");
 
 // A field of a kernel object: by a load, where the verifier knows the object's type, else by a call, which
-// costs some ten times as much. `known` is a constant wherever it is asked for.
+// costs more. `known` is a constant wherever it is asked for.
 #define FIELD(known, object, field) ((known) ? (object)->field : BPF_CORE_READ(object, field))
 
 // --- Addresses ---
