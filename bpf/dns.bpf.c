@@ -35,6 +35,13 @@ INLINE __u32 transport_offset(struct __sk_buff *skb, __u8 *ret_protocol)
     return ip[0] >> 4 == 4 && !fragment ? (ip[0] & 0xf) * 4 : 0;
 }
 
+// A socket that is connected gets nothing from another port than that; one that is not has port 0 there.
+INLINE bool is_connected_elsewhere(struct __sk_buff *skb)
+{
+    __u32 port = __builtin_bswap32(skb->remote_port);
+    return port && port != DNS_PORT;
+}
+
 // Where a DNS message begins, and how long it is; 0: there is none. Over TCP its length comes first, and it
 // is read where the whole of it, or its beginning, is in one packet.
 INLINE __u32 message_offset(struct __sk_buff *skb, __u32 *ret_size)
@@ -106,6 +113,7 @@ INLINE void answer_received(struct __sk_buff *skb)
 SEC("cgroup_skb/ingress")
 int dns_ingress_cgroup(struct __sk_buff *skb)
 {
-    answer_received(skb);
+    if (!is_connected_elsewhere(skb))
+        answer_received(skb);
     return 1;
 }

@@ -80,6 +80,10 @@ struct {
     __type(value, __u32); // enum wire_peer
 } prefixes SEC(".maps");
 
+// A field of a kernel object: by a load, where the verifier knows the object's type, else by a call, which
+// costs more. `known` is a constant wherever it is asked for.
+#define FIELD(known, object, field) ((known) ? (object)->field : BPF_CORE_READ(object, field))
+
 // --- Addresses ---
 
 INLINE void map_v4(__be32 address, __u8 *ret_addr)
@@ -91,32 +95,32 @@ INLINE void map_v4(__be32 address, __u8 *ret_addr)
 }
 
 // All zeroes: any.
-INLINE void local_address(struct sock *sock, __u8 *ret_addr)
+INLINE void local_address(struct sock *sock, bool known, __u8 *ret_addr)
 {
-    if (BPF_CORE_READ(sock, __sk_common.skc_family) == AF_INET6) {
+    if (FIELD(known, sock, __sk_common.skc_family) == AF_INET6) {
         bpf_core_read(ret_addr, 16, &sock->__sk_common.skc_v6_rcv_saddr);
         return;
     }
-    __be32 address = BPF_CORE_READ(sock, __sk_common.skc_rcv_saddr);
+    __be32 address = FIELD(known, sock, __sk_common.skc_rcv_saddr);
     __builtin_memset(ret_addr, 0, 16);
     if (address)
         map_v4(address, ret_addr);
 }
 
-INLINE void remote_address(struct sock *sock, __u8 *ret_addr)
+INLINE void remote_address(struct sock *sock, bool known, __u8 *ret_addr)
 {
-    if (BPF_CORE_READ(sock, __sk_common.skc_family) == AF_INET6)
+    if (FIELD(known, sock, __sk_common.skc_family) == AF_INET6)
         bpf_core_read(ret_addr, 16, &sock->__sk_common.skc_v6_daddr);
     else
-        map_v4(BPF_CORE_READ(sock, __sk_common.skc_daddr), ret_addr);
+        map_v4(FIELD(known, sock, __sk_common.skc_daddr), ret_addr);
 }
 
-INLINE __u8 peer_of(struct sock *sock)
+INLINE __u8 peer_of(struct sock *sock, bool known)
 {
     struct wire_peer_prefix remote = {.bits = 128};
     __u64 local[2];
-    local_address(sock, (__u8 *)local);
-    remote_address(sock, remote.addr);
+    local_address(sock, known, (__u8 *)local);
+    remote_address(sock, known, remote.addr);
     // An address of our own that is not called loopback is one all the same.
     if (__builtin_memcmp(local, remote.addr, sizeof(local)) == 0)
         return WIRE_PEER_LOOPBACK;
@@ -124,12 +128,12 @@ INLINE __u8 peer_of(struct sock *sock)
     return peer ? *peer : WIRE_PEER_PUBLIC;
 }
 
-INLINE void listener_key_fill(struct listener_key *ret_key, struct sock *sock)
+INLINE void listener_key_fill(struct listener_key *ret_key, struct sock *sock, bool known)
 {
     __builtin_memset(ret_key, 0, sizeof(*ret_key));
-    ret_key->net = (__u64)BPF_CORE_READ(sock, __sk_common.skc_net.net);
-    ret_key->port = BPF_CORE_READ(sock, __sk_common.skc_num);
-    local_address(sock, ret_key->addr);
+    ret_key->net = (__u64)FIELD(known, sock, __sk_common.skc_net.net);
+    ret_key->port = FIELD(known, sock, __sk_common.skc_num);
+    local_address(sock, known, ret_key->addr);
 }
 
 INLINE struct owner owner_current(void)
@@ -140,7 +144,7 @@ INLINE struct owner owner_current(void)
 INLINE struct owner owner_by_listener(struct sock *sock)
 {
     struct listener_key key;
-    listener_key_fill(&key, sock);
+    listener_key_fill(&key, sock, true);
     const struct owner *owner = bpf_map_lookup_elem(&listeners, &key);
     if (!owner) {
         __builtin_memset(key.addr, 0, sizeof(key.addr));
@@ -164,68 +168,91 @@ INLINE void connection_put(struct sock *sock, const struct connection *connectio
         lost_add(WIRE_LOST_STATE_FULL);
 }
 
-INLINE void add_detail(const struct connection *connection, __u16 measure, __u16 detail, __u64 time_ns,
-                       __u64 amount)
+// NULL: there is no room.
+INLINE struct wire_measure *entry_of(const struct connection *connection, __u16 measure, __u8 way,
+                                     __u8 reason)
 {
+    __u16 detail = WIRE_TCP_DETAIL(connection->peer, way, reason);
     struct wire_measure_key key = measure_key(connection->owner.cgroup_id, measure, detail);
-    struct wire_measure *entry = measure_entry_of(&key, connection->owner.pid);
+    return measure_entry_of(&key, connection->owner.pid);
+}
+
+INLINE void add_one(const struct connection *connection, __u16 measure, __u8 way, __u8 reason)
+{
+    struct wire_measure *entry = entry_of(connection, measure, way, reason);
     if (entry)
-        measure_count(entry, time_ns, amount);
+        measure_count_one(entry);
 }
 
-INLINE void add(const struct connection *connection, __u16 measure, __u8 way, __u64 time_ns, __u64 amount)
+INLINE void add_time(const struct connection *connection, __u16 measure, __u8 way, __u64 time_ns)
 {
-    add_detail(connection, measure, WIRE_TCP_DETAIL(connection->peer, way, 0), time_ns, amount);
+    struct wire_measure *entry = entry_of(connection, measure, way, 0);
+    if (entry)
+        measure_count_time(entry, time_ns);
 }
 
-// How much went each way, each byte once. The kernel counts the other end's FIN as a byte received.
-INLINE void read_bytes(struct sock *sock, __u64 *ret_sent, __u64 *ret_received)
+INLINE void add_amount(const struct connection *connection, __u16 measure, __u8 way, __u64 amount)
 {
-    struct tcp_sock *tcp = (void *)sock;
-    bool finished = BPF_CORE_READ(sock, __sk_common.skc_flags) & 1 << SOCK_DONE;
-    *ret_sent = BPF_CORE_READ(tcp, bytes_sent) - BPF_CORE_READ(tcp, bytes_retrans);
-    *ret_received = BPF_CORE_READ(tcp, bytes_received);
-    if (finished && *ret_received)
-        *ret_received -= 1;
+    struct wire_measure *entry = entry_of(connection, measure, way, 0);
+    if (entry)
+        measure_count_amount(entry, amount);
 }
 
-INLINE void count_retransmits(struct sock *sock, struct connection *connection)
+// What the kernel has counted.
+struct account {
+    __u64 sent, received; // each byte once
+    __u32 retransmits;
+    __u32 rtt_us;
+};
+
+// The kernel counts the other end's FIN as a byte received.
+INLINE bool account_read(struct sock *sock, bool known, struct account *ret_account)
 {
-    struct tcp_sock *tcp = (void *)sock;
-    __u32 total = BPF_CORE_READ(tcp, total_retrans);
-    if (total <= connection->retransmits)
+    struct tcp_sock *tcp = known ? bpf_skc_to_tcp_sock(sock) : (void *)sock;
+    if (!tcp)
+        return false;
+    bool finished = FIELD(known, sock, __sk_common.skc_flags) & 1 << SOCK_DONE;
+    ret_account->sent = FIELD(known, tcp, bytes_sent) - FIELD(known, tcp, bytes_retrans);
+    ret_account->received = FIELD(known, tcp, bytes_received);
+    if (finished && ret_account->received)
+        ret_account->received -= 1;
+    ret_account->retransmits = FIELD(known, tcp, total_retrans);
+    ret_account->rtt_us = FIELD(known, tcp, srtt_us) >> 3;
+    return true;
+}
+
+INLINE void count_retransmits(const struct account *account, struct connection *connection)
+{
+    if (account->retransmits <= connection->retransmits)
         return;
-    add(connection, WIRE_TCP_RETRANSMITS, 0, 0, total - connection->retransmits);
-    connection->retransmits = total;
+    add_amount(connection, WIRE_TCP_RETRANSMITS, 0, account->retransmits - connection->retransmits);
+    connection->retransmits = account->retransmits;
 }
 
 // The one place that knows how many bytes went out and came in since the last look. That look and the
 // connection's end can be at the same time on two CPUs, within some ns; those bytes count twice then.
-INLINE bool count_bytes(struct sock *sock, struct connection *connection)
+INLINE bool count_bytes(const struct account *account, struct connection *connection)
 {
-    __u64 sent, received;
-    read_bytes(sock, &sent, &received);
-    __u64 more_sent = sent - connection->sent, more_received = received - connection->received;
+    __u64 more_sent = account->sent - connection->sent,
+          more_received = account->received - connection->received;
     // The socket can be gone while we look, and its memory another one's.
     if ((__s64)more_sent < 0 || (__s64)more_received < 0)
         return false;
-    connection->sent = sent;
-    connection->received = received;
+    connection->sent = account->sent;
+    connection->received = account->received;
     if (more_sent)
-        add(connection, WIRE_TCP_BYTES, WIRE_TCP_OUT, 0, more_sent);
+        add_amount(connection, WIRE_TCP_BYTES, WIRE_TCP_OUT, more_sent);
     if (more_received)
-        add(connection, WIRE_TCP_BYTES, WIRE_TCP_IN, 0, more_received);
+        add_amount(connection, WIRE_TCP_BYTES, WIRE_TCP_IN, more_received);
     return more_sent || more_received;
 }
 
-INLINE void count_open(struct sock *sock, struct connection *connection, bool ends)
+INLINE void count_open(const struct account *account, struct connection *connection, bool ends)
 {
-    struct tcp_sock *tcp = (void *)sock;
-    __u32 rtt_us = BPF_CORE_READ(tcp, srtt_us) >> 3;
-    bool moved = count_bytes(sock, connection);
-    count_retransmits(sock, connection);
-    if (rtt_us && (moved || ends))
-        add(connection, WIRE_TCP_RTT, 0, (__u64)rtt_us * 1000, 0);
+    bool moved = count_bytes(account, connection);
+    count_retransmits(account, connection);
+    if (account->rtt_us && (moved || ends))
+        add_time(connection, WIRE_TCP_RTT, 0, (__u64)account->rtt_us * 1000);
 }
 
 INLINE void count_drops(struct sock *sock, struct connection *listener)
@@ -234,7 +261,7 @@ INLINE void count_drops(struct sock *sock, struct connection *listener)
     __s32 more = total - listener->drops;
     listener->drops = total;
     if (more > 0)
-        add(listener, WIRE_TCP_LISTEN_DROPS, 0, 0, more);
+        add_amount(listener, WIRE_TCP_LISTEN_DROPS, 0, more);
 }
 
 // --- What happens to a connection ---
@@ -244,17 +271,17 @@ INLINE void asked(struct sock *sock)
     struct connection connection = {.owner = owner_current(),
                                     .since_ns = bpf_ktime_get_ns(),
                                     .stage = STAGE_ASKED,
-                                    .peer = peer_of(sock),
+                                    .peer = peer_of(sock, true),
                                     .way = WIRE_TCP_OUT};
     connection_put(sock, &connection, BPF_ANY);
 }
 
-INLINE void listens(struct sock *sock, struct owner owner, __u64 flags)
+INLINE void listens(struct sock *sock, bool known, struct owner owner, __u64 flags)
 {
     struct connection listener = {
         .owner = owner, .stage = STAGE_LISTENS, .drops = BPF_CORE_READ(sock, sk_drops.counter)};
     struct listener_key key;
-    listener_key_fill(&key, sock);
+    listener_key_fill(&key, sock, known);
     connection_put(sock, &listener, flags);
     bpf_map_update_elem(&listeners, &key, &owner, flags);
 }
@@ -264,8 +291,8 @@ INLINE void connected(struct sock *sock)
     __u64 now = bpf_ktime_get_ns();
     struct connection *asked_for = connection_of(sock);
     if (asked_for && asked_for->stage == STAGE_ASKED) {
-        add(asked_for, WIRE_TCP_CONNECTS, 0, now - asked_for->since_ns, 0);
-        add(asked_for, WIRE_TCP_OPENED, WIRE_TCP_OUT, 0, 0);
+        add_time(asked_for, WIRE_TCP_CONNECTS, 0, now - asked_for->since_ns);
+        add_one(asked_for, WIRE_TCP_OPENED, WIRE_TCP_OUT, 0);
         asked_for->since_ns = now;
         asked_for->stage = STAGE_OPEN;
         return;
@@ -273,12 +300,12 @@ INLINE void connected(struct sock *sock)
     struct connection connection = {.owner = owner_by_listener(sock),
                                     .since_ns = now,
                                     .stage = STAGE_OPEN,
-                                    .peer = peer_of(sock),
+                                    .peer = peer_of(sock, true),
                                     .way = WIRE_TCP_IN};
     // It is one of a socket that asked before we looked.
     if (!BPF_CORE_READ(sock, sk_max_ack_backlog))
         return;
-    add(&connection, WIRE_TCP_OPENED, WIRE_TCP_IN, 0, 0);
+    add_one(&connection, WIRE_TCP_OPENED, WIRE_TCP_IN, 0);
     connection_put(sock, &connection, BPF_ANY);
 }
 
@@ -314,14 +341,18 @@ INLINE void ended(struct sock *sock)
     connection->stage = STAGE_ENDED;
     if (stage == STAGE_LISTENS) {
         count_drops(sock, connection);
-    } else if (stage == STAGE_ASKED) {
-        __u16 detail = WIRE_TCP_DETAIL(connection->peer, 0, reason_of(sock));
-        add_detail(connection, WIRE_TCP_FAILURES, detail, 0, 0);
-        count_retransmits(sock, connection);
+        return;
+    }
+    struct account account;
+    if (!account_read(sock, true, &account))
+        return;
+    if (stage == STAGE_ASKED) {
+        add_one(connection, WIRE_TCP_FAILURES, 0, reason_of(sock));
+        count_retransmits(&account, connection);
     } else if (stage == STAGE_OPEN) {
-        count_open(sock, connection, true);
+        count_open(&account, connection, true);
         if (connection->since_ns)
-            add(connection, WIRE_TCP_ENDED, connection->way, bpf_ktime_get_ns() - connection->since_ns, 0);
+            add_time(connection, WIRE_TCP_ENDED, connection->way, bpf_ktime_get_ns() - connection->since_ns);
     }
 }
 
@@ -336,7 +367,7 @@ int BPF_PROG(state_changed_btf, struct sock *sock, int old, int new)
     if (new == TCP_SYN_SENT)
         asked(sock);
     else if (new == TCP_LISTEN)
-        listens(sock, owner_current(), BPF_ANY);
+        listens(sock, true, owner_current(), BPF_ANY);
     else if (new == TCP_ESTABLISHED)
         connected(sock);
     else
@@ -357,7 +388,7 @@ INLINE void count_reset(struct sock *sock, __u8 way)
 {
     struct connection *connection = connection_of(sock);
     if (connection)
-        add(connection, WIRE_TCP_RESETS, way, 0, 0);
+        add_one(connection, WIRE_TCP_RESETS, way, 0);
 }
 
 // The socket may be NULL, or none of TCP's full ones; neither is in the table.
@@ -386,8 +417,9 @@ int look_at_connection(struct bpf_iter__bpf_map_elem *context)
     if (!key || !connection)
         return 0;
     struct sock *sock = (void *)*key;
-    if (connection->stage == STAGE_OPEN)
-        count_open(sock, connection, false);
+    struct account account;
+    if (connection->stage == STAGE_OPEN && account_read(sock, false, &account))
+        count_open(&account, connection, false);
     else if (connection->stage == STAGE_LISTENS)
         count_drops(sock, connection);
     return 0;
@@ -411,16 +443,19 @@ int look_at_file(struct bpf_iter__task_file *context)
     if (family != AF_INET && family != AF_INET6)
         return 0;
     if (state == TCP_LISTEN) {
-        listens(sock, owner, BPF_NOEXIST);
+        listens(sock, false, owner, BPF_NOEXIST);
     } else if (state != TCP_CLOSE && state != TCP_SYN_SENT) {
-        struct tcp_sock *tcp = (void *)sock;
+        struct account account;
+        if (!account_read(sock, false, &account))
+            return 0;
         struct connection connection = {.owner = owner,
                                         .stage = STAGE_OPEN,
-                                        .peer = peer_of(sock),
+                                        .peer = peer_of(sock, false),
                                         .way = BPF_CORE_READ(sock, sk_max_ack_backlog) ? WIRE_TCP_IN
                                                                                        : WIRE_TCP_OUT,
-                                        .retransmits = BPF_CORE_READ(tcp, total_retrans)};
-        read_bytes(sock, &connection.sent, &connection.received);
+                                        .sent = account.sent,
+                                        .received = account.received,
+                                        .retransmits = account.retransmits};
         connection_put(sock, &connection, BPF_NOEXIST);
     }
     return 0;

@@ -110,13 +110,35 @@ INLINE void measure_count(struct wire_measure *entry, __u64 time_ns, __u64 amoun
 }
 
 // One of which only the number is shown.
+INLINE void measure_count_one(struct wire_measure *entry)
+{
+    __sync_fetch_and_add(&entry->count, 1);
+    entry->last_ns = bpf_ktime_get_boot_ns();
+}
+
+// One of which only the time is shown.
+INLINE void measure_count_time(struct wire_measure *entry, __u64 time_ns)
+{
+    __u32 bucket = measure_bucket((time_ns + 999) / 1000) & (WIRE_MEASURE_BUCKETS - 1);
+    __sync_fetch_and_add(&entry->count, 1);
+    __sync_fetch_and_add(&entry->time_ns, time_ns);
+    __sync_fetch_and_add(&entry->times[bucket], 1);
+    entry->last_ns = bpf_ktime_get_boot_ns();
+}
+
+// Some of which only the sum is shown.
+INLINE void measure_count_amount(struct wire_measure *entry, __u64 amount)
+{
+    __sync_fetch_and_add(&entry->count, 1);
+    __sync_fetch_and_add(&entry->amount, amount);
+    entry->last_ns = bpf_ktime_get_boot_ns();
+}
+
 INLINE void measure_add_one(const struct wire_measure_key *key)
 {
     struct wire_measure *entry = measure_entry(key);
-    if (!entry)
-        return;
-    __sync_fetch_and_add(&entry->count, 1);
-    entry->last_ns = bpf_ktime_get_boot_ns();
+    if (entry)
+        measure_count_one(entry);
 }
 
 // One whose time is short (MEASURE_SHORT_TIME) and that happens so often that an amount would cost too much.

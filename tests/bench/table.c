@@ -80,9 +80,12 @@ static int width(const char *text)
     return columns;
 }
 
-// The first column is text, the others are numbers.
+// The first row is the head, without which there is nothing to say; the first column is text, the others are
+// numbers.
 static void print_rows(const struct row *rows, size_t count, size_t columns, bool markdown)
 {
+    if (count < 2)
+        return;
     int widths[COLUMNS_MAX] = {};
     for (size_t i = 0; i < count; i++)
         for (size_t column = 0; column < columns; column++)

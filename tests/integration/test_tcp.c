@@ -22,7 +22,7 @@
 
 TestSuite(tcp, .init = tenant_setup, .fini = tenant_teardown);
 
-enum { WIRE_DEADLINE_S = 60 };
+enum { WIRE_DEADLINE_S = 120 };
 
 #define OWN "k8s_container_name", tenant_name()
 #define WITHIN(value, expected, share)                                                                  \
@@ -458,6 +458,20 @@ Test(tcp, bytes_over_veth_are_those_of_ss)
     cr_expect_eq(told->far.sent, 120000);
 }
 
+// Looks at open connections can come at any time, but on a slow machine rarely.
+static double rtt_samples(struct agent *agent, double *ret_sum)
+{
+    double count, again = agent_metric(agent, "inferscope_tcp_rtt_seconds_count", OWN, NULL);
+    do {
+        count = again;
+        *ret_sum = agent_metric(agent, "inferscope_tcp_rtt_seconds_sum", OWN, NULL);
+        again = agent_metric(agent, "inferscope_tcp_rtt_seconds_count", OWN, NULL);
+    } while (!(count == again || (isnan(count) && isnan(again))));
+    if (isnan(count))
+        *ret_sum = count = 0;
+    return count;
+}
+
 Test(tcp, times_are_those_of_the_wire)
 {
     static const struct over_wire work = {.wire = {.delay_ms = 80},
@@ -465,17 +479,15 @@ Test(tcp, times_are_those_of_the_wire)
     _cleanup_agent_ struct agent *agent =
         agent_start(NULL, "--network", "--network-cluster", "203.0.113.0/24,198.51.100.0/25", NULL);
     begin_over_wire(&work);
-    wait_metric(agent, 2000, "inferscope_tcp_io_bytes_total", "network_io_direction", "receive", NULL);
-    double before = agent_metric(agent, "inferscope_tcp_rtt_seconds_sum", OWN, NULL);
-    double count = agent_metric(agent, "inferscope_tcp_rtt_seconds_count", OWN, NULL);
-    cr_expect_geq(before / count, 0.16);
+    double before, after;
+    double count_before = rtt_samples(agent, &before);
+    cr_expect_geq(before, 0.16 * count_before);
     end_over_wire(agent, "cluster");
     expect_bytes_of_ss(agent);
     // Those at the end, one of each end, are of the same moment as what ss says.
-    count = agent_metric(agent, "inferscope_tcp_rtt_seconds_count", OWN, NULL) - count;
+    double count = rtt_samples(agent, &after) - count_before;
     cr_expect_geq(count, 2);
-    WITHIN((agent_metric(agent, "inferscope_tcp_rtt_seconds_sum", OWN, NULL) - before) / count,
-           (told->near.rtt_s + told->far.rtt_s) / 2, 0.05);
+    WITHIN((after - before) / count, (told->near.rtt_s + told->far.rtt_s) / 2, 0.05);
     // What the kernel smoothed are the times until a SYN or a question was acknowledged.
     cr_expect_leq(told->near.rtt_s, fmax(told->connect_s, told->longest_s));
     double connects = agent_metric(agent, "inferscope_tcp_connect_duration_seconds_sum", OWN, NULL);

@@ -134,6 +134,7 @@ static bool account_ask(struct wire_account *ret_account)
         .rtt_s = number_after(text, " rtt:") / 1e3,
         // On their way, a slash, and ever.
         .retransmits = retransmits ? (unsigned)number_after(retransmits, "/") : 0,
+        .needless = (unsigned)fmax(number_after(text, " dsack_dups:"), 0),
         .sent = (unsigned long)(number_after(text, " bytes_sent:") -
                                 fmax(number_after(text, " bytes_retrans:"), 0)),
         .received = (unsigned long)number_after(text, " bytes_received:"),
