@@ -118,8 +118,8 @@ Test(api_fast, heads)
         "Date: Sat, 21 Nov 2026 07:51:56 GMT\r\nConnection: keep-alive\r\nContent-Length: 2\r\n",
         "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\nContent-Length: 2\r\n",
         "Cookie: 0123456789012345678901234567890123456789012345678901234567890\r\nContent-Length: 2\r\n",
-        "Accept: 01234567890123456789012345678901234567890123456789012345678901234567890123456789012345\r\n"
-        "Content-Length: 2\r\n",
+        ("Accept: 01234567890123456789012345678901234567890123456789012345678901234567890123456789012345\r\n"
+         "Content-Length: 2\r\n"),
         "c\r\nt\r\ns\r\na\r\nContent-Length: 2\r\n",
         "t:\r\nContent-Length: 2\r\n",
         " Content-Length: 7\r\nContent-Length: 2\r\n",
