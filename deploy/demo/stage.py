@@ -1,6 +1,7 @@
 """What the demo starts and cleans up: processes, containers, and the little web requests between them."""
 import contextlib
 import ctypes
+import glob
 import http.client
 import http.server
 import json
@@ -188,6 +189,8 @@ class Stage:
         self.exit.callback(subprocess.run, ["umount", "-l", rootfs], check=False)
         with open(os.path.join(bundle, "config.json"), "w", encoding="utf-8") as file:
             json.dump(self.configuration(pod, image, arguments, network, identity), file)
+        # Of its control group runc leaves the pod's.
+        self.exit.callback(remove, [folder for folder in groups(identity) if not os.path.exists(folder)])
         process = self.start(pod, *self.runc(), "run", "--bundle", bundle, identity, told=told)
         self.exit.callback(subprocess.run, [*self.runc(), "delete", "--force", identity],
                            stderr=subprocess.DEVNULL, check=False)
@@ -217,9 +220,20 @@ class Stage:
             "root": {"path": "rootfs"}, "hostname": pod, "mounts": mounts,
             "annotations": {"io.kubernetes.cri.container-name": pod, "io.kubernetes.cri.sandbox-name": pod,
                             "io.kubernetes.cri.sandbox-namespace": "demo", "io.kubernetes.cri.image-name": image},
-            "linux": {"cgroupsPath": f"/kubepods/burstable/pod{identity[:8]}-0000-0000-0000-{identity[8:20]}/{identity}",
+            "linux": {"cgroupsPath": f"{pod_group(identity)}/{identity}",
                       "namespaces": kinds},
         }
+
+
+def pod_group(identity):
+    return f"/kubepods/burstable/pod{identity[:8]}-0000-0000-0000-{identity[8:20]}"
+
+
+def groups(identity):
+    """The pod's control group and those that it is in, in each hierarchy that there may be."""
+    for top in ("/sys/fs/cgroup", *glob.glob("/sys/fs/cgroup/*/")):
+        for group in (pod_group(identity), "/kubepods/burstable", "/kubepods"):
+            yield top.rstrip("/") + group
 
 
 def parents(path):
