@@ -132,4 +132,8 @@ Test(podman, with_a_storage_elsewhere)
     box_podman("exec %s /stranger before", name);
     agent_wait_alert(agent, "started", "proc.cmdline", "stranger before", "container.name", name,
                      "container.image.repository", BOX_IMAGE, "container.label[team]", "research", NULL);
+    box_podman(BOX_RUN " --rm --label team=research --name %s-2 " IMAGE " /stranger after", name);
+    agent_wait_alert(agent, "started", "proc.cmdline", "stranger after", "container.name",
+                     format_text("%s-2", name), "container.image.repository", BOX_IMAGE,
+                     "container.label[team]", "research", NULL);
 }

@@ -151,7 +151,7 @@ Test(enrich_container_id, which_container_the_node_is)
         const char *line, *host_root, *id;
     } mounts[] = {
         {"612 580 259:2 /docker/containers/" A "/hostname /etc/hostname rw,relatime - ext4 /dev/a rw", "", A},
-        {"612 580 259:2 /docker/containers/" A "/hostname /host/etc/hostname rw - ext4 /dev/a rw", "/host",
+        {"612 580 259:2 /docker/containers/" A "/hostname /host/etc/hostname rw - ext4 /dev/a rw", "/host/",
          A},
         {"9 8 0:1 /containers/storage/overlay-containers/" A "/userdata/resolv.conf /etc/resolv.conf rw", "",
          A},

@@ -1,52 +1,6 @@
-#include "../../user/enrich/containers.h"
-#include "base/cleanup.h"
-#include "base/text.h"
-#include "enrich.h"
-#include "enrich_tree.h"
-
-#include <criterion/criterion.h>
-
-#define A "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
-#define B "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210"
-#define SECOND 1000000000ULL
-
-static char root[64];
-static struct containers *containers;
-
-static void setup(void)
-{
-    tree_make(root);
-    containers = containers_new(root, 8);
-    cr_assert_not_null(containers);
-}
-
-static void teardown(void)
-{
-    cr_assert_eq(containers_count(containers), 0, "every reference was given back");
-    containers_free(containers);
-    tree_remove(root);
-}
+#include "enrich_containers.h"
 
 TestSuite(enrich_containers, .init = setup, .fini = teardown);
-
-static const struct container *get(const char *id, const char *runtime, uint64_t now_ns)
-{
-    struct container_id key = {.runtime = runtime};
-    strcpy(key.id, id);
-    return containers_get(containers, &key, now_ns);
-}
-
-static void expect(const struct container *container, const char *name, const char *image, const char *pod,
-                   const char *namespace)
-{
-    const char *got[] = {container->name, container->image, container->pod_name, container->pod_namespace};
-    const char *want[] = {name, image, pod, namespace};
-    for (int i = 0; i < 4; i++) {
-        cr_assert_eq(got[i] == NULL, want[i] == NULL, "%d: %s", i, got[i] ? got[i] : "missing");
-        if (got[i])
-            cr_assert_str_eq(got[i], want[i]);
-    }
-}
 
 Test(enrich_containers, containerd_with_kubernetes)
 {
@@ -79,32 +33,6 @@ Test(enrich_containers, plain_containerd)
     container_unref(named);
     container_unref(nerdctl);
     container_unref(hashed);
-}
-
-Test(enrich_containers, docker)
-{
-    // dockerd's containerd has a file of its own for it, which says less.
-    tree_write(root, "/run/containerd/io.containerd.runtime.v2.task/moby/" A "/config.json", "{}");
-    tree_write(root, "/var/lib/docker/containers/" A "/config.v2.json",
-               "{\"Name\":\"/happy_euler\",\"Config\":{\"Image\":\"nginx:1.25@sha256:abc\",\"Labels\":{}}}");
-    const struct container *container = get(A, "docker", 1);
-    expect(container, "happy_euler", "nginx:1.25@sha256:abc", NULL, NULL);
-    cr_assert_str_eq(container->image_repository, "nginx");
-    cr_assert_str_eq(container->image_tag, "1.25");
-    container_unref(container);
-}
-
-// Reads a field of an event in that container; "" where it is missing.
-static const char *field_of(const struct container *container, const char *name, const char *key)
-{
-    static struct scratch scratch;
-    struct event event = {.container = container, .scratch = &scratch};
-    struct field_arg arg = {.set = key, .key = key};
-    struct value value;
-    scratch.used = 0;
-    const struct field *field = field_find_any(name, strlen(name));
-    cr_assert(field, "%s", name);
-    return field_get(field, &event, &arg, 0, &value) ? value.string.data : "";
 }
 
 Test(enrich_containers, mounts_of_the_node)
@@ -165,112 +93,6 @@ Test(enrich_containers, the_uid_of_a_pod_by_its_cgroup)
     container_refresh(container, 2 * SECOND);
     cr_expect_str_eq(container->pod_uid, "told");
     container_unref(container);
-}
-
-Test(enrich_containers, all_that_docker_tells)
-{
-    cr_assert_eq(enrich_register_fields(), 0);
-    tree_write(root, "/etc/docker/daemon.json", "{\"data-root\":\"/srv/docker\"}");
-    tree_write(root, "/srv/docker/containers/" A "/config.v2.json",
-               "{\"Name\":\"/k8s_web_web-0_shop_u-2_0\",\"Driver\":\"overlay2\",\"Image\":\"sha256:" B
-               "\",\"Config\":{\"Image\":\"nginx:1.25\",\"Labels\":{"
-               "\"team\":\"shop\",\"cost-centre\":\"42\",\"io.kubernetes.sandbox.id\":\"" B "\","
-               "\"io.kubernetes.pod.uid\":\"u-2\"}}}");
-    tree_write(root, "/srv/docker/containers/" A "/hostconfig.json", "{\"Privileged\":true}");
-    tree_write(root, "/srv/docker/containers/" B "/config.v2.json",
-               "{\"Name\":\"/pause\",\"Config\":{\"Labels\":{\"app\":\"web\",\"tier\":\"front\"}}}");
-    tree_write(root, "/srv/docker/containers/" B "/hostconfig.json", "{\"Privileged\":false}");
-    tree_write(root, "/srv/docker/image/overlay2/repositories.json",
-               "{\"Repositories\":{\"other\":{\"other@sha256:1111\":\"sha256:" B "\"},"
-               "\"nginx\":{\"nginx:1.25\":\"sha256:" B "\",\"nginx@sha256:2222\":\"sha256:" B "\","
-               "\"nginx@sha256:3333\":\"sha256:" A "\"}}}");
-    const struct container *container = get(A, "docker", 1), *pause = get(B, "docker", 1);
-    cr_expect_str_eq(field_of(container, "container.image.id", NULL), B);
-    cr_expect_str_eq(field_of(container, "container.image.digest", NULL), "sha256:2222");
-    cr_expect_str_eq(field_of(container, "container.label", "team"), "shop");
-    cr_expect_str_eq(field_of(container, "container.label", "none"), "");
-    cr_expect_str_eq(field_of(container, "k8s.pod.uid", NULL), "u-2");
-    cr_expect_str_eq(field_of(container, "k8s.pod.label", "tier"), "front");
-    cr_expect_str_eq(field_of(container, "k8s.pod.labels", NULL), "app:web, tier:front");
-    cr_expect_eq(container->privileged, CONTAINER_TRUE);
-    cr_expect_eq(pause->privileged, CONTAINER_FALSE);
-    container_unref(container);
-    container_unref(pause);
-}
-
-// Wherever dockerd was told to keep its data, runc was told to mount files from there.
-Test(enrich_containers, docker_somewhere_else)
-{
-    static const char bundle[] = "/run/d/containerd/daemon/io.containerd.runtime.v2.task/moby/" A;
-    static const struct {
-        const char *mounts;
-        bool found;
-    } cases[] = {
-        {"{\"destination\":\"/etc/hostname\",\"source\":\"/disk/docker/containers/" A "/hostname\"}", true},
-        // The container's pod has another that holds its namespaces.
-        {"{\"destination\":\"/etc/resolv.conf\",\"source\":\"/disk/docker/containers/" B "/resolv.conf\"}",
-         true},
-        {"{\"destination\":\"/data\",\"source\":\"/disk/docker/containers/" A "/hostname\"}", false},
-        {"{\"destination\":\"/etc/hosts\",\"source\":\"/disk/docker/containers/short/hosts\"}", false},
-        {"{\"destination\":\"/etc/hosts\",\"source\":\"/containers/" A "/hosts\"}", false},
-        {"{\"destination\":\"/etc/hosts\",\"source\":\"disk/docker/containers/" A "/hosts\"}", false},
-        {"{\"destination\":\"/etc/hosts\",\"source\":\"\"},{\"destination\":\"/etc/hosts\"},7", false},
-    };
-    struct container_places places = {};
-    container_places_note(&places, bundle);
-    tree_write(root, "/disk/docker/containers/" A "/config.v2.json", "{\"Name\":\"/far\"}");
-    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        char path[256], text[512];
-        snprintf(path, sizeof(path), "%s/config.json", bundle);
-        snprintf(text, sizeof(text), "{\"mounts\":[%s]}", cases[i].mounts);
-        tree_write(root, path, text);
-        struct container container = {.id = A, .runtime = "docker"};
-        struct container_stamp stamp = {};
-        cr_expect_eq(container_files_read(root, &places, "", &container, &stamp), cases[i].found, "%s",
-                     cases[i].mounts);
-        cr_expect_eq(container.name != NULL, cases[i].found);
-        container_clear(&container);
-    }
-}
-
-// As `docker run` was given it; the kubelet gives the id.
-Test(enrich_containers, how_docker_images_are_named)
-{
-    static const struct {
-        const char *image, *driver, *more, *repository, *tag, *digest;
-    } cases[] = {
-        {"nginx:1.25", "overlay2", "", "nginx", "1.25", "sha256:2222"},
-        {"nginx", "overlay2", "", "nginx", NULL, "sha256:2222"},
-        {"docker.io/library/nginx:1.25", "overlay2", "", "docker.io/library/nginx", "1.25", "sha256:2222"},
-        {"sha256:" B, "overlay2", "", "nginx", "1.25", "sha256:2222"},
-        {"fedcba987654", "overlay2", "", "nginx", "1.25", "sha256:2222"},
-        // "ngin" has the same image, but is not what was asked for.
-        {"nginx-extra:1", "overlay2", "", "nginx-extra", "1", NULL},
-        {"nginx:1.25", "vfs", "", "nginx", "1.25", NULL},
-        {"nginx:1.25", "../overlay2", "", "nginx", "1.25", NULL},
-        {"nginx:1.25", "overlayfs", ",\"ImageManifest\":{\"size\":7}", "nginx", "1.25", "sha256:" B},
-        {"nginx:1.25", "overlay2", ",\"ImageManifest\":null", "nginx", "1.25", "sha256:2222"},
-    };
-    tree_write(root, "/var/lib/docker/image/overlay2/repositories.json",
-               "{\"Repositories\":{\"nginx\":{\"nginx:1.25\":\"sha256:" B "\",\"nginx:9\":7,"
-               "\"nginx@sha256:2222\":\"sha256:" B "\"},\"ngin\":{\"ngin@sha256:3333\":\"sha256:" B "\"}}}");
-    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        char text[512];
-        snprintf(text, sizeof(text),
-                 "{\"Name\":\"/x\",\"Driver\":\"%s\",\"Image\":\"sha256:" B
-                 "\",\"Config\":{\"Image\":\"%s\"}%s}",
-                 cases[i].driver, cases[i].image, cases[i].more);
-        tree_write(root, "/var/lib/docker/containers/" A "/config.v2.json", text);
-        struct container container = {.id = A, .runtime = "docker"};
-        struct container_stamp stamp = {};
-        cr_assert(container_files_read(root, NULL, "", &container, &stamp));
-        container_split_image(&container);
-        const char *got[] = {container.image_repository, container.image_tag, container.image_digest};
-        const char *want[] = {cases[i].repository, cases[i].tag, cases[i].digest};
-        for (size_t k = 0; k < ARRAY_SIZE(got); k++)
-            cr_expect_str_eq(got[k] ? got[k] : "", want[k] ? want[k] : "", "%zu: %zu", i, k);
-        container_clear(&container);
-    }
 }
 
 Test(enrich_containers, crio_has_labels_in_annotations)
@@ -421,20 +243,6 @@ Test(enrich_containers, mounts_are_capped)
     container_unref(container);
 }
 
-Test(enrich_containers, docker_below_the_kubelet)
-{
-    tree_write(root, "/run/containerd/io.containerd.runtime.v2.task/moby/" A "/config.json", "{}");
-    tree_write(root, "/var/lib/docker/containers/" A "/config.v2.json",
-               "{\"Name\":\"/k8s_app_pod\",\"Config\":{\"Image\":\"sha256:0123\",\"Labels\":{"
-               "\"io.kubernetes.container.name\":\"app\",\"io.kubernetes.pod.name\":\"app-7\","
-               "\"io.kubernetes.pod.namespace\":\"prod\"}}}");
-    const struct container *container = get(A, "containerd", 1);
-    cr_assert_str_eq(container->runtime, "docker", "its files say what the cgroup does not");
-    expect(container, "app", "sha256:0123", "app-7", "prod");
-    cr_assert_null(container->image_repository);
-    container_unref(container);
-}
-
 Test(enrich_containers, podman)
 {
     tree_write(root, "/var/lib/containers/storage/overlay-containers/containers.json",
@@ -448,32 +256,6 @@ Test(enrich_containers, podman)
     expect(other, "other", NULL, NULL, NULL);
     container_unref(container);
     container_unref(other);
-}
-
-// What an image's author writes into it must not make its container another's.
-Test(enrich_containers, images_do_not_say_whose_they_are)
-{
-    tree_write(root, "/var/lib/docker/containers/" A "/config.v2.json",
-               "{\"Name\":\"/own\",\"Config\":{\"Image\":\"bad:1\",\"Labels\":{"
-               "\"io.kubernetes.container.name\":\"coredns\",\"io.kubernetes.pod.name\":\"coredns-7\","
-               "\"io.kubernetes.pod.uid\":\"u\",\"io.kubernetes.pod.namespace\":\"kube-system\"}}}");
-    tree_write(root, "/var/lib/containers/storage/overlay-containers/containers.json",
-               "[{\"id\":\"" B "\",\"names\":[\"own\"],"
-               "\"metadata\":\"{\\\"image-name\\\":\\\"bad:1\\\"}\"}]");
-    tree_write(root, "/var/lib/containers/storage/overlay-containers/" B "/userdata/config.json",
-               "{\"annotations\":{\"io.podman.annotations.privileged\":\"TRUE\",\"nerdctl/"
-               "name\":\"coredns\",\"io.kubernetes.cri.image-name\":\"coredns:1\","
-               "\"io.kubernetes.cri-o.ImageName\":\"coredns:1\",\"io.kubernetes.pod.name\":\"coredns-7\","
-               "\"io.kubernetes.cri.sandbox-uid\":\"u\","
-               "\"io.kubernetes.cri.sandbox-namespace\":\"kube-system\"}}");
-    const struct container *docker = get(A, "docker", 1), *podman = get(B, "podman", 1);
-    expect(docker, "own", "bad:1", NULL, NULL);
-    cr_expect_null(docker->pod_uid);
-    expect(podman, "own", "bad:1", NULL, NULL);
-    cr_expect_null(podman->pod_uid);
-    cr_expect_eq(podman->privileged, CONTAINER_TRUE, "podman's own word");
-    container_unref(docker);
-    container_unref(podman);
 }
 
 // A pod's author writes annotations of the container that holds its namespaces.

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { NAMESPACES_MAX = 64, ATTEMPTS_MAX = 3 };
@@ -100,7 +101,8 @@ static bool read_database(struct container_reading *reading, const char *root, c
     struct container *container = reading->container;
     char path[PATH_MAX];
     int length = snprintf(path, sizeof(path), "%s%s" DATABASE, reading->host_root, root);
-    if (length < 0 || (size_t)length >= sizeof(path) || access(path, R_OK))
+    struct stat info;
+    if (length < 0 || (size_t)length >= sizeof(path) || stat(path, &info))
         return false;
     if (!container->image)
         read_text(path, (const char *const[]){"v1", namespace, "containers", container->id, "image", NULL},

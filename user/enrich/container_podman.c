@@ -115,7 +115,23 @@ static bool read_podman(struct container_reading *reading, const struct storage 
     return true;
 }
 
-// Another storage than the usual one: GRAPH/DRIVER-containers/ID/userdata is what the runtime was told.
+// Another storage than the usual one: GRAPH/DRIVER-containers/ID/userdata is what the runtime was told. Files
+// that podman has made for the container are in RUN/DRIVER-containers/ID/userdata.
+static void take_run(const struct container_reading *reading, const char *below, struct storage *storage)
+{
+    _cleanup_json_ json_t *config = container_json("%s%s/config.json", reading->host_root, reading->bundle);
+    size_t index;
+    json_t *mount;
+    json_array_foreach(json_object_get(config, "mounts"), index, mount)
+    {
+        const char *source = container_text(mount, "source");
+        const char *at = strstr(source, below);
+        if (strcmp(container_text(mount, "destination"), "/etc/hostname") != 0 || !at || source[0] != '/')
+            continue;
+        snprintf(storage->run, sizeof(storage->run), "%.*s", (int)(at - source), source);
+    }
+}
+
 static bool storage_of_bundle(const struct container_reading *reading, struct storage *ret_storage)
 {
     for (size_t i = 0; i < ARRAY_SIZE(drivers); i++) {
@@ -129,6 +145,7 @@ static bool storage_of_bundle(const struct container_reading *reading, struct st
                  reading->bundle);
         ret_storage->run[0] = '\0';
         ret_storage->driver = drivers[i];
+        take_run(reading, tail, ret_storage);
         return true;
     }
     return false;

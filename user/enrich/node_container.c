@@ -16,6 +16,8 @@ static bool is_own_file(const char *mounted_at, const char *host_root)
 {
     static const char *const files[] = {"/etc/hostname", "/etc/resolv.conf", "/etc/hosts"};
     size_t length = strlen(host_root);
+    while (length > 0 && host_root[length - 1] == '/')
+        length--;
     if (strncmp(mounted_at, host_root, length) != 0)
         return false;
     for (size_t i = 0; i < ARRAY_SIZE(files); i++)
