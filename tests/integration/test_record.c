@@ -558,13 +558,21 @@ Test(record, what_left_the_node_comes_again)
                            "  desc: d\n"
                            "  condition: evt.type = egress and fd.sip = %s\n"
                            "  output: \"%%evt.num %%fd.sip.name %%fd.sport %%net.egress.bytes %%proc.name\"\n"
+                           "  priority: WARNING\n"
+                           "- rule: sum\n"
+                           "  desc: d\n"
+                           "  condition: evt.type = egress and fd.sip = %s and net.egress.sum[10m] >= 3000\n"
+                           "  output: \"%%net.egress.sum\"\n"
                            "  priority: WARNING\n",
-                           away));
+                           away, away));
     struct recorder recorder = record_start(file, rules, "--json", NULL);
     uint8_t answer[ANSWER_MAX];
     answer_send(resolver, 53, answer, answer_make(answer, "away", away, 0));
     in_child(send_away, away);
     wait_for_alert(&recorder, "\"net.egress.bytes\":1000");
+    in_child(send_away, away);
+    in_child(send_away, away);
+    wait_for_alert(&recorder, "\"net.egress.sum\":3000");
     record_stop(&recorder, SIGTERM);
     _cleanup_free_ char *live = record_alerts(&recorder);
     cr_expect(strstr(live, "\"fd.sip.name\":\"away.inferscope.example\""), "%s", live);

@@ -151,6 +151,49 @@ Test(egress_flows, only_what_changed_is_told)
     cr_expect_eq(told_after, 1);
 }
 
+static uint64_t taken;
+
+static void take(struct egress_destination *destination, const struct wire_header *who,
+                 const struct wire_egress_key *where, const uint64_t *before, const uint64_t *after)
+{
+    told++;
+    taken += egress_flows_take(destination);
+}
+
+Test(egress_flows, each_byte_is_taken_once)
+{
+    told = taken = 0;
+    egress_flows_start(tell);
+    add("a.example", 5, 100);
+    egress_flows_changed(100 * S);
+    egress_flows_start(take);
+    add("a.example", 6, 101);
+    add("a.example", 7, 101);
+    egress_flows_changed(101 * S);
+    cr_expect_eq(taken, 18);
+    egress_flows_changed(102 * S);
+    cr_expect_eq(taken, 18);
+    add("a.example", 100, 103);
+    egress_flows_forgo();
+    add("a.example", 1, 103);
+    egress_flows_changed(103 * S);
+    cr_expect_eq(taken, 19);
+}
+
+Test(egress_flows, what_is_pushed_out_between_two_looks_is_told_before)
+{
+    told = taken = 0;
+    egress_flows_start(take);
+    for (unsigned i = 0; i < EGRESS_DESTINATIONS_MAX + 100; i++) {
+        memcpy(key.addr + 1, &i, 3);
+        add("", 1, 100);
+    }
+    cr_expect_eq(taken, 100);
+    egress_flows_changed(100 * S);
+    cr_expect_eq(taken, EGRESS_DESTINATIONS_MAX + 100);
+    cr_expect_eq(told, EGRESS_DESTINATIONS_MAX + 100);
+}
+
 static uint64_t total_bytes;
 
 static void sum_up(const struct egress_total *total, void *context)

@@ -43,8 +43,7 @@ static void find_in_test(struct finder *finder, const struct expr *test, bool co
     if (!conjunct)
         fail(finder, test, term,
              "%s adds up events for which the rest of the condition holds, so it is joined to the rest by "
-             "`and`: "
-             "it cannot stand within `or`, `not` or an exception",
+             "`and`: it cannot stand within `or`, `not` or an exception",
              name);
     else if (test->left != term || test->right || (test->comparator != CMP_GT && test->comparator != CMP_GE))
         fail(finder, test, term, "%s is compared by > or >=, with a number: write %s[10m] > 100000000", name,
