@@ -188,8 +188,8 @@ INLINE void tls_begin(struct tls_connection *tls, const struct tls_key *key, enu
     exchange_begin(&connection->exchange, role, body_values);
 }
 
-// The connection's end; `own_first` where this end of it closed before the other did. A function, as its stack
-// is then not part of that of the programs where it does not run.
+// The connection's end; `own_first` where this end of it closed before the other did. A function, as its
+// stack is then not part of that of the programs where it does not run.
 static __noinline void tls_closed(struct tls_connection *tls, bool own_first)
 {
     struct exchange_connection *exchange = &tls->connection.exchange;
