@@ -10,10 +10,10 @@ bool join_results;
 
 __u64 wake_addresses[PATH_FILTER_WORDS];
 
-// Calls between the hook and their return, by thread. A thread that dies in between leaves its entry to be
-// pushed out.
+// Calls between the hook and their return, by thread. Where a thread dies in between, user space takes its
+// entry out (user/source/threads.h).
 struct {
-    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(type, BPF_MAP_TYPE_HASH);
     __uint(max_entries, 8192);
     __type(key, __u64);
     __type(value, struct destination);

@@ -13,9 +13,10 @@ struct begun {
     __u64 call;
 };
 
-// Threads inside a watched call. One that never returns (exit) leaves its entry to be pushed out.
+// Threads inside a watched call. What those leave that never return (exit), user space takes out
+// (user/source/threads.h). Nothing is pushed out: that would be the calls that take the longest.
 struct {
-    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(type, BPF_MAP_TYPE_HASH);
     __uint(max_entries, 16384);
     __type(key, __u64);
     __type(value, struct begun);

@@ -20,9 +20,11 @@ struct under_way {
     __u64 words[UNDER_WAY_WORDS]; // what the source wants to know again at the return
 };
 
-// Those of threads that died inside of a call stay until others need their room.
+// Full, it takes no more and counts that: one that pushed others out would do so silently, and first to the
+// calls that take the longest. User space takes out what threads have left that died inside of a call
+// (user/source/threads.h).
 struct {
-    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(type, BPF_MAP_TYPE_HASH);
     __uint(max_entries, 16384);
     __type(key, struct under_way_key);
     __type(value, struct under_way);
@@ -67,11 +69,14 @@ INLINE bool under_way_begin(struct pt_regs *regs, __u32 kind, const __u64 *words
     if (words)
         __builtin_memcpy(call.words, words, sizeof(call.words));
     call.start_ns = bpf_ktime_get_ns();
-    bpf_map_update_elem(&calls_under_way, &key, &call, BPF_ANY);
+    if (bpf_map_update_elem(&calls_under_way, &key, &call, BPF_ANY)) {
+        lost_add(WIRE_LOST_STATE_FULL);
+        return false;
+    }
     return true;
 }
 
-// False where the call is one inside of another.
+// False where the call is one inside of another, or could not be noted.
 INLINE bool under_way_enter(struct pt_regs *regs, __u32 kind, const __u64 *words)
 {
     return under_way_begin(regs, kind, words, false);
@@ -97,8 +102,9 @@ INLINE bool under_way_leave_by_exception(struct pt_regs *regs, __u32 kind)
 }
 
 // What was noted at the beginning, and how long the call took. False where this is the return of a call
-// inside of another, or of one that began before the probes were there. At the return instruction the stack
-// is as it was at the beginning; a return probe finds the address to return to popped (x86).
+// inside of another, or of one that began before the probes were there or that was not noted. At the return
+// instruction the stack is as it was at the beginning; a return probe finds the address to return to popped
+// (x86).
 INLINE bool under_way_leave(struct pt_regs *regs, __u32 kind, struct under_way *ret_call, __u64 *ret_took_ns)
 {
     struct under_way_key key = {.thread = bpf_get_current_pid_tgid(), .kind = kind};

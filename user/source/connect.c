@@ -6,6 +6,7 @@
 #include "endpoint.h"
 #include "filter_set.h"
 #include "result.h"
+#include "threads.h"
 #include "wire/connect.h"
 
 #include <errno.h>
@@ -165,6 +166,12 @@ static int start(const struct source_env *env, struct source_report *ret_report)
     return error;
 }
 
+static void tick(void)
+{
+    static uint64_t swept_ns;
+    threads_sweep(bpf_map__fd(skeleton->maps.pending), &swept_ns);
+}
+
 const struct source source_connect = {
     .name = "connect",
     .help = "Connections made: TCP and UDP over IPv4 and IPv6, with their result",
@@ -174,4 +181,5 @@ const struct source source_connect = {
     .record_valid = record_valid,
     .start = start,
     .stop = stop,
+    .tick = tick,
 };

@@ -227,7 +227,7 @@ static void stop(void)
 static void tick(void)
 {
     struct cuda_memory memory;
-    probes_tick();
+    runtime_tick();
     describe_memory(&memory);
     cuda_memory_tick(&memory);
 }

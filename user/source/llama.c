@@ -244,5 +244,5 @@ const struct source source_llama = {
     .stop = stop,
     .probes = kinds,
     .measures = &measures,
-    .tick = probes_tick,
+    .tick = runtime_tick,
 };

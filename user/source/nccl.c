@@ -118,5 +118,5 @@ const struct source source_nccl = {
     .stop = stop,
     .probes = kinds,
     .measures = &measures,
-    .tick = probes_tick,
+    .tick = runtime_tick,
 };

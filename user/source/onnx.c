@@ -171,5 +171,5 @@ const struct source source_onnx = {
     .stop = stop,
     .probes = kinds,
     .measures = &measures,
-    .tick = probes_tick,
+    .tick = runtime_tick,
 };

@@ -5,6 +5,7 @@
 #include "hook.h"
 #include "probe.skel.h"
 #include "probes.h"
+#include "threads.h"
 #include "uprobe.h"
 
 #include <errno.h>
@@ -189,6 +190,13 @@ static int start(const struct source_env *env, struct source_report *ret_report)
     return error;
 }
 
+static void tick(void)
+{
+    static uint64_t swept_ns;
+    probes_tick();
+    threads_sweep(bpf_map__fd(owns[0].skeleton->maps.calls_under_way), &swept_ns); // all have the first one's
+}
+
 const struct source source_probe = {
     .name = "probe",
     .help = "Functions of programs and libraries that the configuration names under probes",
@@ -196,5 +204,5 @@ const struct source source_probe = {
     .start = start,
     .stop = stop,
     .measures = &measures,
-    .tick = probes_tick,
+    .tick = tick,
 };

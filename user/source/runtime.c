@@ -1,11 +1,14 @@
 #include "runtime.h"
 
 #include "base/cleanup.h"
+#include "threads.h"
 #include "uprobe.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+static struct runtime *running;
 
 static bool is_uprobe(const struct bpf_program *program)
 {
@@ -36,11 +39,20 @@ static int load(const struct runtime *runtime, const struct source_env *env, str
     return hook_load(runtime->skeleton, env, hooks, count, ret_report);
 }
 
+static int map_fd(const struct runtime *runtime, const char *name)
+{
+    return bpf_object__find_map_fd_by_name(*runtime->skeleton->obj, name);
+}
+
 static int open_and_load(struct runtime *runtime, const struct source_env *env,
                          struct source_report *ret_report)
 {
     runtime->skeleton = runtime->open(env->id);
-    return runtime->skeleton ? load(runtime, env, ret_report) : hook_load_failed(-errno, ret_report);
+    if (!runtime->skeleton)
+        return hook_load_failed(-errno, ret_report);
+    runtime->next = running;
+    running = runtime;
+    return load(runtime, env, ret_report);
 }
 
 // The last lines of the report: what is probed, and in how many files.
@@ -100,6 +112,19 @@ void runtime_stop(struct runtime *runtime)
         runtime->stopping();
     runtime->close();
     runtime->skeleton = NULL;
+    for (struct runtime **link = &running; *link; link = &(*link)->next) {
+        if (*link == runtime) {
+            *link = runtime->next;
+            break;
+        }
+    }
+}
+
+void runtime_tick(void)
+{
+    probes_tick();
+    for (struct runtime *runtime = running; runtime; runtime = runtime->next)
+        threads_sweep(map_fd(runtime, "calls_under_way"), &runtime->swept_ns);
 }
 
 struct bpf_program *runtime_program(const struct probe_kind *kind, const char *name)
@@ -110,5 +135,5 @@ struct bpf_program *runtime_program(const struct probe_kind *kind, const char *n
 
 int runtime_measures_fd(const struct runtime *runtime)
 {
-    return runtime->skeleton ? bpf_object__find_map_fd_by_name(*runtime->skeleton->obj, "measures") : -1;
+    return runtime->skeleton ? map_fd(runtime, "measures") : -1;
 }

@@ -18,6 +18,8 @@ struct runtime {
 
     struct bpf_object_skeleton *skeleton; // NULL while the source is not up
     struct hooks attached;
+    uint64_t swept_ns;
+    struct runtime *next; // of those that are up
 };
 
 // Defines `skeleton`, of bpf/<object>.bpf.c, and the two functions that a runtime opens and closes it by, and
@@ -48,6 +50,8 @@ int runtime_start(struct runtime *runtime, const struct source_env *env, bool wa
                   struct source_report *ret_report);
 // For source.stop().
 void runtime_stop(struct runtime *runtime);
+// For source.tick(), of all runtimes.
+void runtime_tick(void);
 // For probe_kind.program, of kinds whose owner is a runtime.
 struct bpf_program *runtime_program(const struct probe_kind *kind, const char *name);
 // For measures.map_fd.

@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include "calls.h"
 #include "syscall.skel.h"
+#include "threads.h"
 #include "wire/syscall.h"
 
 #include <bpf/bpf.h>
@@ -120,6 +121,12 @@ static int map_fd(void)
 static const struct measures measures = {
     .families = families, .count = ARRAY_SIZE(families), .map_fd = map_fd};
 
+static void tick(void)
+{
+    static uint64_t swept_ns;
+    threads_sweep(bpf_map__fd(skeleton->maps.inside), &swept_ns);
+}
+
 static size_t record_size(uint16_t type)
 {
     return SIZE_MAX; // sends no records, so none is valid
@@ -134,4 +141,5 @@ const struct source source_syscall = {
     .start = start,
     .stop = stop,
     .measures = &measures,
+    .tick = tick,
 };

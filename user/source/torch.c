@@ -102,7 +102,7 @@ static void stop(void)
 
 static void tick(void)
 {
-    probes_tick();
+    runtime_tick();
     update_catches();
 }
 
