@@ -216,9 +216,8 @@ static size_t record_size(uint16_t type)
 const struct source source_sched = {
     .name = "sched",
     .help = "How long threads of inference processes wait for a CPU, and for everything else (--sched)",
-    .cost = "some 20 ns for each switch of any two threads on the node, 0.4 µs where one of them is "
-            "measured; off "
-            "unless asked for",
+    .cost = "some 20 ns for each switch between any two threads on the node, 0.3 µs where one of them is of "
+            "an inference process; off unless asked for",
     .record_size = record_size,
     .start = start,
     .stop = stop,
