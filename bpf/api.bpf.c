@@ -75,7 +75,8 @@ struct server {
     __u64 port;
 };
 
-// Where inference was granted: other requests to the same place are timed, too.
+// Where inference was granted: other requests to the same place are timed, too. A place that is pushed out
+// comes back with its next inference.
 struct {
     __uint(type, BPF_MAP_TYPE_LRU_HASH);
     __uint(max_entries, 1024);

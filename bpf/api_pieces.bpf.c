@@ -31,7 +31,8 @@ struct {
     __type(value, struct wire_api_followed);
 } followed SEC(".maps");
 
-// Where inference was asked for, as user space has found.
+// Where inference was asked for, as user space has found. A place that is pushed out comes back with its next
+// inference.
 struct {
     __uint(type, BPF_MAP_TYPE_LRU_HASH);
     __uint(max_entries, 1024);

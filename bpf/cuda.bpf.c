@@ -32,6 +32,7 @@ struct launch {
 #define HIDES_FROM 4
 #define HIDES_MOST 16
 
+// Who launches was here a moment ago and is not pushed out; a thread that comes back is told about anew.
 struct {
     __uint(type, BPF_MAP_TYPE_LRU_HASH);
     __uint(max_entries, 16384);

@@ -37,7 +37,8 @@ struct batch {
     __u64 again[SEQUENCES / 64];
 };
 
-// By the address of a `struct llama_batch_ext`: those that were seen empty.
+// By the address of a `struct llama_batch_ext`: those that were seen empty. Of one that is pushed out the
+// phase is unknown, and its metrics say so.
 struct {
     __uint(type, BPF_MAP_TYPE_LRU_HASH);
     __uint(max_entries, 4096);
@@ -115,7 +116,8 @@ int llama_batch_free(struct pt_regs *regs)
 
 #define NO_INDEX (-0x7fffffff - 1)
 
-// By the address of a `struct llama_context`: what it computes or has computed last.
+// By the address of a `struct llama_context`: what it computes or has computed last. Of one that is pushed
+// out the phase of a wait is unknown.
 struct context {
     __u32 phase;
     __s32 index; // of the logits that were fetched last since then

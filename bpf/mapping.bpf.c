@@ -22,6 +22,7 @@ struct mapping_file {
     __u32 generation;
 };
 
+// A file that is pushed out is told of once more.
 struct {
     __uint(type, BPF_MAP_TYPE_LRU_HASH);
     __uint(max_entries, 16384);

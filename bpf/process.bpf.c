@@ -29,7 +29,8 @@ struct execve_record {
 
 SCRATCH(scratch, struct execve_record)
 
-// Processes that are ending and were reported.
+// Processes that are ending and were reported. Of one that is pushed out, whose threads take so long to end,
+// there could be a second record.
 struct ending {
     __u64 start_time_ns;
     __u64 pid;

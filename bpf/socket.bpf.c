@@ -46,7 +46,8 @@ struct pending {
 };
 
 // Sends between the hook and their return, by thread. A thread that dies in between leaves its entry to be
-// pushed out.
+// pushed out. One that is pushed out before its return has the address that the caller named, as where there
+// is no hook.
 struct {
     __uint(type, BPF_MAP_TYPE_LRU_HASH);
     __uint(max_entries, 8192);

@@ -57,7 +57,8 @@ struct {
     __type(value, struct connection);
 } connections SEC(".maps");
 
-// Whose a listening socket is, for the connections that it gets. Where several share a port, the latest.
+// Whose a listening socket is, for the connections that it gets. Where several share a port, the latest. The
+// connections of one that is pushed out have no container.
 struct listener_key {
     __u64 net;
     __u8 addr[16];

@@ -45,7 +45,8 @@ struct {
     __type(value, struct tls_key);
 } tls_sockets SEC(".maps");
 
-// Processes that have had any.
+// Processes that have had any. The connections of one that is pushed out do not end with it, but with their
+// sockets, or where their memory is used again.
 struct {
     __uint(type, BPF_MAP_TYPE_LRU_HASH);
     __uint(max_entries, 4096);

@@ -5,7 +5,8 @@
 #include "bpf/lib/common.h"
 #include "wire/work.h"
 
-// By thread group. Shared by all sources: the loader replaces this map by the one that there is.
+// By thread group; where one is pushed out, requests under way say that it is not known. Shared by all
+// sources: the loader replaces this map by the one that there is.
 struct {
     __uint(type, BPF_MAP_TYPE_LRU_HASH);
     __uint(max_entries, WIRE_WORK_PROCESSES);
