@@ -2,7 +2,6 @@
 #include "harness.h"
 
 #include <errno.h>
-#include <mntent.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -32,18 +31,6 @@ struct inside {
     size_t count;
     pid_t pid;
 };
-
-static const char *cgroup_mount(void)
-{
-    FILE *mounts = setmntent("/proc/self/mounts", "r");
-    const char *found = NULL;
-    for (struct mntent *entry; !found && mounts && (entry = getmntent(mounts));)
-        if (strcmp(entry->mnt_type, "cgroup2") == 0)
-            found = format_text("%s", entry->mnt_dir);
-    if (mounts)
-        endmntent(mounts);
-    return found;
-}
 
 static struct inside start_inside(const char *path, const char *word)
 {
