@@ -50,7 +50,7 @@ def train(turn):
         return ["1 waits x 3000"]
     return [*["8 allocate x 67108864"] * (turn % 4 == 1),
             "2 copy_async x 1048576 1", "12 launch", "2 graph", "1 nccl all_reduce 4194304 7", "1 nccl all_gather 1048576 7",
-            "2 wait stream", "1 wait device", "1 copy x 4096 2",
+            "2 wait stream", "1 wait device", "1 copy x 4096 2", "1 run",
             *["8 free"] * (turn % 4 == 0)]
 
 

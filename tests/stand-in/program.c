@@ -5,9 +5,11 @@
 
 #include <dlfcn.h>
 #include <pthread.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -156,6 +158,16 @@ static int synchronize(const char *scope)
     return call_cudaEventSynchronize(NULL);
 }
 
+// As many ask nvidia-smi something. Nothing but the other program's beginning ends the wait for it: blocked.
+static void run_program(void)
+{
+    char *const arguments[] = {"true", NULL};
+    pid_t pid;
+    int status;
+    if (posix_spawn(&pid, "/bin/true", NULL, NULL, arguments, environ) || waitpid(pid, &status, 0) != pid)
+        exit(3);
+}
+
 static void nccl_call(const char *name, size_t count, int type)
 {
     if (strcmp(name, "all_reduce") == 0)
@@ -280,6 +292,8 @@ static void call_once(const char *name, const char *text, size_t a, size_t b, si
         run_threads(a, b);
     else if (IS("nccl"))
         nccl_call(text, a, (int)b);
+    else if (IS("run"))
+        run_program();
     else
         exit(2);
 }
