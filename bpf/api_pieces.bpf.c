@@ -43,18 +43,25 @@ struct {
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
     __uint(map_flags, BPF_F_MMAPABLE);
-    __uint(max_entries, WIRE_API_PIECE_SLOTS);
+    __uint(max_entries, 1);
     __type(key, __u32);
-    __type(value, struct wire_api_slot);
+    __type(value, struct wire_api_slots);
 } slots SEC(".maps");
 
 // Those that nobody uses; user space puts them back.
 struct {
     __uint(type, BPF_MAP_TYPE_QUEUE);
-    __uint(max_entries, WIRE_API_PIECE_SLOTS);
+    __uint(max_entries, WIRE_API_PIECE_LARGE);
     __uint(key_size, 0);
     __uint(value_size, sizeof(__u32));
-} free_slots SEC(".maps");
+} free_large SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_QUEUE);
+    __uint(max_entries, WIRE_API_PIECE_SMALL);
+    __uint(key_size, 0);
+    __uint(value_size, sizeof(__u32));
+} free_small SEC(".maps");
 
 // The bytes of a call.
 struct bytes {
@@ -130,6 +137,31 @@ INLINE bool bytes_find(__u64 count, struct bytes *ret_bytes)
 
 // --- Handing over ---
 
+INLINE __u32 slot_claim(__u64 count)
+{
+    __u32 number;
+    if (count <= WIRE_API_PIECE_BLOCK && bpf_map_pop_elem(&free_small, &number) == 0)
+        return number;
+    return bpf_map_pop_elem(&free_large, &number) ? WIRE_API_PIECE_NO_SLOT : number;
+}
+
+INLINE struct wire_api_slots *slots_all(void)
+{
+    __u32 zero = 0;
+    return bpf_map_lookup_elem(&slots, &zero);
+}
+
+// NULL: the number is no slot's.
+INLINE __u8 *slot_data(struct wire_api_slots *all, __u64 number)
+{
+    barrier_var(number);
+    if (!all || number >= WIRE_API_PIECE_BLOCKS)
+        return NULL;
+    __u64 at = number * WIRE_API_PIECE_BLOCK;
+    barrier_var(at);
+    return &all->data[at];
+}
+
 // Where a loop over iovecs is. In memory, of which a verifier of that time forgets what it was: else it would
 // follow each way through each round.
 struct gathering {
@@ -146,7 +178,7 @@ struct {
 } gatherings SEC(".maps");
 
 // False: that was the last one.
-INLINE bool slot_take(struct wire_api_slot *slot, struct gathering *at, __u64 iovec)
+INLINE bool slot_take(__u8 *data, struct gathering *at, __u64 iovec)
 {
     __u64 piece[2];
     __u32 used = at->used;
@@ -156,7 +188,7 @@ INLINE bool slot_take(struct wire_api_slot *slot, struct gathering *at, __u64 io
     __u32 part = size < HEAD - used ? size : HEAD - used;
     used &= HEAD - 1;
     barrier_var(part);
-    if (part > HEAD || bpf_probe_read_user(&slot->data[used], part, (void *)piece[0]))
+    if (part > HEAD || bpf_probe_read_user(&data[used], part, (void *)piece[0]))
         return false;
     at->left -= size;
     at->used = used + part;
@@ -164,7 +196,7 @@ INLINE bool slot_take(struct wire_api_slot *slot, struct gathering *at, __u64 io
 }
 
 // Several iovecs go into the head, one behind the other.
-INLINE __u32 slot_gather(struct wire_api_slot *slot, const struct bytes *bytes)
+INLINE __u32 slot_gather(__u8 *data, const struct bytes *bytes)
 {
     __u32 zero = 0;
     struct gathering *at = bpf_map_lookup_elem(&gatherings, &zero);
@@ -173,28 +205,28 @@ INLINE __u32 slot_gather(struct wire_api_slot *slot, const struct bytes *bytes)
     at->left = bytes->count;
     at->used = 0;
     for (__u32 i = 0; i < IOVECS_MAX; i++)
-        if (i >= bytes->pieces_count || !slot_take(slot, at, bytes->pieces + i * 16))
+        if (i >= bytes->pieces_count || !slot_take(data, at, bytes->pieces + i * 16))
             break;
     return at->used;
 }
 
-INLINE void slot_fill(struct wire_api_slot *slot, const struct bytes *bytes, struct wire_api_piece *piece)
+INLINE void slot_fill(__u8 *data, const struct bytes *bytes, struct wire_api_piece *piece)
 {
     __u64 count = bytes->count;
     if (!bytes->base) {
-        piece->head = slot_gather(slot, bytes);
+        piece->head = slot_gather(data, bytes);
         return;
     }
     __u32 head = count < HEAD ? count : HEAD;
     barrier_var(head);
-    if (head > HEAD || bpf_probe_read_user(slot->data, head, (void *)bytes->base))
+    if (head > HEAD || bpf_probe_read_user(data, head, (void *)bytes->base))
         return;
     piece->head = head;
     __u64 rest = count - head;
     __u32 tail = rest < TAIL ? rest : TAIL;
     barrier_var(tail);
     if (tail > 0 && tail <= TAIL &&
-        !bpf_probe_read_user(&slot->data[HEAD], tail, (void *)(bytes->base + count - tail)))
+        !bpf_probe_read_user(&data[HEAD], tail, (void *)(bytes->base + count - tail)))
         piece->tail = tail;
 }
 
@@ -220,10 +252,20 @@ INLINE void piece_addresses(struct wire_api_piece *piece, struct sock *sk)
 }
 
 // No byte of a prompt stays behind.
-INLINE void slot_wipe(struct wire_api_slot *slot)
+INLINE void slot_give_back(__u32 number)
 {
-    bpf_probe_read_kernel(slot->data, HEAD, slot->ahead);
-    bpf_probe_read_kernel(&slot->data[HEAD], TAIL, slot->ahead);
+    struct wire_api_slots *all = slots_all();
+    __u8 *data = slot_data(all, number);
+    if (!data)
+        return;
+    if (number >= WIRE_API_PIECE_SMALL_FIRST) {
+        bpf_probe_read_kernel(data, WIRE_API_PIECE_BLOCK, all->ahead);
+        bpf_map_push_elem(&free_small, &number, 0);
+        return;
+    }
+    bpf_probe_read_kernel(data, HEAD, all->ahead);
+    bpf_probe_read_kernel(&data[HEAD], TAIL, all->ahead);
+    bpf_map_push_elem(&free_large, &number, 0);
 }
 
 __u32 unwoken; // pieces since the reader was last woken; only about right
@@ -238,19 +280,13 @@ INLINE struct wire_api_followed *followed_find(struct sock *sk)
 // What was written there is nobody's, and the next pieces say that one is missing.
 INLINE void piece_lost(struct sock *sk, const struct wire_api_piece *piece)
 {
-    __u32 number = piece->slot;
     struct wire_api_followed *now = followed_find(sk);
     lost_add(WIRE_LOST_RING_FULL);
     if (now) {
         now->fresh |= piece->fresh;
         __sync_fetch_and_add(&now->lost, 1);
     }
-    if (number == WIRE_API_PIECE_NO_SLOT)
-        return;
-    struct wire_api_slot *slot = bpf_map_lookup_elem(&slots, &number);
-    if (slot)
-        slot_wipe(slot);
-    bpf_map_push_elem(&free_slots, &number, 0);
+    slot_give_back(piece->slot);
 }
 
 // `from` is what was known of the connection just now. No pointer to it is kept: a verifier would follow each
@@ -264,14 +300,11 @@ INLINE void piece_send(struct sock *sk, enum wire_api_piece_kind kind, const str
     piece.fresh = kind == WIRE_API_PIECE_RECEIVED && from->fresh;
     piece.lost = from->lost;
     if (bytes) {
-        __u32 number;
         piece.count = bytes->count;
-        if (bpf_map_pop_elem(&free_slots, &number) == 0) {
-            struct wire_api_slot *slot = bpf_map_lookup_elem(&slots, &number);
-            piece.slot = number;
-            if (slot)
-                slot_fill(slot, bytes, &piece);
-        }
+        piece.slot = slot_claim(bytes->count);
+        __u8 *data = slot_data(slots_all(), piece.slot);
+        if (data)
+            slot_fill(data, bytes, &piece);
     }
     bool wake = wake_always || unwoken >= UNWOKEN_MAX;
     unwoken = wake ? 0 : unwoken + 1;

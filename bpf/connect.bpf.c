@@ -54,8 +54,10 @@ INLINE void connect_begun(const struct destination *destination)
     struct destination *earlier = bpf_map_lookup_elem(&pending, &key);
     if (earlier)
         connect_send(task, earlier, false, 0, -1); // its return was never seen
-    if (bpf_map_update_elem(&pending, &key, destination, BPF_ANY))
-        lost_add(WIRE_LOST_STATE_FULL);
+    if (bpf_map_update_elem(&pending, &key, destination, BPF_ANY)) {
+        lost_add(WIRE_LOST_STATE_FULL); // of it only the result
+        connect_send(task, destination, false, 0, -1);
+    }
 }
 
 INLINE void call_returned(struct call *call)

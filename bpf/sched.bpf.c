@@ -203,7 +203,8 @@ INLINE void forget(__u32 process)
         __sync_fetch_and_add(&processes_gone, 1);
 }
 
-// Of the first thread this comes last, when its files are closed and its number is about to be free.
+// Of the first thread this comes last, when all others are gone and its number is just free again, which
+// comes to another process only after all other numbers.
 SEC("tp_btf/sched_process_free")
 int BPF_PROG(freed_btf, struct task_struct *task)
 {

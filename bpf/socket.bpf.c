@@ -411,8 +411,10 @@ INLINE void destination_named(struct bpf_sock_addr *context, const struct destin
     bool skipped = skip_unchanged && !fresh.how && call.type != WIRE_SOCKET_SENDMMSG;
     if (skipped && earlier)
         bpf_map_delete_elem(&pending_sends, &key);
-    if (!skipped && bpf_map_update_elem(&pending_sends, &key, &fresh, BPF_ANY))
-        lost_add(WIRE_LOST_STATE_FULL);
+    if (!skipped && bpf_map_update_elem(&pending_sends, &key, &fresh, BPF_ANY)) {
+        lost_add(WIRE_LOST_STATE_FULL); // of it only what its return tells
+        pending_send(&call, &fresh, 0);
+    }
 }
 
 // A cgroup program that returns 1 lets the datagram be sent.

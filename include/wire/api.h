@@ -134,11 +134,17 @@ WIRE_SIZE(struct wire_api_call, 664);
 // --- Before Linux 5.17 ---
 // There a program cannot loop over a message, so user space does (user/source/api_pieces.c): the first and
 // the last bytes of each call wait in a slot that both sides map, and are wiped there once they are read.
+// Calls of a few bytes, as the events of a stream are, have small slots, and large ones where those are out.
 
 #define WIRE_API_PIECE WIRE_API_TYPES // a record that is no event
 #define WIRE_API_PIECE_HEAD 8192
 #define WIRE_API_PIECE_TAIL 4096
-#define WIRE_API_PIECE_SLOTS 128
+#define WIRE_API_PIECE_BLOCK 512 // bytes of a small slot; a slot's number is that of its first block
+#define WIRE_API_PIECE_LARGE 128 // slots of HEAD and TAIL bytes; those come first
+#define WIRE_API_PIECE_LARGE_BLOCKS ((WIRE_API_PIECE_HEAD + WIRE_API_PIECE_TAIL) / WIRE_API_PIECE_BLOCK)
+#define WIRE_API_PIECE_SMALL_FIRST (WIRE_API_PIECE_LARGE * WIRE_API_PIECE_LARGE_BLOCKS)
+#define WIRE_API_PIECE_SMALL 4096 // slots
+#define WIRE_API_PIECE_BLOCKS (WIRE_API_PIECE_SMALL_FIRST + WIRE_API_PIECE_SMALL)
 #define WIRE_API_PIECE_NO_SLOT 0xffffffff
 
 enum wire_api_piece_kind {
@@ -158,7 +164,7 @@ struct wire_api_piece {
     __u64 count; // bytes that were moved; only `head` first and `tail` last ones are in the slot
     __u32 slot;
     __u32 head;
-    __u32 tail; // they begin at WIRE_API_PIECE_HEAD
+    __u32 tail; // they begin at WIRE_API_PIECE_HEAD; a small slot has none
     __u8 kind;
     __u8 family; // that and the next: as in struct wire_api
     __u16 client_port;
@@ -181,9 +187,9 @@ struct wire_api_followed {
 };
 WIRE_SIZE(struct wire_api_followed, 8);
 
-struct wire_api_slot {
-    __u8 data[WIRE_API_PIECE_HEAD + WIRE_API_PIECE_TAIL];
-    __u8 ahead[WIRE_API_PIECE_HEAD]; // never written: a bound that a verifier can see
+struct wire_api_slots {
+    __u8 data[WIRE_API_PIECE_BLOCKS * WIRE_API_PIECE_BLOCK];
+    __u8 ahead[2 * WIRE_API_PIECE_HEAD]; // never written: a bound that a verifier can see
 };
 
 struct wire_api_server {

@@ -10,13 +10,18 @@
 #include <limits.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static struct agent *agent;
@@ -271,4 +276,63 @@ Test(connect, interrupted_call_has_not_failed)
     cr_assert_eq(result, -1);
     cr_assert_eq(error, EINTR);
     agent_wait_alert(agent, "connect", "proc.pid", own_pid, "evt.res", "EINTR", "evt.failed", "false", NULL);
+}
+
+// --- More calls under way than there is room for ---
+
+enum { TABLE = 8192, CALLERS = TABLE + 64, CALLER_STACK = 32768 };
+
+static union address deaf;
+
+static void *wait_for_connection(void *ignored)
+{
+    _cleanup_close_ int fd = open_socket(AF_INET, SOCK_STREAM);
+    connect(fd, &deaf.any, size_of(&deaf));
+    return NULL;
+}
+
+// Many threads, all of which wait for an answer.
+static pid_t start_callers(void)
+{
+    pid_t pid = fork();
+    if (pid)
+        return pid;
+    pthread_t thread;
+    pthread_attr_t small;
+    struct rlimit limit = {2 * CALLERS, 2 * CALLERS};
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    setrlimit(RLIMIT_NOFILE, &limit);
+    pthread_attr_init(&small);
+    pthread_attr_setstacksize(&small, CALLER_STACK);
+    for (size_t i = 0; i < CALLERS; i++)
+        if (pthread_create(&thread, &small, wait_for_connection, NULL))
+            _exit(1);
+    for (;;)
+        pause();
+}
+
+// Else whoever lets many calls wait could hide what he connects to.
+Test(connect, without_room_a_call_is_told_without_its_result)
+{
+    unsigned port;
+    _cleanup_close_ int listener = serve("127.99.3.1", SOCK_STREAM, &port);
+    cr_assert_eq(listen(listener, 0), 0);
+    _cleanup_close_ int first = open_socket(AF_INET, SOCK_STREAM);
+    cr_assert_eq(connect_to(first, "127.99.3.1", port), 0); // which fills the queue
+    deaf = address_of("127.99.3.1", port);
+    pid_t callers = start_callers();
+    double full = 0;
+    for (int i = 0; full == 0 && i < DEADLINE_S; i++) {
+        if (waitpid(callers, NULL, WNOHANG) == callers)
+            cr_skip_test("may not have as many threads");
+        poll(NULL, 0, 1000);
+        full = agent_metric(agent, "inferscope_records_lost_total", "source", "connect", "reason",
+                            "state_full", NULL);
+    }
+    cr_assert_gt(full, 0);
+    _cleanup_close_ int client = open_socket(AF_INET, SOCK_STREAM);
+    cr_expect_neq(connect_to(client, "127.98.3.2", 9), 0);
+    agent_wait_alert(agent, "connect", "proc.pid", own_pid, "fd.sip", "127.98.3.2", "evt.rawres", "-", NULL);
+    kill(callers, SIGKILL);
+    waitpid(callers, NULL, 0);
 }

@@ -13,7 +13,7 @@ enum { SOCK = 0x1234, FINISHED_MAX = 16, SIZE_MAX_TEXT = 65536 };
 static struct wire_api finished[FINISHED_MAX];
 static size_t finished_count, visited;
 static bool followed, granted;
-static struct wire_api_slot slot;
+static uint8_t slot[WIRE_API_PIECE_HEAD + WIRE_API_PIECE_TAIL];
 static struct wire_api_piece piece;
 static uint64_t before[WIRE_API_UNFOLLOWED];
 
@@ -80,14 +80,14 @@ static void hand_over(enum wire_api_piece_kind kind, const char *text, size_t le
     size_t rest = length - piece.head;
     piece.tail = rest < WIRE_API_PIECE_TAIL ? (uint32_t)rest : WIRE_API_PIECE_TAIL;
     piece.header.time_ns++;
-    memset(slot.data, '"', sizeof(slot.data));
+    memset(slot, '"', sizeof(slot));
     if (length) {
-        memcpy(slot.data, text, piece.head);
-        memcpy(slot.data + WIRE_API_PIECE_HEAD, text + length - piece.tail, piece.tail);
+        memcpy(slot, text, piece.head);
+        memcpy(slot + WIRE_API_PIECE_HEAD, text + length - piece.tail, piece.tail);
     }
     if (!has_slot)
         piece.head = piece.tail = 0;
-    piece_feed(&piece, has_slot ? &slot : NULL, on_event, NULL);
+    piece_feed(&piece, has_slot ? slot : NULL, on_event, NULL);
 }
 
 static void receive(const char *text)

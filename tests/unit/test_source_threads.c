@@ -20,7 +20,7 @@ static void setup(void)
     cr_assert_eq(stat("/proc/self/ns/pid", &status), 0);
     if (status.st_ino != 0xeffffffc)
         cr_skip_test("in a pid namespace of its own");
-    map = bpf_map_create(BPF_MAP_TYPE_HASH, "threads", 8, 8, 64, NULL);
+    map = bpf_map_create(BPF_MAP_TYPE_HASH, "threads", 8, 8, 4096, NULL);
     if (map < 0)
         cr_skip_test("may make no map: %s", strerror(errno));
 }
@@ -90,6 +90,37 @@ Test(source_threads, a_thread_is_no_process_and_stays)
     cr_assert_eq(pthread_create(&thread, NULL, look_at_itself, &there), 0);
     cr_assert_eq(pthread_join(thread, NULL), 0);
     cr_expect(there);
+}
+
+enum { STILL = 1000, BUSY = 256 };
+
+// Calls that begin and end, many at a time.
+static void *come_and_go(void *in_stop)
+{
+    uint64_t keys[BUSY], values[BUSY] = {};
+    for (uint32_t i = 0; i < BUSY; i++)
+        keys[i] = key_of(getpid(), STILL + i);
+    while (!__atomic_load_n((bool *)in_stop, __ATOMIC_RELAXED)) {
+        uint32_t count = BUSY;
+        cr_assert_eq(bpf_map_update_batch(map, keys, values, &count, NULL), 0);
+        cr_assert_eq(bpf_map_delete_batch(map, keys, &count, NULL), 0);
+    }
+    return NULL;
+}
+
+Test(source_threads, however_busy_a_table_is)
+{
+    pthread_t thread;
+    bool stop = false;
+    pid_t gone = number_of_nobody();
+    for (uint32_t kind = 0; kind < STILL; kind++) {
+        enter(key_of(gone, kind));
+        enter(key_of(getpid(), kind));
+    }
+    cr_assert_eq(pthread_create(&thread, NULL, come_and_go, &stop), 0);
+    cr_expect_eq(threads_sweep_now(map), STILL);
+    __atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+    cr_assert_eq(pthread_join(thread, NULL), 0);
 }
 
 Test(source_threads, once_a_minute)

@@ -12,7 +12,7 @@
 
 static struct api_pieces_bpf *skeleton;
 static struct hooks attached;
-static struct wire_api_slot *slots; // mapped, WIRE_API_PIECE_SLOTS of them
+static struct wire_api_slots *slots; // mapped
 static bool stopped;
 
 // --- What the feeding of the parser asks of the kernel ---
@@ -44,6 +44,21 @@ static const struct piece_kernel kernel = {server_known, server_add, is_followed
 
 // --- Pieces ---
 
+static int put_back(uint32_t slot)
+{
+    bool small = slot >= WIRE_API_PIECE_SMALL_FIRST;
+    int fd = bpf_map__fd(small ? skeleton->maps.free_small : skeleton->maps.free_large);
+    return bpf_map_update_elem(fd, NULL, &slot, BPF_ANY);
+}
+
+static bool has_slot(const struct wire_api_piece *piece)
+{
+    if (piece->slot >= WIRE_API_PIECE_BLOCKS)
+        return false;
+    return piece->slot < WIRE_API_PIECE_SMALL_FIRST ||
+           (piece->head <= WIRE_API_PIECE_BLOCK && piece->tail == 0);
+}
+
 void api_pieces_refine(const struct wire_header *raw, size_t size, source_emit_fn emit, void *context)
 {
     const struct wire_api_piece *piece = (const struct wire_api_piece *)raw;
@@ -51,14 +66,14 @@ void api_pieces_refine(const struct wire_header *raw, size_t size, source_emit_f
         piece->head > WIRE_API_PIECE_HEAD || piece->tail > WIRE_API_PIECE_TAIL ||
         (uint64_t)piece->head + piece->tail > piece->count)
         return;
-    struct wire_api_slot *slot = piece->slot < WIRE_API_PIECE_SLOTS ? &slots[piece->slot] : NULL;
-    piece_feed(piece, slot, emit, context);
-    if (!slot)
+    uint8_t *data = has_slot(piece) ? &slots->data[piece->slot * WIRE_API_PIECE_BLOCK] : NULL;
+    piece_feed(piece, data, emit, context);
+    if (!data)
         return;
     // No byte of a prompt stays behind.
-    explicit_bzero(slot->data, piece->head);
-    explicit_bzero(slot->data + WIRE_API_PIECE_HEAD, piece->tail);
-    bpf_map_update_elem(bpf_map__fd(skeleton->maps.free_slots), NULL, &piece->slot, BPF_ANY);
+    explicit_bzero(data, piece->head);
+    explicit_bzero(data + WIRE_API_PIECE_HEAD, piece->tail);
+    put_back(piece->slot);
 }
 
 void api_pieces_visit(api_progress_fn visit, void *context)
@@ -93,15 +108,16 @@ static const struct hook hooks[] = {
 
 static int prepare(void)
 {
-    int free_fd = bpf_map__fd(skeleton->maps.free_slots);
-    size_t size = WIRE_API_PIECE_SLOTS * sizeof(struct wire_api_slot);
-    void *mapped = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(skeleton->maps.slots), 0);
+    void *mapped =
+        mmap(NULL, sizeof(*slots), PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(skeleton->maps.slots), 0);
     if (mapped == MAP_FAILED)
         return -errno;
     slots = mapped;
-    for (uint32_t slot = 0; slot < WIRE_API_PIECE_SLOTS; slot++)
-        if (bpf_map_update_elem(free_fd, NULL, &slot, BPF_ANY))
+    for (uint32_t slot = 0; slot < WIRE_API_PIECE_BLOCKS;) {
+        if (put_back(slot))
             return -errno;
+        slot += slot < WIRE_API_PIECE_SMALL_FIRST ? WIRE_API_PIECE_LARGE_BLOCKS : 1;
+    }
     api_route_starts(skeleton->bss->route_starts);
     return 0;
 }
@@ -126,7 +142,7 @@ static void clear(void)
     if (skeleton)
         piece_feed_end();
     if (slots)
-        munmap(slots, WIRE_API_PIECE_SLOTS * sizeof(*slots));
+        munmap(slots, sizeof(*slots));
     slots = NULL;
     api_pieces_bpf__destroy(skeleton);
     skeleton = NULL;

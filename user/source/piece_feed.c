@@ -192,13 +192,13 @@ static bool feed_gap(struct piece_connection *connection, enum exchange_side sid
 }
 
 static void feed(struct piece_connection *connection, enum exchange_side side,
-                 const struct wire_api_piece *piece, const struct wire_api_slot *slot)
+                 const struct wire_api_piece *piece, const uint8_t *data)
 {
     uint64_t now_ns = piece->header.time_ns;
-    uint64_t head = slot ? piece->head : 0, tail = slot ? piece->tail : 0;
-    if (feed_bytes(connection, side, now_ns, slot ? slot->data : NULL, head) &&
+    uint64_t head = data ? piece->head : 0, tail = data ? piece->tail : 0;
+    if (feed_bytes(connection, side, now_ns, data, head) &&
         feed_gap(connection, side, now_ns, piece->count - head - tail) && tail > 0)
-        feed_bytes(connection, side, now_ns, slot->data + WIRE_API_PIECE_HEAD, tail);
+        feed_bytes(connection, side, now_ns, data + WIRE_API_PIECE_HEAD, tail);
     exchange_note(&connection->exchange, side, now_ns);
     __u32 lost = connection->exchange.lost - 1u;
     if (lost < WIRE_API_UNFOLLOWED && !connection->needless)
@@ -216,27 +216,26 @@ static void lose(struct piece_connection *connection)
     connection->exchange.progress.in_flight = 0;
 }
 
-static bool begins(const struct wire_api_piece *piece, const struct wire_api_slot *slot)
+static bool begins(const struct wire_api_piece *piece, const uint8_t *data)
 {
-    return slot && piece->head >= 5 && memcmp(slot->data, "POST ", 5) == 0;
+    return data && piece->head >= 5 && memcmp(data, "POST ", 5) == 0;
 }
 
 // Whether this may be the beginning of a request to an inference route.
-static bool may_ask(const struct wire_api_piece *piece, const struct wire_api_slot *slot)
+static bool may_ask(const struct wire_api_piece *piece, const uint8_t *data)
 {
     _cleanup_free_ struct piece_connection *connection =
-        begins(piece, slot) ? calloc(1, sizeof(*connection)) : NULL;
+        begins(piece, data) ? calloc(1, sizeof(*connection)) : NULL;
     if (!connection)
-        return !slot;
+        return !data;
     exchange_begin(&connection->exchange, EXCHANGE_SERVER, body_values);
-    feed_bytes(connection, EXCHANGE_REQUESTS, piece->header.time_ns, slot->data, piece->head);
+    feed_bytes(connection, EXCHANGE_REQUESTS, piece->header.time_ns, data, piece->head);
     return !connection->needless;
 }
 
 // Only a piece with which the kernel has begun to follow makes a connection: those behind one that is
 // unfollowed here can be on their way still, but not what comes after them.
-static struct piece_connection *connection_of(const struct wire_api_piece *piece,
-                                              const struct wire_api_slot *slot)
+static struct piece_connection *connection_of(const struct wire_api_piece *piece, const uint8_t *data)
 {
     struct piece_connection *connection = find(piece->sock);
     // Else its end was lost, or it begins again.
@@ -249,7 +248,7 @@ static struct piece_connection *connection_of(const struct wire_api_piece *piece
         return add(piece);
     }
     if (!connection && piece->kind == WIRE_API_PIECE_RECEIVED)
-        unfollowed[WIRE_API_UNREAD] += may_ask(piece, slot);
+        unfollowed[WIRE_API_UNREAD] += may_ask(piece, data);
     if (connection && connection->lost != piece->lost) {
         connection->lost = piece->lost;
         if (!connection->exchange.lost)
@@ -259,12 +258,12 @@ static struct piece_connection *connection_of(const struct wire_api_piece *piece
 }
 
 static void received(struct piece_connection *connection, const struct wire_api_piece *piece,
-                     const struct wire_api_slot *slot)
+                     const uint8_t *data)
 {
     struct exchange_connection *exchange = &connection->exchange;
     // Only where a request may begin is there a way back.
-    if (exchange->lost && !begins(piece, slot)) {
-        unfollowed[WIRE_API_UNREAD] += !slot;
+    if (exchange->lost && !begins(piece, data)) {
+        unfollowed[WIRE_API_UNREAD] += !data;
         return;
     }
     if (exchange->lost)
@@ -274,7 +273,7 @@ static void received(struct piece_connection *connection, const struct wire_api_
         exchange->progress.pid = piece->header.pid;
         exchange->progress.start_time_ns = piece->header.start_time_ns;
     }
-    feed(connection, EXCHANGE_REQUESTS, piece, slot);
+    feed(connection, EXCHANGE_REQUESTS, piece, data);
 }
 
 static void over(struct piece_connection *connection, const struct wire_api_piece *piece)
@@ -286,15 +285,15 @@ static void over(struct piece_connection *connection, const struct wire_api_piec
 }
 
 static void handle(struct piece_connection *connection, const struct wire_api_piece *piece,
-                   const struct wire_api_slot *slot)
+                   const uint8_t *data)
 {
     switch (piece->kind) {
     case WIRE_API_PIECE_RECEIVED:
-        received(connection, piece, slot);
+        received(connection, piece, data);
         break;
     case WIRE_API_PIECE_SENT:
         if (!connection->exchange.lost)
-            feed(connection, EXCHANGE_ANSWERS, piece, slot);
+            feed(connection, EXCHANGE_ANSWERS, piece, data);
         break;
     case WIRE_API_PIECE_CLIENT_DONE:
         connection->exchange.client_gone = 1;
@@ -308,14 +307,13 @@ static void handle(struct piece_connection *connection, const struct wire_api_pi
     }
 }
 
-void piece_feed(const struct wire_api_piece *piece, const struct wire_api_slot *slot, source_emit_fn emit,
-                void *context)
+void piece_feed(const struct wire_api_piece *piece, const uint8_t *data, source_emit_fn emit, void *context)
 {
     emit_event = emit;
     emit_context = context;
-    struct piece_connection *connection = connection_of(piece, slot);
+    struct piece_connection *connection = connection_of(piece, data);
     if (connection)
-        handle(connection, piece, slot);
+        handle(connection, piece, data);
     emit_event = NULL;
 }
 

@@ -17,9 +17,8 @@ void piece_feed_begin(const struct piece_kernel *kernel, bool body_values);
 // Forgets all connections.
 void piece_feed_end(void);
 
-// A piece whose lengths are valid; `slot` is NULL where there was none for its bytes.
-void piece_feed(const struct wire_api_piece *piece, const struct wire_api_slot *slot, source_emit_fn emit,
-                void *context);
+// A piece whose lengths are valid; `data` is its slot, NULL where there was none for its bytes.
+void piece_feed(const struct wire_api_piece *piece, const uint8_t *data, source_emit_fn emit, void *context);
 
 // Visits the connections on which inference is under way.
 void piece_feed_visit(api_progress_fn visit, void *context);
