@@ -206,7 +206,7 @@ static void tell(struct egress_destination *destination, const struct wire_heade
                                                    .family = key->family,
                                                    .protocol = key->protocol,
                                                    .role = WIRE_ROLE_CLIENT,
-                                                   .flags = WIRE_ENDPOINT_CONNECTED}};
+                                                   .flags = WIRE_ENDPOINT_CONNECTED | WIRE_ENDPOINT_REMOTE}};
     record.call.call.header.size = sizeof(record);
     record.call.call.header.type = WIRE_EGRESS_EGRESS;
     record.call.call.header.time_ns = clock_ns(CLOCK_BOOTTIME);

@@ -1,5 +1,5 @@
-// What leaves the node for more destinations than there is room for. The packets are handed to the agent's
-// own program instead of being sent: other agents' tables would fill with them, too.
+// What leaves the node, by packets that are handed to the agent's own program instead of being sent: more
+// than its table has room for, with which other agents' tables would fill, too.
 #include "harness.h"
 
 #include "base/cleanup.h"
@@ -25,7 +25,7 @@ static void teardown(void)
     test_teardown();
 }
 
-TestSuite(egress_many, .init = test_setup, .fini = teardown);
+TestSuite(egress_shown, .init = test_setup, .fini = teardown);
 
 static int program_fd(unsigned id, const char *name)
 {
@@ -70,11 +70,11 @@ struct datagram {
 } __attribute__((packed));
 
 // Shows it a datagram of so many bytes to the address of that number.
-static int show(int fd, struct __sk_buff *skb, uint32_t number, size_t payload)
+static int show(int fd, struct __sk_buff *skb, uint32_t number, uint16_t port, size_t payload)
 {
     struct datagram datagram = {.ethernet = {[12] = 0x08},
                                 .ip = {.version = 4, .ihl = 5, .protocol = IPPROTO_UDP},
-                                .udp = {.dest = htons(9)}};
+                                .udp = {.dest = htons(port)}};
     datagram.ip.daddr = htonl(0x0a600000 + number);
     LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = &datagram,
                 .data_size_in = (__u32)(sizeof(datagram) - PAYLOAD + payload), .ctx_in = skb,
@@ -82,24 +82,33 @@ static int show(int fd, struct __sk_buff *skb, uint32_t number, size_t payload)
     return bpf_prog_test_run_opts(fd, &run);
 }
 
-static int fill(const void *argument)
+// An interface that is not the loopback one. False: there is none.
+static bool make_interface(struct __sk_buff *skb)
 {
-    int fd = *(const int *)argument;
     if (unshare(CLONE_NEWNET) ||
         run_program("ip", "link", "add", "one", "type", "veth", "peer", "name", "two", NULL))
+        return false;
+    skb->ifindex = if_nametoindex("one");
+    return true;
+}
+
+static int fill(const void *argument)
+{
+    struct __sk_buff skb = {};
+    int fd = *(const int *)argument;
+    if (!make_interface(&skb))
         return 1;
-    struct __sk_buff skb = {.ifindex = if_nametoindex("one")};
     for (uint32_t i = 0; i < ROOM; i++)
-        if (show(fd, &skb, i, 1))
+        if (show(fd, &skb, i, 9, 1))
             return 2;
     // To many, and more than once.
     for (uint32_t i = 0; i < MORE; i++)
-        if (show(fd, &skb, ROOM + i % (MORE / 2), PAYLOAD))
+        if (show(fd, &skb, ROOM + i % (MORE / 2), 9, PAYLOAD))
             return 2;
     return 0;
 }
 
-Test(egress_many, what_there_is_no_room_for_is_in_the_sums)
+Test(egress_shown, what_there_is_no_room_for_is_in_the_sums)
 {
     agent = agent_start(
         format_text("- rule: elsewhere\n"
@@ -116,4 +125,29 @@ Test(egress_many, what_there_is_no_room_for_is_in_the_sums)
     agent_wait_alert(agent, "elsewhere", "fd.sip", "-", NULL);
     cr_expect_geq(agent_metric(agent, "inferscope_egress_bytes_unplaced_total", NULL), MORE * PAYLOAD);
     cr_expect_eq(agent_metric(agent, "inferscope_egress_bytes_uncounted_total", NULL), 0);
+}
+
+static int show_ports(const void *argument)
+{
+    struct __sk_buff skb = {};
+    int fd = *(const int *)argument;
+    return !make_interface(&skb) || show(fd, &skb, 1, 40000, PAYLOAD) || show(fd, &skb, 2, 9, PAYLOAD);
+}
+
+Test(egress_shown, ports_that_nobody_knows_are_missing)
+{
+    agent = agent_start("- rule: begun\n"
+                        "  desc: d\n"
+                        "  condition: evt.type = egress\n"
+                        "  output: \"%fd.sip %fd.sport %fd.port %fd.name\"\n"
+                        "  priority: WARNING\n",
+                        NULL);
+    int fd = find_program("egress_sent_cgroup");
+    cr_assert_geq(fd, 0);
+    in_child(show_ports, &fd);
+    close(fd);
+    agent_wait_alert(agent, "begun", "fd.sip", "10.96.0.2", "fd.sport", "9", "fd.port", "9", "fd.name",
+                     "10.96.0.2:9", NULL);
+    agent_wait_alert(agent, "begun", "fd.sip", "10.96.0.1", "fd.sport", "-", "fd.port", "-", "fd.name",
+                     "10.96.0.1", NULL);
 }
