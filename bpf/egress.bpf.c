@@ -43,6 +43,16 @@ struct {
     __type(value, struct wire_egress_flow);
 } egress_flows SEC(".maps");
 
+// What there is no room for, of each cgroup: of the key nothing else is filled. Else who sends a byte to each
+// of many addresses would hide what is sent then.
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __uint(max_entries, 1024);
+    __type(key, struct wire_egress_key);
+    __type(value, struct wire_egress_flow);
+} egress_elsewhere SEC(".maps");
+
 // Never written: what a new flow starts from.
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
@@ -51,7 +61,7 @@ struct {
     __type(value, struct wire_egress_flow);
 } egress_blank SEC(".maps");
 
-// Bytes for which there was no room.
+// Bytes for which there was no room there either.
 __u64 egress_bytes_lost;
 
 struct hello_record {
@@ -153,20 +163,30 @@ INLINE bool packet_read(struct __sk_buff *skb, struct packet *packet)
     return true;
 }
 
-INLINE struct wire_egress_flow *flow_of(const struct wire_egress_key *key, const struct egress_owner *owner)
+INLINE struct wire_egress_flow *flow_in(void *flows, const struct wire_egress_key *key,
+                                        const struct egress_owner *owner)
 {
-    struct wire_egress_flow *flow = bpf_map_lookup_elem(&egress_flows, key);
+    struct wire_egress_flow *flow = bpf_map_lookup_elem(flows, key);
     if (flow)
         return flow;
     __u32 zero = 0;
     struct wire_egress_flow *blank = bpf_map_lookup_elem(&egress_blank, &zero);
     if (!blank)
         return NULL;
-    bpf_map_update_elem(&egress_flows, key, blank, BPF_NOEXIST);
-    flow = bpf_map_lookup_elem(&egress_flows, key);
+    bpf_map_update_elem(flows, key, blank, BPF_NOEXIST);
+    flow = bpf_map_lookup_elem(flows, key);
     if (flow && owner)
         flow->owner = owner->header;
     return flow;
+}
+
+INLINE struct wire_egress_flow *flow_of(const struct wire_egress_key *key, const struct egress_owner *owner)
+{
+    struct wire_egress_flow *flow = flow_in(&egress_flows, key, owner);
+    if (flow)
+        return flow;
+    struct wire_egress_key elsewhere = {.cgroup_id = key->cgroup_id};
+    return flow_in(&egress_elsewhere, &elsewhere, owner);
 }
 
 // --- TLS ---

@@ -12,6 +12,8 @@ enum wire_endpoint_role {
 enum wire_endpoint_flags {
     WIRE_ENDPOINT_CONNECTED = 1 << 0, // the socket has a peer
     WIRE_ENDPOINT_NAMED = 1 << 1,     // the call itself named the remote address
+    WIRE_ENDPOINT_REMOTE =
+        1 << 2, // nothing is known of the local end; a remote port of 0 is not known either
 };
 
 #define WIRE_FAMILY_UNIX 1 // has no addresses here

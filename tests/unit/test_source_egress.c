@@ -103,6 +103,20 @@ Test(egress_flows, sums_age)
     cr_expect_eq(sums[WIRE_EGRESS_HOUR], 0);
 }
 
+Test(egress_flows, a_window_is_as_long_as_it_says_and_up_to_one_slot_more)
+{
+    static const uint64_t lengths[] = {60, 600, 3600};
+    for (uint64_t begin = 36000; begin < 36010; begin++)
+        for (size_t i = 0; i < WIRE_EGRESS_WINDOWS; i++) {
+            key.cgroup_id++;
+            struct egress_destination *to = add("a.example", 1, begin);
+            egress_flows_sums(to, (begin + lengths[i] - 1) * S, sums);
+            cr_expect_eq(sums[i], 1, "%zu s, begun at %zu", (size_t)lengths[i], (size_t)begin);
+            egress_flows_sums(to, (begin + lengths[i] + 10) * S, sums);
+            cr_expect_eq(sums[i], 0, "%zu s, begun at %zu", (size_t)lengths[i], (size_t)begin);
+        }
+}
+
 Test(egress_flows, names_stand_together_and_addresses_alone)
 {
     struct egress_destination *named = add("a.example", 1, 100);

@@ -34,6 +34,12 @@ static struct counter hellos_unread = {
     .help = "TLS connections whose first message did not hold together",
 };
 
+static struct counter unplaced = {
+    .name = "inferscope_egress_bytes_unplaced_total",
+    .help = "Bytes that left the node and are counted as sent to no known destination, as too many processes "
+            "and addresses were under way",
+};
+
 // --- Fields ---
 
 static const struct wire_egress *record_of(const struct event *event)
@@ -200,7 +206,7 @@ static void tell(struct egress_destination *destination, const struct wire_heade
                                                    .family = key->family,
                                                    .protocol = key->protocol,
                                                    .role = WIRE_ROLE_CLIENT,
-                                                   .flags = WIRE_ENDPOINT_CONNECTED}};
+                                                   .flags = WIRE_ENDPOINT_CONNECTED | WIRE_ENDPOINT_REMOTE}};
     record.call.call.header.size = sizeof(record);
     record.call.call.header.type = WIRE_EGRESS_EGRESS;
     record.call.call.header.time_ns = clock_ns(CLOCK_BOOTTIME);
@@ -260,6 +266,7 @@ static void take_flow(int fd, const struct wire_egress_key *key, uint64_t now_ns
     owner.source = skeleton->rodata->source_id;
     owner.cgroup_id = key->cgroup_id;
     uint64_t bytes = flow.bytes - seen->bytes, connections = flow.connections - seen->connections;
+    unplaced.value += key->family ? 0 : bytes;
     if (bytes || connections) {
         const char *name = egress_flows_name(key, &seen->name, now_ns);
         egress_flows_add(key, &owner, name, bytes, connections, now_ns);
@@ -272,9 +279,9 @@ static void take_flow(int fd, const struct wire_egress_key *key, uint64_t now_ns
 }
 
 // Flows can come and go meanwhile; where the one is gone behind which to go on, the kernel begins anew.
-static void read_flows(uint64_t now_ns)
+static void read_flows(const struct bpf_map *flows, uint64_t now_ns)
 {
-    int fd = bpf_map__fd(skeleton->maps.egress_flows);
+    int fd = bpf_map__fd(flows);
     struct wire_egress_key key, next;
     bool more = bpf_map_get_next_key(fd, NULL, &next) == 0;
     for (size_t i = 0; more && i < FLOWS_MAX; i++) {
@@ -291,7 +298,8 @@ static void make(source_emit_fn emit, void *context)
         return;
     emit_event = emit;
     emit_context = context;
-    read_flows(now_ns);
+    read_flows(skeleton->maps.egress_flows, now_ns);
+    read_flows(skeleton->maps.egress_elsewhere, now_ns);
     egress_flows_changed(now_ns);
     emit_event = NULL;
 }
@@ -372,6 +380,7 @@ static int start(const struct source_env *env, struct source_report *ret_report)
         return 0;
     }
     counter_register(&hellos_unread);
+    counter_register(&unplaced);
     egress_flows_start(tell);
     set_thresholds(env->demand);
     int error = skeleton ? 0 : load(env, true, ret_report);

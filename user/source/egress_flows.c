@@ -8,9 +8,10 @@
 #include <string.h>
 #include <uthash.h>
 
-// An hour in slots of ten seconds; a window is as long as it says, and up to one slot more.
-enum { SLOT_S = 10, SLOTS = 3600 / SLOT_S, RESTS_MAX = 1024, NAME_STAYS_S = 60 };
-static const unsigned window_slots[WIRE_EGRESS_WINDOWS] = {60 / SLOT_S, 600 / SLOT_S, SLOTS};
+// An hour in slots of ten seconds. As the latest is not over yet, a window has one more than its time: it is
+// as long as it says, and up to one slot more.
+enum { SLOT_S = 10, SLOTS = 3600 / SLOT_S + 1, RESTS_MAX = 1024, NAME_STAYS_S = 60 };
+static const unsigned window_slots[WIRE_EGRESS_WINDOWS] = {60 / SLOT_S + 1, 600 / SLOT_S + 1, SLOTS};
 
 // Zero-filled.
 struct key {

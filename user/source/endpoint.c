@@ -32,6 +32,11 @@ static bool has_remote(const struct wire_endpoint *endpoint)
     return is_ip(endpoint) && endpoint->flags & (WIRE_ENDPOINT_CONNECTED | WIRE_ENDPOINT_NAMED);
 }
 
+static bool has_remote_port(const struct wire_endpoint *endpoint)
+{
+    return endpoint->remote_port || !(endpoint->flags & WIRE_ENDPOINT_REMOTE);
+}
+
 bool endpoint_get_remote_ip(const struct event *event, const struct field_arg *arg, size_t nth,
                             struct value *ret_value)
 {
@@ -53,7 +58,8 @@ bool endpoint_get_local_ip(const struct event *event, const struct field_arg *ar
 bool endpoint_get_remote_port(const struct event *event, const struct field_arg *arg, size_t nth,
                               struct value *ret_value)
 {
-    return has_remote(endpoint_of(event)) && value_set_uint(ret_value, endpoint_of(event)->remote_port);
+    return has_remote(endpoint_of(event)) && has_remote_port(endpoint_of(event)) &&
+           value_set_uint(ret_value, endpoint_of(event)->remote_port);
 }
 
 bool endpoint_get_local_port(const struct event *event, const struct field_arg *arg, size_t nth,
@@ -119,11 +125,13 @@ bool endpoint_get_either_port(const struct event *event, const struct field_arg 
     return get_either(endpoint_get_remote_port, endpoint_get_local_port, event, nth, ret_value);
 }
 
-static const char *end_text(const struct event *event, const uint8_t *addr, uint16_t port)
+static const char *end_text(const struct event *event, const uint8_t *addr, uint16_t port, bool has_port)
 {
     char text[INET6_ADDRSTRLEN];
     bool v4 = endpoint_of(event)->family == 4;
     inet_ntop(v4 ? AF_INET : AF_INET6, addr, text, sizeof(text));
+    if (!has_port)
+        return event_printf(event, "%s", text);
     return event_printf(event, v4 ? "%s:%u" : "[%s]:%u", text, port);
 }
 
@@ -131,15 +139,17 @@ bool endpoint_get_name(const struct event *event, const struct field_arg *arg, s
                        struct value *ret_value)
 {
     const struct wire_endpoint *endpoint = endpoint_of(event);
-    bool has_local = is_ip(endpoint) && (has_remote(endpoint) || endpoint->local_port);
-    const char *local = has_local ? end_text(event, endpoint->local_addr, endpoint->local_port) : NULL;
+    bool has_local = is_ip(endpoint) && !(endpoint->flags & WIRE_ENDPOINT_REMOTE) &&
+                     (has_remote(endpoint) || endpoint->local_port);
+    const char *local = has_local ? end_text(event, endpoint->local_addr, endpoint->local_port, true) : NULL;
     if (!has_remote(endpoint))
         return value_set_string(ret_value, local);
-    const char *remote = end_text(event, endpoint->remote_addr, endpoint->remote_port);
+    const char *remote =
+        end_text(event, endpoint->remote_addr, endpoint->remote_port, has_remote_port(endpoint));
+    if (!has_local)
+        return value_set_string(ret_value, remote);
     if (!local || !remote)
         return false;
-    if (!has_remote(endpoint))
-        return value_set_string(ret_value, local);
     // The client stands on the left.
     bool server = endpoint->role == WIRE_ROLE_SERVER;
     return value_set_string(ret_value,

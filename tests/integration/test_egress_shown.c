@@ -1,0 +1,153 @@
+// What leaves the node, by packets that are handed to the agent's own program instead of being sent: more
+// than its table has room for, with which other agents' tables would fill, too.
+#include "harness.h"
+
+#include "base/cleanup.h"
+
+#include <bpf/bpf.h>
+#include <dirent.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <netinet/ip.h>
+#include <netinet/udp.h>
+#include <sched.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { ROOM = 16384, PAYLOAD = 1000, MORE = 500 };
+
+static struct agent *agent;
+
+static void teardown(void)
+{
+    if (agent)
+        agent_stop(TAKE_PTR(agent));
+    test_teardown();
+}
+
+TestSuite(egress_shown, .init = test_setup, .fini = teardown);
+
+static int program_fd(unsigned id, const char *name)
+{
+    struct bpf_prog_info info = {};
+    __u32 size = sizeof(info);
+    int fd = bpf_prog_get_fd_by_id(id);
+    if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0 &&
+        strncmp(info.name, name, sizeof(info.name) - 1) == 0)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+// That the agent has loaded.
+static int find_program(const char *name)
+{
+    const char *path = format_text("/proc/%d/fdinfo", agent_pid(agent));
+    DIR *directory = opendir(path);
+    const struct dirent *entry;
+    int found = -1;
+    while (directory && found < 0 && (entry = readdir(directory))) {
+        char line[256];
+        unsigned id;
+        FILE *file = fopen(format_text("%s/%s", path, entry->d_name), "re");
+        while (file && found < 0 && fgets(line, sizeof(line), file))
+            if (sscanf(line, "prog_id: %u", &id) == 1)
+                found = program_fd(id, name);
+        if (file)
+            fclose(file);
+    }
+    if (directory)
+        closedir(directory);
+    return found;
+}
+
+struct datagram {
+    uint8_t ethernet[14];
+    struct iphdr ip;
+    struct udphdr udp;
+    uint8_t payload[PAYLOAD];
+} __attribute__((packed));
+
+// Shows it a datagram of so many bytes to the address of that number.
+static int show(int fd, struct __sk_buff *skb, uint32_t number, uint16_t port, size_t payload)
+{
+    struct datagram datagram = {.ethernet = {[12] = 0x08},
+                                .ip = {.version = 4, .ihl = 5, .protocol = IPPROTO_UDP},
+                                .udp = {.dest = htons(port)}};
+    datagram.ip.daddr = htonl(0x0a600000 + number);
+    LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = &datagram,
+                .data_size_in = (__u32)(sizeof(datagram) - PAYLOAD + payload), .ctx_in = skb,
+                .ctx_size_in = sizeof(*skb));
+    return bpf_prog_test_run_opts(fd, &run);
+}
+
+// An interface that is not the loopback one. False: there is none.
+static bool make_interface(struct __sk_buff *skb)
+{
+    if (unshare(CLONE_NEWNET) ||
+        run_program("ip", "link", "add", "one", "type", "veth", "peer", "name", "two", NULL))
+        return false;
+    skb->ifindex = if_nametoindex("one");
+    return true;
+}
+
+static int fill(const void *argument)
+{
+    struct __sk_buff skb = {};
+    int fd = *(const int *)argument;
+    if (!make_interface(&skb))
+        return 1;
+    for (uint32_t i = 0; i < ROOM; i++)
+        if (show(fd, &skb, i, 9, 1))
+            return 2;
+    // To many, and more than once.
+    for (uint32_t i = 0; i < MORE; i++)
+        if (show(fd, &skb, ROOM + i % (MORE / 2), 9, PAYLOAD))
+            return 2;
+    return 0;
+}
+
+Test(egress_shown, what_there_is_no_room_for_is_in_the_sums)
+{
+    agent = agent_start(
+        format_text("- rule: elsewhere\n"
+                    "  desc: d\n"
+                    "  condition: evt.type = egress and not fd.sip exists and net.egress.sum[10m] >= %d\n"
+                    "  output: \"%%fd.sip %%net.egress.sum[10m] %%net.egress.bytes\"\n"
+                    "  priority: WARNING\n",
+                    MORE * PAYLOAD),
+        "--egress", NULL);
+    int fd = find_program("egress_sent_cgroup");
+    cr_assert_geq(fd, 0);
+    in_child(fill, &fd);
+    close(fd);
+    agent_wait_alert(agent, "elsewhere", "fd.sip", "-", NULL);
+    cr_expect_geq(agent_metric(agent, "inferscope_egress_bytes_unplaced_total", NULL), MORE * PAYLOAD);
+    cr_expect_eq(agent_metric(agent, "inferscope_egress_bytes_uncounted_total", NULL), 0);
+}
+
+static int show_ports(const void *argument)
+{
+    struct __sk_buff skb = {};
+    int fd = *(const int *)argument;
+    return !make_interface(&skb) || show(fd, &skb, 1, 40000, PAYLOAD) || show(fd, &skb, 2, 9, PAYLOAD);
+}
+
+Test(egress_shown, ports_that_nobody_knows_are_missing)
+{
+    agent = agent_start("- rule: begun\n"
+                        "  desc: d\n"
+                        "  condition: evt.type = egress\n"
+                        "  output: \"%fd.sip %fd.sport %fd.port %fd.name\"\n"
+                        "  priority: WARNING\n",
+                        NULL);
+    int fd = find_program("egress_sent_cgroup");
+    cr_assert_geq(fd, 0);
+    in_child(show_ports, &fd);
+    close(fd);
+    agent_wait_alert(agent, "begun", "fd.sip", "10.96.0.2", "fd.sport", "9", "fd.port", "9", "fd.name",
+                     "10.96.0.2:9", NULL);
+    agent_wait_alert(agent, "begun", "fd.sip", "10.96.0.1", "fd.sport", "-", "fd.port", "-", "fd.name",
+                     "10.96.0.1", NULL);
+}
