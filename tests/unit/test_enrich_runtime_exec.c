@@ -137,18 +137,22 @@ static void expect_name(const char *id, const char *name)
     stage_done(&stage);
 }
 
-static void scan_shim(unsigned uid, const char *name, const char *args, size_t size)
+static void scan_shim_as(unsigned real_uid, unsigned uid, const char *name, const char *args, size_t size)
 {
     static int pid = 50;
     char file[64], status[160];
     stage_proc(&stage, ++pid, 1, name, 1000, args, size);
     snprintf(file, sizeof(file), "/proc/%d/status", pid);
-    snprintf(status, sizeof(status), "Name:\t%s\nUid:\t%u\t%u\t%u\t%u\nGid:\t0\t0\t0\t0\n", name, uid, uid,
-             uid, uid);
+    snprintf(status, sizeof(status), "Name:\t%s\nUid:\t%u\t%u\t%u\t%u\nGid:\t0\t0\t0\t0\n", name, real_uid,
+             uid, uid, uid);
     tree_write(stage.root, file, status);
     snprintf(file, sizeof(file), "/proc/%d/cwd", pid);
     tree_link(stage.root, file, FAR FIRST);
     cr_assert_geq(enrich_scan(stage.enrich), 0);
+}
+static void scan_shim(unsigned uid, const char *name, const char *args, size_t size)
+{
+    scan_shim_as(uid, uid, name, args, size);
 }
 #define SCAN_SHIM(name, args) scan_shim(0, name, args, sizeof(args))
 
@@ -182,6 +186,15 @@ Test(enrich_runtime_exec, what_is_no_shim)
     scan_shim(0, "containerd-shim", "containerd-shim-runc-v2\0-id\0" FIRST, 40);
     static const char args[] = "containerd-shim-runc-v2\0-id\0" FIRST;
     scan_shim(1000, "containerd-shim", args, sizeof(args));
+    expect_name(FIRST, "");
+}
+
+// A user's link of that name to a program that is root whoever runs it, such as su, which waits for a password.
+Test(enrich_runtime_exec, who_runs_a_setuid_program_is_not_root)
+{
+    static const char args[] = "conmon\0-c\0" FIRST "\0root\0--\0-b\0" FAR FIRST;
+    write_far(FIRST, "far");
+    scan_shim_as(1000, 0, "conmon", args, sizeof(args));
     expect_name(FIRST, "");
 }
 

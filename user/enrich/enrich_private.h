@@ -45,8 +45,8 @@ void enrich_expect_container(struct enrich *enrich, const struct process_entry *
                              const struct wire_header *header, const char *args, size_t size);
 // Looks whether a process that ran before is what stays with a container, and knows its bundle: containerd's
 // shim, which is in there (of a pod, in that of its first container), or conmon of podman and CRI-O.
-void enrich_expect_kept(struct enrich *enrich, const struct process_entry *entry, const char *args,
-                        size_t size);
+void enrich_expect_kept(struct enrich *enrich, const struct process_entry *entry,
+                        const struct proc_info *info);
 
 // learn.c. What these return stays valid until the next entry is added, unless it is held.
 

@@ -90,7 +90,7 @@ static void scan_visit(const struct proc_info *info, void *context)
         return;
     const struct process_entry *entry = add_from_proc(enrich, 0);
     if (entry)
-        enrich_expect_kept(enrich, entry, info->args, info->args_size);
+        enrich_expect_kept(enrich, entry, info);
 }
 
 int enrich_scan(struct enrich *enrich)

@@ -15,6 +15,7 @@ struct proc_info {
     pid_t ppid;
     uint64_t start_time_ns; // the beginning of the clock tick
     uint32_t uid, gid;      // effective
+    uint32_t real_uid;
     uint32_t loginuid;
     uint32_t tty;
     bool kernel_thread;

@@ -109,13 +109,17 @@ static const char *word_after(const char *args, size_t size, const char *option)
     return NULL;
 }
 
-void enrich_expect_kept(struct enrich *enrich, const struct process_entry *entry, const char *args,
-                        size_t size)
+void enrich_expect_kept(struct enrich *enrich, const struct process_entry *entry,
+                        const struct proc_info *info)
 {
     const struct process *process = &entry->process;
+    const char *args = info->args;
+    size_t size = info->args_size;
     // comm has room for 15 letters: containerd-shim-runc-v2 and its like.
     bool shim = strcmp(process->name, "containerd-shim") == 0, conmon = strcmp(process->name, "conmon") == 0;
-    if (process->container || process->uid != 0 || (!shim && !conmon) || size == 0 || args[size - 1])
+    // The real user, as of an exec: anybody can run a program that is root by its file, with his own words
+    // and by a link of that name.
+    if (process->container || info->real_uid != 0 || (!shim && !conmon) || size == 0 || args[size - 1])
         return;
     const char *id = word_after(args, size, shim ? "-id" : "-c");
     const char *bundle = shim ? NULL : word_after(args, size, "-b");
