@@ -25,12 +25,9 @@ TestSuite(enrich_runtime_exec, .init = setup, .fini = teardown);
 static const struct who runc = {.pid = 100, .start_ns = 10 * SECOND, .comm = "runc"};
 
 // What the container is called after the runtime's exec, with its files gone; "": that is not known.
-static const char *name_after(struct who runtime, const char *args, size_t size, const char *cgroup,
-                              size_t cgroup_size)
+static const char *name_after_exec(struct who runtime, struct exec exec)
 {
     static char name[64];
-    struct exec exec = {
-        .parent_pid = 1, .args = args, .args_size = size, .cgroup = cgroup, .cgroup_size = cgroup_size};
     stage_exec(&stage, runtime, exec, 11 * SECOND);
     stage_done(&stage);
     tree_unlink(stage.root, "/run/containerd");
@@ -43,6 +40,14 @@ static const char *name_after(struct who runtime, const char *args, size_t size,
     snprintf(name, sizeof(name), "%s", stage.event.container->name ? stage.event.container->name : "");
     stage_done(&stage);
     return name;
+}
+
+static const char *name_after(struct who runtime, const char *args, size_t size, const char *cgroup,
+                              size_t cgroup_size)
+{
+    struct exec exec = {
+        .parent_pid = 1, .args = args, .args_size = size, .cgroup = cgroup, .cgroup_size = cgroup_size};
+    return name_after_exec(runtime, exec);
 }
 #define NAME_AFTER(runtime, args) name_after(runtime, args, sizeof(args), "init.scope", sizeof("init.scope"))
 
@@ -75,6 +80,14 @@ Test(enrich_runtime_exec, only_the_nodes_root_is_believed)
 {
     const struct who user = {.pid = 100, .start_ns = 10 * SECOND, .comm = "runc", .uid = 1000};
     cr_expect_str_eq(NAME_AFTER(user, "runc\0create\0--bundle\0" BUNDLE "\0" A), "");
+}
+
+Test(enrich_runtime_exec, who_is_root_by_the_programs_file_is_not)
+{
+    static const char args[] = "runc\0create\0--bundle\0" BUNDLE "\0" A;
+    struct exec exec = {
+        .parent_pid = 1, .args = args, .args_size = sizeof(args), .exe_flags = WIRE_EXE_OTHER_USER};
+    cr_expect_str_eq(name_after_exec(runc, exec), "");
 }
 
 Test(enrich_runtime_exec, a_containers_root_is_not_the_nodes)
@@ -189,7 +202,8 @@ Test(enrich_runtime_exec, what_is_no_shim)
     expect_name(FIRST, "");
 }
 
-// A user's link of that name to a program that is root whoever runs it, such as su, which waits for a password.
+// A user's link of that name to a program that is root whoever runs it, such as su, which waits for a
+// password.
 Test(enrich_runtime_exec, who_runs_a_setuid_program_is_not_root)
 {
     static const char args[] = "conmon\0-c\0" FIRST "\0root\0--\0-b\0" FAR FIRST;

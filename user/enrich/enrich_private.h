@@ -42,7 +42,7 @@ struct process_entry *enrich_exec(struct enrich *enrich, const struct wire_proce
 
 // runtime_exec.c. Looks whether an exec is that of a runtime that is told to make a container.
 void enrich_expect_container(struct enrich *enrich, const struct process_entry *entry,
-                             const struct wire_header *header, const char *args, size_t size);
+                             const struct wire_process_execve *wire, const char *args, size_t size);
 // Looks whether a process that ran before is what stays with a container, and knows its bundle: containerd's
 // shim, which is in there (of a pod, in that of its first container), or conmon of podman and CRI-O.
 void enrich_expect_kept(struct enrich *enrich, const struct process_entry *entry,

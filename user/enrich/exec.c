@@ -134,7 +134,7 @@ struct process_entry *enrich_exec(struct enrich *enrich, const struct wire_proce
     exec_set_args(enrich, entry, wire, &parts);
     exec_set_container(enrich, entry, wire, &parts);
     if (wire->args_size > 0)
-        enrich_expect_container(enrich, entry, header, parts.args, wire->args_size);
+        enrich_expect_container(enrich, entry, wire, parts.args, wire->args_size);
 
     if (!entry->process.parent && wire->parent_pid) {
         // Held, because learning the parent may push out other entries.

@@ -75,11 +75,14 @@ static bool order_read(const char *args, size_t size, struct order *ret_order)
 }
 
 void enrich_expect_container(struct enrich *enrich, const struct process_entry *entry,
-                             const struct wire_header *header, const char *args, size_t size)
+                             const struct wire_process_execve *wire, const char *args, size_t size)
 {
+    const struct wire_header *header = &wire->header;
     struct order order;
-    // Only the node's root is believed: anybody can run a program of that name.
-    if (entry->process.container || header->uid != 0 || !is_runtime(entry->process.name) ||
+    // Only the node's root is believed: anybody can run a program of that name, and by a link of that name
+    // one that is root by its file.
+    bool root = header->uid == 0 && !(wire->exe_flags & WIRE_EXE_OTHER_USER);
+    if (entry->process.container || !root || !is_runtime(entry->process.name) ||
         !order_read(args, size, &order))
         return;
     plain_add(&enrich->plains, order.id, order.root);
@@ -117,8 +120,7 @@ void enrich_expect_kept(struct enrich *enrich, const struct process_entry *entry
     size_t size = info->args_size;
     // comm has room for 15 letters: containerd-shim-runc-v2 and its like.
     bool shim = strcmp(process->name, "containerd-shim") == 0, conmon = strcmp(process->name, "conmon") == 0;
-    // The real user, as of an exec: anybody can run a program that is root by its file, with his own words
-    // and by a link of that name.
+    // The real user: see above.
     if (process->container || info->real_uid != 0 || (!shim && !conmon) || size == 0 || args[size - 1])
         return;
     const char *id = word_after(args, size, shim ? "-id" : "-c");
