@@ -141,6 +141,7 @@ static struct counter env_truncated = {
 void enrich_learn_init(void)
 {
     counter_register(&env_truncated);
+    plain_init();
 }
 
 void enrich_env_truncated(void)

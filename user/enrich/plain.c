@@ -1,6 +1,7 @@
 #include "plain.h"
 
 #include "base/outside.h"
+#include "base/series.h"
 #include "base/text.h"
 #include "container_read.h"
 
@@ -130,6 +131,46 @@ static ssize_t notes_now(void *context, void *ret_data, size_t capacity)
 
 // --- What is known ---
 
+static struct counter forgotten = {
+    .name = "inferscope_plain_containers_forgotten_total",
+    .help =
+        "Containers of runc alone, whose cgroup does not tell of one, that were pushed out by later ones: "
+        "what starts in them counts as the host's",
+};
+
+void plain_init(void)
+{
+    counter_register(&forgotten);
+}
+
+// The one that stands longest unused among those whose notes were read, or were not; NULL: there is none.
+static struct plain *oldest(struct plains *plains, bool read)
+{
+    struct plain *found = NULL;
+    for (size_t i = 0; i < PLAIN_MAX; i++) {
+        struct plain *plain = &plains->at[i];
+        if ((plain->cgroup[0] != '\0') == read && (!found || plain->used < found->used))
+            found = plain;
+    }
+    return found;
+}
+
+static struct plain *make_room(struct plains *plains)
+{
+    // The notes of these may still be read.
+    enum { LATEST = 8 };
+    size_t unread = 0;
+    for (size_t i = 0; i < PLAIN_MAX; i++) {
+        if (!plains->at[i].id[0])
+            return &plains->at[i];
+        unread += !plains->at[i].cgroup[0];
+    }
+    if (unread > LATEST)
+        return oldest(plains, false);
+    forgotten.value++;
+    return oldest(plains, true);
+}
+
 static struct plain *add(struct plains *plains, const char *id)
 {
     struct plain *plain = NULL;
@@ -137,8 +178,8 @@ static struct plain *add(struct plains *plains, const char *id)
         if (strcmp(plains->at[i].id, id) == 0)
             plain = &plains->at[i];
     if (!plain)
-        plain = &plains->at[plains->next++ % PLAIN_MAX];
-    *plain = (struct plain){};
+        plain = make_room(plains);
+    *plain = (struct plain){.used = ++plains->uses};
     snprintf(plain->id, sizeof(plain->id), "%s", id);
     return plain;
 }
@@ -242,6 +283,8 @@ bool plain_find(struct plains *plains, const char *host_root, const char *cgroup
         if (!plain->cgroup[0] && !id->depth && may_be(plain, cgroup))
             note_ask(plain, host_root);
         unsigned depth = depth_of(plain->cgroup, cgroup);
+        if (depth)
+            plain->used = ++plains->uses;
         if (!depth || (id->depth && depth >= id->depth))
             continue;
         *id = (struct container_id){.runtime = "runc", .depth = depth};
