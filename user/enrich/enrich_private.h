@@ -64,6 +64,10 @@ void enrich_exec_init(void);
 // Asks /proc in which container a process is. 0, or a negative errno where it does not tell: what is known
 // stays.
 int enrich_ask_container(struct enrich *enrich, struct process_entry *entry, uint64_t now_ns);
+// Its cgroup's path is longer than the kernel tells (PATH_MAX, -ENAMETOOLONG; newer kernels tell its
+// beginning). No manager of the node makes such, but who may make cgroups in a container does: it is not the
+// node's.
+void enrich_set_too_deep(struct enrich *enrich, struct process_entry *entry);
 // Takes from /proc what no record has told of a process that still runs, once per program.
 enum process_ask { ASK_IDS = 1 << 0, ASK_EXE = 1 << 1, ASK_ENV = 1 << 2 };
 void enrich_ask_proc(struct enrich *enrich, struct process_entry *entry, enum process_ask what);

@@ -3,6 +3,7 @@
 #include "base/series.h"
 #include "enrich_private.h"
 
+#include <errno.h>
 #include <string.h>
 
 // The variable parts of an execve record.
@@ -99,7 +100,11 @@ static void exec_set_container(struct enrich *enrich, struct process_entry *entr
     uint64_t now_ns = wire->header.time_ns;
     if (wire->cgroup_truncated) {
         // The container's name may be further up. Where /proc does not tell, what was known stays.
-        entry->container_known &= enrich_ask_container(enrich, entry, now_ns) == 0;
+        int err = enrich_ask_container(enrich, entry, now_ns);
+        if (err == -ENAMETOOLONG)
+            enrich_set_too_deep(enrich, entry);
+        else if (err)
+            entry->container_known = false;
         return;
     }
     if (wire->cgroup_size == 0)

@@ -19,6 +19,12 @@ static const struct container *container_of_cgroup(struct enrich *enrich, const 
     return found ? containers_get(enrich->containers, &id, now_ns) : NULL;
 }
 
+void enrich_set_too_deep(struct enrich *enrich, struct process_entry *entry)
+{
+    if (!entry->process.container)
+        process_entry_set_container(entry, containers_get_unknown(enrich->containers));
+}
+
 // Adds what was read into enrich->proc.
 static struct process_entry *add_from_proc(struct enrich *enrich, uint64_t now_ns)
 {
@@ -37,7 +43,9 @@ static struct process_entry *add_from_proc(struct enrich *enrich, uint64_t now_n
     process_entry_set_name(entry, info->name);
     process_entry_set_exepath(entry, info->exepath, info->exepath_size);
     process_entry_set_args(entry, info->args, info->args_size);
-    if (info->cgroup_size > 0)
+    if (info->cgroup_too_long)
+        enrich_set_too_deep(enrich, entry);
+    else if (info->cgroup_size > 0)
         process_entry_set_container(entry,
                                     container_of_cgroup(enrich, info->cgroup, info->cgroup_size, now_ns));
     return entry;

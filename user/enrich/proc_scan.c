@@ -266,6 +266,7 @@ int proc_read(const char *root, pid_t pid, struct proc_info *info)
         info->loginuid = (uint32_t)strtoul(text, NULL, 10);
     length = file_read(dir, "cgroup", info->cgroup, sizeof(info->cgroup));
     info->cgroup_size = length > 0 ? (size_t)length : 0;
+    info->cgroup_too_long = length == -ENAMETOOLONG;
     return 0;
 }
 

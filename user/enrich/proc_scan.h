@@ -28,6 +28,7 @@ struct proc_info {
     size_t args_size;
     char cgroup[PROC_CGROUP_MAX];
     size_t cgroup_size;
+    bool cgroup_too_long; // its path is longer than the kernel tells: cgroup_size is 0
 };
 
 // Reads /proc/PID below `root` ("/proc"). -ENOENT or -ESRCH for a process that is gone.
