@@ -41,7 +41,7 @@ static const char *cgroup_of(const json_t *state)
 // Adds cgroup and bundle, a NUL behind each. False where there is no note.
 static bool note_read(const char *host_root, const char *root, const char *id, struct text *text)
 {
-    _cleanup_json_ json_t *state = container_json("%s%s/%s/state.json", host_root, root, id);
+    _cleanup_json_ json_t *state = container_json(host_root, "%s/%s/state.json", root, id);
     const char *cgroup = cgroup_of(state), *bundle = bundle_of(state);
     if (!cgroup[0] || strlen(cgroup) + strlen(bundle) + 2 > NOTE_MAX)
         return false;
@@ -92,8 +92,7 @@ static bool tells_by_itself(const char *cgroup)
 static void notes_read(const char *host_root, const char *root, struct text *text)
 {
     char path[PATH_MAX];
-    int length = snprintf(path, sizeof(path), "%s%s", host_root, root);
-    _cleanup_(cleanup_closedir) DIR *dir = length > 0 && (size_t)length < sizeof(path) ? opendir(path) : NULL;
+    _cleanup_(cleanup_closedir) DIR *dir = container_path(path, host_root, "%s", root) ? opendir(path) : NULL;
     const struct dirent *entry;
     while (dir && (entry = readdir(dir))) {
         _cleanup_text_ struct text note = TEXT_INIT(NOTE_MAX);
@@ -115,9 +114,8 @@ static ssize_t notes_now(void *context, void *ret_data, size_t capacity)
     notes_read(host_root, usual_root, &text);
     for (size_t i = 0; i < ARRAY_SIZE(shims); i++) {
         char path[PATH_MAX];
-        int length = snprintf(path, sizeof(path), "%s%s", host_root, shims[i]);
         _cleanup_(cleanup_closedir) DIR *dir =
-            length > 0 && (size_t)length < sizeof(path) ? opendir(path) : NULL;
+            container_path(path, host_root, "%s", shims[i]) ? opendir(path) : NULL;
         const struct dirent *entry;
         while (dir && (entry = readdir(dir))) {
             char root[NAME_MAX + 32];
