@@ -385,9 +385,8 @@ Test(enrich_events, cgroups_too_deep_to_be_told_are_not_the_nodes)
 Test(enrich_events, programs_in_cgroups_too_deep_to_be_told_are_not_the_nodes)
 {
     add_deep_process();
-    struct exec exec = {.parent_pid = 1, PART(cgroup, "x\0")};
-    stage_exec_record(&stage, shell, exec, 11 * SECOND)->cgroup_truncated = 1;
-    stage_enrich(&stage);
+    struct exec exec = {.parent_pid = 1, PART(cgroup, "x\0"), .cgroup_truncated = 1};
+    stage_exec(&stage, shell, exec, 11 * SECOND);
     expect_container("unknown");
 }
 

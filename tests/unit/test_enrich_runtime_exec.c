@@ -97,6 +97,23 @@ Test(enrich_runtime_exec, a_containers_root_is_not_the_nodes)
     cr_expect_str_eq(name_after(runc, args, sizeof(args), other, sizeof(other)), "");
 }
 
+// One that has gone, and of which the kernel told the lowest cgroups alone: it may have been in a container.
+Test(enrich_runtime_exec, whose_container_is_not_known_is_not_believed)
+{
+    static const char args[] = "runc\0create\0--bundle\0" BUNDLE "\0" A;
+    struct exec exec = {.parent_pid = 1, .args = args, .args_size = sizeof(args), PART(cgroup, "x\0")};
+    exec.cgroup_truncated = 1;
+    cr_expect_str_eq(name_after_exec(runc, exec), "");
+}
+
+// Who is in the root has a cgroup without a name.
+Test(enrich_runtime_exec, in_the_root_of_all_cgroups)
+{
+    static const char args[] = "runc\0create\0--bundle\0" BUNDLE "\0" A;
+    struct exec exec = {.parent_pid = 1, .args = args, .args_size = sizeof(args)};
+    cr_expect_str_eq(name_after_exec(runc, exec), "brief");
+}
+
 Test(enrich_runtime_exec, other_programs_say_nothing)
 {
     const struct who other = {.pid = 100, .start_ns = 10 * SECOND, .comm = "bash"};

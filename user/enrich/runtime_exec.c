@@ -82,8 +82,9 @@ void enrich_expect_container(struct enrich *enrich, const struct process_entry *
     // Only the node's root is believed: anybody can run a program of that name, and by a link of that name
     // one that is root by its file.
     bool root = header->uid == 0 && !(wire->exe_flags & WIRE_EXE_OTHER_USER);
-    if (entry->process.container || !root || !is_runtime(entry->process.name) ||
-        !order_read(args, size, &order))
+    // Nor one of which only cgroups are known that may be a container's.
+    bool inside = entry->process.container || (wire->cgroup_truncated && !entry->container_known);
+    if (inside || !root || !is_runtime(entry->process.name) || !order_read(args, size, &order))
         return;
     plain_add(&enrich->plains, order.id, order.root);
     char bundle[PATH_MAX], cwd[PATH_MAX] = "";
