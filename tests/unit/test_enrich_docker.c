@@ -219,3 +219,16 @@ Test(enrich_docker, images_do_not_say_whose_they_are)
     container_unref(docker);
     container_unref(podman);
 }
+
+// podman hands on what an image's author has written, also where its storage is not found.
+Test(enrich_docker, images_do_not_say_whose_pod_it_is)
+{
+    tree_write(root, "/srv/unheard-of/config.json",
+               "{\"annotations\":{\"io.container.manager\":\"libpod\",\"nerdctl/name\":\"claimed\","
+               "\"io.kubernetes.cri.sandbox-name\":\"claimed\",\"io.kubernetes.pod.namespace\":\"claimed\","
+               "\"io.kubernetes.cri.image-name\":\"claimed\"}}");
+    containers_expect(containers, A, "/srv/unheard-of", 1);
+    const struct container *container = get(A, "podman", 2 * SECOND);
+    expect(container, A, NULL, NULL, NULL);
+    container_unref(container);
+}

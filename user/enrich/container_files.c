@@ -299,7 +299,9 @@ bool container_files_read(const char *host_root, const struct container_places *
         found = config != NULL;
         if (found) {
             container_take(&container->name, container->id);
-            container_take_oci(container, config, OCI_CONTAINERD | OCI_CRIO | OCI_PODMAN);
+            unsigned authors =
+                container_is_podmans(config) ? OCI_PODMAN : OCI_CONTAINERD | OCI_CRIO | OCI_PODMAN;
+            container_take_oci(container, config, authors);
         }
     }
     if (found)

@@ -175,11 +175,17 @@ static void take_labels_text(struct container_list *list, const json_t *config)
     container_take_labels(list, labels);
 }
 
-// podman has such a directory, too, but says whose it is; where none is known to be CRI-O's, it must say so.
+bool container_is_podmans(const json_t *config)
+{
+    const json_t *annotations = json_object_get(config, "annotations");
+    return strcmp(container_text(annotations, "io.container.manager"), "libpod") == 0;
+}
+
+// podman has such a directory, too; where none is known to be CRI-O's, it must say so.
 static bool is_crio(const json_t *config, bool usual)
 {
     const json_t *annotations = json_object_get(config, "annotations");
-    return config && strcmp(container_text(annotations, "io.container.manager"), "libpod") != 0 &&
+    return config && !container_is_podmans(config) &&
            (usual || container_text(annotations, "io.kubernetes.cri-o.SandboxID")[0]);
 }
 

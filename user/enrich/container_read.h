@@ -55,6 +55,9 @@ enum { OCI_CONTAINERD = 1 << 0, OCI_CRIO = 1 << 1, OCI_PODMAN = 1 << 2 };
 // authors say.
 void container_take_oci(struct container *container, const json_t *config, unsigned authors);
 
+// container_podman.c: podman says so of what it has a runtime run.
+bool container_is_podmans(const json_t *config);
+
 // container_containerd.c: what runc was told of that container, which is in that namespace, or NULL.
 json_t *container_containerd_config(const struct container_reading *reading, const char *namespace);
 
