@@ -162,6 +162,9 @@ INLINE void process_execed(struct task_struct *task, struct linux_binprm *bprm)
     event->exe_size = *used - before;
     struct dentry *dentry = BPF_CORE_READ(exe, f_path.dentry);
     event->exe_flags = BPF_CORE_READ(dentry, d_parent) == dentry ? WIRE_EXE_ALONE : 0;
+    const struct cred *cred = BPF_CORE_READ(task, cred);
+    if (BPF_CORE_READ(cred, uid.val) != BPF_CORE_READ(cred, euid.val))
+        event->exe_flags |= WIRE_EXE_OTHER_USER;
 
     unsigned long start = BPF_CORE_READ(mm, arg_start);
     unsigned long length = BPF_CORE_READ(mm, arg_end) - start;

@@ -183,6 +183,7 @@ struct user_namespace {
 };
 
 struct cred {
+    kuid_t uid;
     kuid_t euid;
     kgid_t egid;
     kuid_t fsuid;

@@ -48,6 +48,7 @@ enum wire_process_exe {
     WIRE_EXE_UPPER_LAYER = 1 << 2,
     WIRE_EXE_LOWER_LAYER = 1 << 3, // neither: not on overlayfs
     WIRE_EXE_WRITABLE = 1 << 4,    // who runs it may write it, or give themselves that right
+    WIRE_EXE_OTHER_USER = 1 << 5,  // the effective user, by the file's set-user-id bit, is not the real one
 };
 
 // A process has become another program. After the struct follow, without gaps and in this order:

@@ -113,6 +113,52 @@ Test(nested, users_do_not_either)
     end_inside(&claims);
 }
 
+// The user runs it by a link that is called as a runtime, and says what that is told.
+static void tell_by_link(uid_t user, const char *link, const char *name)
+{
+    pid_t pid = fork();
+    cr_assert_geq(pid, 0);
+    if (pid == 0) {
+        if (setresuid(user, user, user) == 0)
+            execl(link, "runc", "--root", "/own", "create", "--bundle", "/own", name, NULL);
+        _exit(1);
+    }
+    waitpid(pid, NULL, 0);
+}
+
+static const char told[] = "- rule: told\n"
+                           "  desc: something called a runtime was run as root\n"
+                           "  condition: evt.type = execve and proc.name = runc and user.uid = 0\n"
+                           "  output: \"%proc.cmdline %user.loginuid\"\n"
+                           "  priority: NOTICE\n";
+
+// A program that is root whoever runs it, such as su, is run with the words of any user, who would else say
+// which of the node's cgroups is whose.
+Test(nested, set_user_id_programs_do_not_tell_of_containers)
+{
+    const char *root = make_node();
+    const char *name = format_text("of-%d", getpid()), *link = test_path("runc");
+    const char *words = format_text("runc --root /own create --bundle /own %s", name);
+    const char *note = format_text("%s/own/%s", root, name);
+    cr_assert_eq(run_program("mkdir", "-p", note, NULL), 0);
+    write_file(format_text("%s/state.json", note),
+               format_text("{\"cgroup_paths\":{\"\":\"/sys/fs/cgroup/%s\"}}", name));
+    cr_assert_eq(chmod(program, 04755), 0);
+    cr_assert_eq(symlink(program, link), 0);
+    _cleanup_agent_ struct agent *agent =
+        agent_start(format_text("%s%s", rule, told), "--host-root", root, NULL);
+    tell_by_link(65534, link, name);
+    agent_wait_alert(agent, "told", "proc.cmdline", words, NULL);
+    struct inside nobody = start_inside(format_text("/%s", name), "nobody");
+    agent_wait_alert(agent, "started", "proc.cmdline", "stranger stay nobody", "container.id", "host", NULL);
+    end_inside(&nobody);
+    // Root's own word counts.
+    tell_by_link(0, link, name);
+    struct inside real = start_inside(format_text("/%s", name), "real");
+    agent_wait_alert(agent, "started", "proc.cmdline", "stranger stay real", "container.full_id", name, NULL);
+    end_inside(&real);
+}
+
 // kind and its like: the node is a container, which its own runtime has given its /etc/hostname.
 Test(nested, a_node_that_is_a_container_is_not_what_is_in_it)
 {

@@ -177,7 +177,7 @@ struct exec {
     size_t cwd_size;
     const char *env;
     size_t env_size;
-    uint8_t exe_flags;
+    uint8_t exe_flags, cgroup_truncated;
     uint64_t exe_ino, exe_ctime_ns, exe_mtime_ns;
     struct wire_process_ids ids;
 };
@@ -205,6 +205,7 @@ static inline struct wire_process_execve *stage_exec_record(struct stage *stage,
     wire->has_cwd = exec.cwd != NULL;
     wire->env_size = (uint16_t)exec.env_size;
     wire->exe_flags = exec.exe_flags;
+    wire->cgroup_truncated = exec.cgroup_truncated;
     wire->exe_ino = exec.exe_ino;
     wire->exe_ctime_ns = exec.exe_ctime_ns;
     wire->exe_mtime_ns = exec.exe_mtime_ns;

@@ -16,6 +16,30 @@ Test(enrich_docker, docker)
     container_unref(container);
 }
 
+// Data is often moved to another disk, and a link left behind: on the node it begins at the node's root.
+Test(enrich_docker, links_are_the_nodes)
+{
+    tree_write(root, "/mnt/disk/containers/" A "/config.v2.json", "{\"Name\":\"/moved\"}");
+    tree_link(root, "/var/lib/docker", "/mnt/disk");
+    const struct container *container = get(A, "docker", 1);
+    expect(container, "moved", NULL, NULL, NULL);
+    container_unref(container);
+}
+
+// Nor does a link lead out of it.
+Test(enrich_docker, links_stay_on_the_node)
+{
+    char other[64], up[160];
+    tree_make(other);
+    tree_write(other, "/containers/" A "/config.v2.json", "{\"Name\":\"/elsewhere\"}");
+    snprintf(up, sizeof(up), "../../../../../../../..%s", other);
+    tree_link(root, "/var/lib/docker", up);
+    const struct container *container = get(A, "docker", 1);
+    expect(container, NULL, NULL, NULL, NULL);
+    container_unref(container);
+    tree_remove(other);
+}
+
 Test(enrich_docker, all_that_docker_tells)
 {
     cr_assert_eq(enrich_register_fields(), 0);
@@ -194,4 +218,17 @@ Test(enrich_docker, images_do_not_say_whose_they_are)
     cr_expect_eq(podman->privileged, CONTAINER_TRUE, "podman's own word");
     container_unref(docker);
     container_unref(podman);
+}
+
+// podman hands on what an image's author has written, also where its storage is not found.
+Test(enrich_docker, images_do_not_say_whose_pod_it_is)
+{
+    tree_write(root, "/srv/unheard-of/config.json",
+               "{\"annotations\":{\"io.container.manager\":\"libpod\",\"nerdctl/name\":\"claimed\","
+               "\"io.kubernetes.cri.sandbox-name\":\"claimed\",\"io.kubernetes.pod.namespace\":\"claimed\","
+               "\"io.kubernetes.cri.image-name\":\"claimed\"}}");
+    containers_expect(containers, A, "/srv/unheard-of", 1);
+    const struct container *container = get(A, "podman", 2 * SECOND);
+    expect(container, A, NULL, NULL, NULL);
+    container_unref(container);
 }

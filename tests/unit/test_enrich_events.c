@@ -355,6 +355,41 @@ Test(enrich_events, a_container_found_by_the_scan)
     stage_done(&stage);
 }
 
+// Its cgroup's path is longer than the kernel tells. Here a link does that, whose name is too long.
+static void add_deep_process(void)
+{
+    char name[300];
+    memset(name, 'x', sizeof(name) - 1);
+    name[sizeof(name) - 1] = '\0';
+    stage_proc(&stage, 100, 1, "app", 1000, "", 0);
+    tree_unlink(stage.root, "/proc/100/cgroup");
+    tree_link(stage.root, "/proc/100/cgroup", name);
+}
+
+static void expect_container(const char *id)
+{
+    cr_assert_not_null(stage.event.container);
+    cr_expect_str_eq(stage.event.container->id, id);
+    stage_done(&stage);
+}
+
+// Whoever may make cgroups in a container must not pass for the node by making many.
+Test(enrich_events, cgroups_too_deep_to_be_told_are_not_the_nodes)
+{
+    add_deep_process();
+    cr_assert_eq(enrich_scan(stage.enrich), 1);
+    stage_other(&stage, shell, 11 * SECOND);
+    expect_container("unknown");
+}
+
+Test(enrich_events, programs_in_cgroups_too_deep_to_be_told_are_not_the_nodes)
+{
+    add_deep_process();
+    struct exec exec = {.parent_pid = 1, PART(cgroup, "x\0"), .cgroup_truncated = 1};
+    stage_exec(&stage, shell, exec, 11 * SECOND);
+    expect_container("unknown");
+}
+
 Test(enrich_events, the_machines_own_proc_can_be_scanned)
 {
     stage.enrich->proc_root = "/proc";

@@ -126,3 +126,33 @@ Test(enrich_plain, the_latest_are_kept)
     cr_expect(find("/c191"));
     cr_expect(find("/c128"));
 }
+
+// Every runtime that uses runc tells of its containers, most of which are known by their cgroups' names.
+Test(enrich_plain, those_that_tell_by_themselves_push_none_out)
+{
+    tree_write(root, "/run/runc/web/state.json", "{\"cgroup_paths\":{\"\":\"/sys/fs/cgroup/web\"}}");
+    plain_add(&plains, "web", NULL);
+    cr_expect(find("/web"));
+    for (int i = 0; i < 3 * PLAIN_MAX; i++) {
+        char name[32];
+        snprintf(name, sizeof(name), "other%d", i);
+        plain_add(&plains, name, NULL);
+    }
+    cr_expect(find("/web"));
+}
+
+Test(enrich_plain, those_in_use_are_kept)
+{
+    for (int i = 0; i <= 2 * PLAIN_MAX; i++) {
+        char name[32], note[96], text[160], cgroup[40];
+        snprintf(name, sizeof(name), "c%d", i);
+        snprintf(cgroup, sizeof(cgroup), "/%s", name);
+        snprintf(note, sizeof(note), "/run/runc/%s/state.json", name);
+        snprintf(text, sizeof(text), "{\"cgroup_paths\":{\"\":\"/sys/fs/cgroup/%s\"}}", name);
+        tree_write(root, note, text);
+        plain_add(&plains, name, NULL);
+        cr_expect(find(cgroup));
+        cr_expect(find("/c0/below"));
+    }
+    cr_expect_not(find("/c1"));
+}

@@ -25,12 +25,9 @@ TestSuite(enrich_runtime_exec, .init = setup, .fini = teardown);
 static const struct who runc = {.pid = 100, .start_ns = 10 * SECOND, .comm = "runc"};
 
 // What the container is called after the runtime's exec, with its files gone; "": that is not known.
-static const char *name_after(struct who runtime, const char *args, size_t size, const char *cgroup,
-                              size_t cgroup_size)
+static const char *name_after_exec(struct who runtime, struct exec exec)
 {
     static char name[64];
-    struct exec exec = {
-        .parent_pid = 1, .args = args, .args_size = size, .cgroup = cgroup, .cgroup_size = cgroup_size};
     stage_exec(&stage, runtime, exec, 11 * SECOND);
     stage_done(&stage);
     tree_unlink(stage.root, "/run/containerd");
@@ -43,6 +40,14 @@ static const char *name_after(struct who runtime, const char *args, size_t size,
     snprintf(name, sizeof(name), "%s", stage.event.container->name ? stage.event.container->name : "");
     stage_done(&stage);
     return name;
+}
+
+static const char *name_after(struct who runtime, const char *args, size_t size, const char *cgroup,
+                              size_t cgroup_size)
+{
+    struct exec exec = {
+        .parent_pid = 1, .args = args, .args_size = size, .cgroup = cgroup, .cgroup_size = cgroup_size};
+    return name_after_exec(runtime, exec);
 }
 #define NAME_AFTER(runtime, args) name_after(runtime, args, sizeof(args), "init.scope", sizeof("init.scope"))
 
@@ -77,11 +82,36 @@ Test(enrich_runtime_exec, only_the_nodes_root_is_believed)
     cr_expect_str_eq(NAME_AFTER(user, "runc\0create\0--bundle\0" BUNDLE "\0" A), "");
 }
 
+Test(enrich_runtime_exec, who_is_root_by_the_programs_file_is_not)
+{
+    static const char args[] = "runc\0create\0--bundle\0" BUNDLE "\0" A;
+    struct exec exec = {
+        .parent_pid = 1, .args = args, .args_size = sizeof(args), .exe_flags = WIRE_EXE_OTHER_USER};
+    cr_expect_str_eq(name_after_exec(runc, exec), "");
+}
+
 Test(enrich_runtime_exec, a_containers_root_is_not_the_nodes)
 {
     static const char other[] = "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210\0docker\0";
     static const char args[] = "runc\0create\0--bundle\0" BUNDLE "\0" A;
     cr_expect_str_eq(name_after(runc, args, sizeof(args), other, sizeof(other)), "");
+}
+
+// One that has gone, and of which the kernel told the lowest cgroups alone: it may have been in a container.
+Test(enrich_runtime_exec, whose_container_is_not_known_is_not_believed)
+{
+    static const char args[] = "runc\0create\0--bundle\0" BUNDLE "\0" A;
+    struct exec exec = {.parent_pid = 1, .args = args, .args_size = sizeof(args), PART(cgroup, "x\0")};
+    exec.cgroup_truncated = 1;
+    cr_expect_str_eq(name_after_exec(runc, exec), "");
+}
+
+// Who is in the root has a cgroup without a name.
+Test(enrich_runtime_exec, in_the_root_of_all_cgroups)
+{
+    static const char args[] = "runc\0create\0--bundle\0" BUNDLE "\0" A;
+    struct exec exec = {.parent_pid = 1, .args = args, .args_size = sizeof(args)};
+    cr_expect_str_eq(name_after_exec(runc, exec), "brief");
 }
 
 Test(enrich_runtime_exec, other_programs_say_nothing)
@@ -137,18 +167,22 @@ static void expect_name(const char *id, const char *name)
     stage_done(&stage);
 }
 
-static void scan_shim(unsigned uid, const char *name, const char *args, size_t size)
+static void scan_shim_as(unsigned real_uid, unsigned uid, const char *name, const char *args, size_t size)
 {
     static int pid = 50;
     char file[64], status[160];
     stage_proc(&stage, ++pid, 1, name, 1000, args, size);
     snprintf(file, sizeof(file), "/proc/%d/status", pid);
-    snprintf(status, sizeof(status), "Name:\t%s\nUid:\t%u\t%u\t%u\t%u\nGid:\t0\t0\t0\t0\n", name, uid, uid,
-             uid, uid);
+    snprintf(status, sizeof(status), "Name:\t%s\nUid:\t%u\t%u\t%u\t%u\nGid:\t0\t0\t0\t0\n", name, real_uid,
+             uid, uid, uid);
     tree_write(stage.root, file, status);
     snprintf(file, sizeof(file), "/proc/%d/cwd", pid);
     tree_link(stage.root, file, FAR FIRST);
     cr_assert_geq(enrich_scan(stage.enrich), 0);
+}
+static void scan_shim(unsigned uid, const char *name, const char *args, size_t size)
+{
+    scan_shim_as(uid, uid, name, args, size);
 }
 #define SCAN_SHIM(name, args) scan_shim(0, name, args, sizeof(args))
 
@@ -182,6 +216,16 @@ Test(enrich_runtime_exec, what_is_no_shim)
     scan_shim(0, "containerd-shim", "containerd-shim-runc-v2\0-id\0" FIRST, 40);
     static const char args[] = "containerd-shim-runc-v2\0-id\0" FIRST;
     scan_shim(1000, "containerd-shim", args, sizeof(args));
+    expect_name(FIRST, "");
+}
+
+// A user's link of that name to a program that is root whoever runs it, such as su, which waits for a
+// password.
+Test(enrich_runtime_exec, who_runs_a_setuid_program_is_not_root)
+{
+    static const char args[] = "conmon\0-c\0" FIRST "\0root\0--\0-b\0" FAR FIRST;
+    write_far(FIRST, "far");
+    scan_shim_as(1000, 0, "conmon", args, sizeof(args));
     expect_name(FIRST, "");
 }
 

@@ -100,9 +100,8 @@ static bool read_database(struct container_reading *reading, const char *root, c
 {
     struct container *container = reading->container;
     char path[PATH_MAX];
-    int length = snprintf(path, sizeof(path), "%s%s" DATABASE, reading->host_root, root);
     struct stat info;
-    if (length < 0 || (size_t)length >= sizeof(path) || stat(path, &info))
+    if (!container_path(path, reading->host_root, "%s" DATABASE, root) || stat(path, &info))
         return false;
     if (!container->image)
         read_text(path, (const char *const[]){"v1", namespace, "containers", container->id, "image", NULL},
@@ -168,7 +167,7 @@ json_t *container_containerd_config(const struct container_reading *reading, con
     struct place place;
     json_t *config = NULL;
     for (size_t i = 0; !config && place_at(reading, i, &place); i++)
-        config = container_json("%s%s" TASKS "/%s/%s/config.json", reading->host_root, place.state, namespace,
+        config = container_json(reading->host_root, "%s" TASKS "/%s/%s/config.json", place.state, namespace,
                                 reading->container->id);
     return config;
 }
@@ -179,11 +178,13 @@ json_t *container_containerd_config(const struct container_reading *reading, con
 static bool read_root(const struct container_reading *reading, const char *state, const char *namespace,
                       char ret_root[PATH_MAX])
 {
-    char path[PATH_MAX], tail[PATH_MAX], target[PATH_MAX];
-    int length = snprintf(path, sizeof(path), "%s%s" TASKS "/%s/%s/work", reading->host_root, state,
-                          namespace, reading->container->id);
+    char bundle[PATH_MAX], path[PATH_MAX + 8], tail[PATH_MAX], target[PATH_MAX];
+    if (!container_path(bundle, reading->host_root, "%s" TASKS "/%s/%s", state, namespace,
+                        reading->container->id))
+        return false;
+    snprintf(path, sizeof(path), "%s/work", bundle);
     int tail_length = snprintf(tail, sizeof(tail), TASKS "/%s/%s", namespace, reading->container->id);
-    if (length < 0 || (size_t)length >= sizeof(path) || tail_length < 0)
+    if (tail_length < 0)
         return false;
     ssize_t size = readlink(path, target, sizeof(target));
     if (size <= tail_length || size == sizeof(target) || target[0] != '/' ||
@@ -198,9 +199,8 @@ static bool read_namespace(struct container_reading *reading, struct place place
 {
     struct container *container = reading->container;
     char root[PATH_MAX];
-    _cleanup_json_ json_t *config =
-        container_json_stamped(reading, "%s%s" TASKS "/%s/%s/config.json", reading->host_root, place.state,
-                               namespace, container->id);
+    _cleanup_json_ json_t *config = container_json_stamped(reading, "%s" TASKS "/%s/%s/config.json",
+                                                           place.state, namespace, container->id);
     if (!config)
         return false;
     // Plain containerd has no name beside the id that its user chose.
@@ -216,8 +216,7 @@ static bool read_namespace(struct container_reading *reading, struct place place
 static bool read_place(struct container_reading *reading, struct place place)
 {
     char tasks[PATH_MAX];
-    int length = snprintf(tasks, sizeof(tasks), "%s%s" TASKS, reading->host_root, place.state);
-    if (length < 0 || (size_t)length >= sizeof(tasks))
+    if (!container_path(tasks, reading->host_root, "%s" TASKS, place.state))
         return false;
     _cleanup_(cleanup_closedir) DIR *dir = opendir(tasks);
     if (!dir)

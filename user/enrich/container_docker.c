@@ -80,7 +80,7 @@ static void read_references(struct container_reading *reading, const char *root,
     if (!reading->container->image_id || !container_id_valid(driver, strlen(driver)))
         return;
     _cleanup_json_ json_t *images =
-        container_json("%s%s/image/%s/repositories.json", reading->host_root, root, driver);
+        container_json(reading->host_root, "%s/image/%s/repositories.json", root, driver);
     take_references(reading->container, json_object_get(images, "Repositories"));
 }
 
@@ -103,8 +103,8 @@ static void take_labels(struct container *container, const json_t *labels)
 static bool read_below(struct container_reading *reading, const char *root)
 {
     struct container *container = reading->container;
-    _cleanup_json_ json_t *file = container_json_stamped(reading, "%s%s/containers/%s/config.v2.json",
-                                                         reading->host_root, root, container->id);
+    _cleanup_json_ json_t *file =
+        container_json_stamped(reading, "%s/containers/%s/config.v2.json", root, container->id);
     if (!file)
         return false;
     const json_t *config = json_object_get(file, "Config");
@@ -120,7 +120,7 @@ static bool read_below(struct container_reading *reading, const char *root)
         container_take(&container->image_digest, container_text(file, "Image"));
 
     _cleanup_json_ json_t *host =
-        container_json("%s%s/containers/%s/hostconfig.json", reading->host_root, root, container->id);
+        container_json(reading->host_root, "%s/containers/%s/hostconfig.json", root, container->id);
     const json_t *privileged = json_object_get(host, "Privileged");
     if (json_is_boolean(privileged))
         container->privileged = json_is_true(privileged) ? CONTAINER_TRUE : CONTAINER_FALSE;
@@ -129,7 +129,7 @@ static bool read_below(struct container_reading *reading, const char *root)
     const char *sandbox = container->pod_sandbox_id;
     if (sandbox && container_id_valid(sandbox, strlen(sandbox))) {
         _cleanup_json_ json_t *holder =
-            container_json("%s%s/containers/%s/config.v2.json", reading->host_root, root, sandbox);
+            container_json(reading->host_root, "%s/containers/%s/config.v2.json", root, sandbox);
         container_take_labels(&container->pod_labels,
                               json_object_get(json_object_get(holder, "Config"), "Labels"));
     }
@@ -177,7 +177,7 @@ bool container_read_docker(struct container_reading *reading)
 {
     if (read_below(reading, "/var/lib/docker"))
         return true;
-    _cleanup_json_ json_t *daemon = container_json("%s/etc/docker/daemon.json", reading->host_root);
+    _cleanup_json_ json_t *daemon = container_json(reading->host_root, "/etc/docker/daemon.json");
     const char *root = container_text(daemon, "data-root");
     return (root[0] == '/' && read_below(reading, root)) || read_elsewhere(reading);
 }

@@ -7,9 +7,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 enum { FILE_MAX_BYTES = 4 * 1024 * 1024, TEXT_MAX_BYTES = 512 };
 
@@ -65,21 +68,55 @@ static json_t *json_read(const char *path, struct stat *ret_info)
     return json;
 }
 
-static bool path_print(char *ret_path, size_t size, const char *format, va_list args)
+// What RESOLVE_IN_ROOT makes of it. Where that may not be asked, the path stays.
+static bool path_resolve(const char *host_root, char path[PATH_MAX])
 {
-    int length = vsnprintf(ret_path, size, format, args);
-    return length > 0 && (size_t)length < size;
+    size_t length = strlen(host_root);
+    if (length == 0)
+        return true;
+    _cleanup_close_ int root = open(host_root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+    _cleanup_close_ int fd =
+        root < 0 ? -1 : (int)syscall(SYS_openat2, root, path + length, &how, sizeof(how));
+    if (fd < 0)
+        return root >= 0 && (errno == ENOSYS || errno == EPERM);
+    char own[32];
+    snprintf(own, sizeof(own), "/proc/self/fd/%d", fd);
+    ssize_t size = readlink(own, path, PATH_MAX - 1);
+    if (size < 0)
+        return false;
+    path[size] = '\0';
+    return true;
 }
 
-json_t *container_json(const char *format, ...)
+static bool path_print(char ret_path[PATH_MAX], const char *host_root, const char *format, va_list args)
+{
+    size_t root = strlen(host_root);
+    if (root >= PATH_MAX)
+        return false;
+    memcpy(ret_path, host_root, root + 1);
+    int length = vsnprintf(ret_path + root, PATH_MAX - root, format, args);
+    return length > 0 && (size_t)length < PATH_MAX - root && path_resolve(host_root, ret_path);
+}
+
+bool container_path(char ret_path[PATH_MAX], const char *host_root, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    bool found = path_print(ret_path, host_root, format, args);
+    va_end(args);
+    return found;
+}
+
+json_t *container_json(const char *host_root, const char *format, ...)
 {
     char path[PATH_MAX];
     struct stat info;
     va_list args;
     va_start(args, format);
-    bool whole = path_print(path, sizeof(path), format, args);
+    bool found = path_print(path, host_root, format, args);
     va_end(args);
-    return whole ? json_read(path, &info) : NULL;
+    return found ? json_read(path, &info) : NULL;
 }
 
 static void stamp_set(struct container_stamp *stamp, const struct stat *info)
@@ -96,9 +133,9 @@ json_t *container_json_stamped(struct container_reading *reading, const char *fo
     struct stat info;
     va_list args;
     va_start(args, format);
-    bool whole = path_print(path, sizeof(path), format, args);
+    bool found = path_print(path, reading->host_root, format, args);
     va_end(args);
-    json_t *json = whole ? json_read(path, &info) : NULL;
+    json_t *json = found ? json_read(path, &info) : NULL;
     reading->stamp = (struct container_stamp){};
     if (json && strlen(path) < sizeof(reading->stamp.path)) {
         strcpy(reading->stamp.path, path);
@@ -258,12 +295,13 @@ bool container_files_read(const char *host_root, const struct container_places *
     bool found = read_any(&reading);
     if (!found && bundle[0]) {
         // None of those that are known: what the bundle itself says, under the name that it was given.
-        _cleanup_json_ json_t *config =
-            container_json_stamped(&reading, "%s%s/config.json", host_root, bundle);
+        _cleanup_json_ json_t *config = container_json_stamped(&reading, "%s/config.json", bundle);
         found = config != NULL;
         if (found) {
             container_take(&container->name, container->id);
-            container_take_oci(container, config, OCI_CONTAINERD | OCI_CRIO | OCI_PODMAN);
+            unsigned authors =
+                container_is_podmans(config) ? OCI_PODMAN : OCI_CONTAINERD | OCI_CRIO | OCI_PODMAN;
+            container_take_oci(container, config, authors);
         }
     }
     if (found)

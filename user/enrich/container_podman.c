@@ -53,15 +53,14 @@ static bool take_item(struct container *container, const json_t *list)
 // Those that need not survive a crash, as with --rm, are in a list of their own.
 static bool read_lists(struct container_reading *reading, const struct storage *storage)
 {
-    _cleanup_json_ json_t *lasting = container_json_stamped(
-        reading, "%s%s/%s-containers/containers.json", reading->host_root, storage->graph, storage->driver);
+    _cleanup_json_ json_t *lasting =
+        container_json_stamped(reading, "%s/%s-containers/containers.json", storage->graph, storage->driver);
     if (take_item(reading->container, lasting))
         return true;
     if (!storage->run[0])
         return false;
-    _cleanup_json_ json_t *passing =
-        container_json_stamped(reading, "%s%s/%s-containers/volatile-containers.json", reading->host_root,
-                               storage->run, storage->driver);
+    _cleanup_json_ json_t *passing = container_json_stamped(
+        reading, "%s/%s-containers/volatile-containers.json", storage->run, storage->driver);
     return take_item(reading->container, passing);
 }
 
@@ -70,7 +69,7 @@ static void read_digest(struct container_reading *reading, const struct storage 
     if (!reading->container->image_id)
         return;
     _cleanup_json_ json_t *list =
-        container_json("%s%s/%s-images/images.json", reading->host_root, storage->graph, storage->driver);
+        container_json(reading->host_root, "%s/%s-images/images.json", storage->graph, storage->driver);
     container_take_key(&reading->container->image_digest, item_find(list, reading->container->image_id),
                        "digest");
 }
@@ -88,10 +87,8 @@ static bool on_config(void *context, const char *key, size_t key_size, const cha
 static void read_labels(struct container_reading *reading, const struct storage *storage)
 {
     char path[PATH_MAX];
-    int length =
-        snprintf(path, sizeof(path), "%s%s/libpod/bolt_state.db", reading->host_root, storage->graph);
     const char *const keys[] = {"ctr", reading->container->id, "config", NULL};
-    if (length < 0 || (size_t)length >= sizeof(path))
+    if (!container_path(path, reading->host_root, "%s/libpod/bolt_state.db", storage->graph))
         return;
     int error = -EAGAIN;
     for (int i = 0; i < ATTEMPTS_MAX && error == -EAGAIN; i++) {
@@ -107,7 +104,7 @@ static bool read_podman(struct container_reading *reading, const struct storage 
     if (!read_lists(reading, storage))
         return false;
     _cleanup_json_ json_t *config =
-        container_json("%s%s/%s-containers/%s/userdata/config.json", reading->host_root, storage->graph,
+        container_json(reading->host_root, "%s/%s-containers/%s/userdata/config.json", storage->graph,
                        storage->driver, reading->container->id);
     container_take_oci(reading->container, config, OCI_PODMAN);
     read_digest(reading, storage);
@@ -119,7 +116,7 @@ static bool read_podman(struct container_reading *reading, const struct storage 
 // that podman has made for the container are in RUN/DRIVER-containers/ID/userdata.
 static void take_run(const struct container_reading *reading, const char *below, struct storage *storage)
 {
-    _cleanup_json_ json_t *config = container_json("%s%s/config.json", reading->host_root, reading->bundle);
+    _cleanup_json_ json_t *config = container_json(reading->host_root, "%s/config.json", reading->bundle);
     size_t index;
     json_t *mount;
     json_array_foreach(json_object_get(config, "mounts"), index, mount)
@@ -168,7 +165,7 @@ bool container_read_podman(struct container_reading *reading)
 // What is a pod's is in the annotations of the container that holds its namespaces.
 static json_t *read_config(struct container_reading *reading, const char *run, const char *id)
 {
-    return container_json("%s%s/overlay-containers/%s/userdata/config.json", reading->host_root, run, id);
+    return container_json(reading->host_root, "%s/overlay-containers/%s/userdata/config.json", run, id);
 }
 
 static void take_labels_text(struct container_list *list, const json_t *config)
@@ -178,19 +175,25 @@ static void take_labels_text(struct container_list *list, const json_t *config)
     container_take_labels(list, labels);
 }
 
-// podman has such a directory, too, but says whose it is; where none is known to be CRI-O's, it must say so.
+bool container_is_podmans(const json_t *config)
+{
+    const json_t *annotations = json_object_get(config, "annotations");
+    return strcmp(container_text(annotations, "io.container.manager"), "libpod") == 0;
+}
+
+// podman has such a directory, too; where none is known to be CRI-O's, it must say so.
 static bool is_crio(const json_t *config, bool usual)
 {
     const json_t *annotations = json_object_get(config, "annotations");
-    return config && strcmp(container_text(annotations, "io.container.manager"), "libpod") != 0 &&
+    return config && !container_is_podmans(config) &&
            (usual || container_text(annotations, "io.kubernetes.cri-o.SandboxID")[0]);
 }
 
 static bool read_crio(struct container_reading *reading, const char *run)
 {
     struct container *container = reading->container;
-    _cleanup_json_ json_t *config = container_json_stamped(
-        reading, "%s%s/overlay-containers/%s/userdata/config.json", reading->host_root, run, container->id);
+    _cleanup_json_ json_t *config =
+        container_json_stamped(reading, "%s/overlay-containers/%s/userdata/config.json", run, container->id);
     if (!is_crio(config, run == usual_run))
         return false;
     container_take_oci(container, config, OCI_CRIO);

@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 
 #include <jansson.h>
+#include <limits.h>
 
 // A container's files, as far as they are looked for and found.
 struct container_reading {
@@ -22,8 +23,12 @@ static inline void cleanup_json(json_t **json)
 }
 #define _cleanup_json_ _cleanup_(cleanup_json)
 
-// The whole file as JSON, or NULL. A path that is too long is no path: the file is then not found.
-__attribute__((format(printf, 1, 2))) json_t *container_json(const char *format, ...);
+// A path below host_root, of which links are followed as on the node: an absolute one begins at host_root.
+// False where there is nothing, or the path is too long.
+__attribute__((format(printf, 3, 4))) bool container_path(char ret_path[PATH_MAX], const char *host_root,
+                                                          const char *format, ...);
+// The whole file below host_root as JSON, or NULL.
+__attribute__((format(printf, 2, 3))) json_t *container_json(const char *host_root, const char *format, ...);
 // The same, and the file is the one that the container's name is from: read again when it changes.
 __attribute__((format(printf, 2, 3))) json_t *container_json_stamped(struct container_reading *reading,
                                                                      const char *format, ...);
@@ -49,6 +54,9 @@ enum { OCI_CONTAINERD = 1 << 0, OCI_CRIO = 1 << 1, OCI_PODMAN = 1 << 2 };
 // container_oci.c: what every OCI runtime is told. Fills mounts, privileged, and what annotations of those
 // authors say.
 void container_take_oci(struct container *container, const json_t *config, unsigned authors);
+
+// container_podman.c: podman says so of what it has a runtime run.
+bool container_is_podmans(const json_t *config);
 
 // container_containerd.c: what runc was told of that container, which is in that namespace, or NULL.
 json_t *container_containerd_config(const struct container_reading *reading, const char *namespace);

@@ -413,6 +413,11 @@ static struct container_entry *entry_add(struct containers *containers, const ch
     return entry;
 }
 
+const struct container *containers_get_unknown(struct containers *containers)
+{
+    return container_ref(&containers->unknown.container);
+}
+
 const struct container *containers_get(struct containers *containers, const struct container_id *id,
                                        uint64_t now_ns)
 {
@@ -420,7 +425,7 @@ const struct container *containers_get(struct containers *containers, const stru
     if (!entry)
         entry = entry_add(containers, id->id, id->users, id->runtime);
     if (!entry)
-        return container_ref(&containers->unknown.container);
+        return containers_get_unknown(containers);
     // What a bundle alone told of a runtime is less than what the cgroup tells.
     if (strcmp(entry->container.runtime, "runc") == 0)
         entry->container.runtime = id->runtime;

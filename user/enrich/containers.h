@@ -31,6 +31,10 @@ size_t containers_count(const struct containers *containers);
 const struct container *containers_get(struct containers *containers, const struct container_id *id,
                                        uint64_t now_ns);
 
+// That which stands for containers of which no more is known than that they are some; with a reference for
+// the caller.
+const struct container *containers_get_unknown(struct containers *containers);
+
 // A runtime was told to make a container from that bundle, below host_root: describes it before it begins, as
 // it may be gone when its first event is read.
 void containers_expect(struct containers *containers, const char *id, const char *bundle, uint64_t now_ns);

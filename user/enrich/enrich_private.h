@@ -42,11 +42,11 @@ struct process_entry *enrich_exec(struct enrich *enrich, const struct wire_proce
 
 // runtime_exec.c. Looks whether an exec is that of a runtime that is told to make a container.
 void enrich_expect_container(struct enrich *enrich, const struct process_entry *entry,
-                             const struct wire_header *header, const char *args, size_t size);
+                             const struct wire_process_execve *wire, const char *args, size_t size);
 // Looks whether a process that ran before is what stays with a container, and knows its bundle: containerd's
 // shim, which is in there (of a pod, in that of its first container), or conmon of podman and CRI-O.
-void enrich_expect_kept(struct enrich *enrich, const struct process_entry *entry, const char *args,
-                        size_t size);
+void enrich_expect_kept(struct enrich *enrich, const struct process_entry *entry,
+                        const struct proc_info *info);
 
 // learn.c. What these return stays valid until the next entry is added, unless it is held.
 
@@ -64,6 +64,10 @@ void enrich_exec_init(void);
 // Asks /proc in which container a process is. 0, or a negative errno where it does not tell: what is known
 // stays.
 int enrich_ask_container(struct enrich *enrich, struct process_entry *entry, uint64_t now_ns);
+// Its cgroup's path is longer than the kernel tells (PATH_MAX, -ENAMETOOLONG; newer kernels tell its
+// beginning). No manager of the node makes such, but who may make cgroups in a container does: it is not the
+// node's.
+void enrich_set_too_deep(struct enrich *enrich, struct process_entry *entry);
 // Takes from /proc what no record has told of a process that still runs, once per program.
 enum process_ask { ASK_IDS = 1 << 0, ASK_EXE = 1 << 1, ASK_ENV = 1 << 2 };
 void enrich_ask_proc(struct enrich *enrich, struct process_entry *entry, enum process_ask what);

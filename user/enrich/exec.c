@@ -3,6 +3,7 @@
 #include "base/series.h"
 #include "enrich_private.h"
 
+#include <errno.h>
 #include <string.h>
 
 // The variable parts of an execve record.
@@ -99,7 +100,11 @@ static void exec_set_container(struct enrich *enrich, struct process_entry *entr
     uint64_t now_ns = wire->header.time_ns;
     if (wire->cgroup_truncated) {
         // The container's name may be further up. Where /proc does not tell, what was known stays.
-        entry->container_known &= enrich_ask_container(enrich, entry, now_ns) == 0;
+        int err = enrich_ask_container(enrich, entry, now_ns);
+        if (err == -ENAMETOOLONG)
+            enrich_set_too_deep(enrich, entry);
+        else if (err)
+            entry->container_known = false;
         return;
     }
     if (wire->cgroup_size == 0)
@@ -134,7 +139,7 @@ struct process_entry *enrich_exec(struct enrich *enrich, const struct wire_proce
     exec_set_args(enrich, entry, wire, &parts);
     exec_set_container(enrich, entry, wire, &parts);
     if (wire->args_size > 0)
-        enrich_expect_container(enrich, entry, header, parts.args, wire->args_size);
+        enrich_expect_container(enrich, entry, wire, parts.args, wire->args_size);
 
     if (!entry->process.parent && wire->parent_pid) {
         // Held, because learning the parent may push out other entries.

@@ -19,6 +19,12 @@ static const struct container *container_of_cgroup(struct enrich *enrich, const 
     return found ? containers_get(enrich->containers, &id, now_ns) : NULL;
 }
 
+void enrich_set_too_deep(struct enrich *enrich, struct process_entry *entry)
+{
+    if (!entry->process.container)
+        process_entry_set_container(entry, containers_get_unknown(enrich->containers));
+}
+
 // Adds what was read into enrich->proc.
 static struct process_entry *add_from_proc(struct enrich *enrich, uint64_t now_ns)
 {
@@ -37,7 +43,9 @@ static struct process_entry *add_from_proc(struct enrich *enrich, uint64_t now_n
     process_entry_set_name(entry, info->name);
     process_entry_set_exepath(entry, info->exepath, info->exepath_size);
     process_entry_set_args(entry, info->args, info->args_size);
-    if (info->cgroup_size > 0)
+    if (info->cgroup_too_long)
+        enrich_set_too_deep(enrich, entry);
+    else if (info->cgroup_size > 0)
         process_entry_set_container(entry,
                                     container_of_cgroup(enrich, info->cgroup, info->cgroup_size, now_ns));
     return entry;
@@ -90,7 +98,7 @@ static void scan_visit(const struct proc_info *info, void *context)
         return;
     const struct process_entry *entry = add_from_proc(enrich, 0);
     if (entry)
-        enrich_expect_kept(enrich, entry, info->args, info->args_size);
+        enrich_expect_kept(enrich, entry, info);
 }
 
 int enrich_scan(struct enrich *enrich)
@@ -141,6 +149,7 @@ static struct counter env_truncated = {
 void enrich_learn_init(void)
 {
     counter_register(&env_truncated);
+    plain_init();
 }
 
 void enrich_env_truncated(void)

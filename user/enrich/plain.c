@@ -1,6 +1,7 @@
 #include "plain.h"
 
 #include "base/outside.h"
+#include "base/series.h"
 #include "base/text.h"
 #include "container_read.h"
 
@@ -40,7 +41,7 @@ static const char *cgroup_of(const json_t *state)
 // Adds cgroup and bundle, a NUL behind each. False where there is no note.
 static bool note_read(const char *host_root, const char *root, const char *id, struct text *text)
 {
-    _cleanup_json_ json_t *state = container_json("%s%s/%s/state.json", host_root, root, id);
+    _cleanup_json_ json_t *state = container_json(host_root, "%s/%s/state.json", root, id);
     const char *cgroup = cgroup_of(state), *bundle = bundle_of(state);
     if (!cgroup[0] || strlen(cgroup) + strlen(bundle) + 2 > NOTE_MAX)
         return false;
@@ -91,8 +92,7 @@ static bool tells_by_itself(const char *cgroup)
 static void notes_read(const char *host_root, const char *root, struct text *text)
 {
     char path[PATH_MAX];
-    int length = snprintf(path, sizeof(path), "%s%s", host_root, root);
-    _cleanup_(cleanup_closedir) DIR *dir = length > 0 && (size_t)length < sizeof(path) ? opendir(path) : NULL;
+    _cleanup_(cleanup_closedir) DIR *dir = container_path(path, host_root, "%s", root) ? opendir(path) : NULL;
     const struct dirent *entry;
     while (dir && (entry = readdir(dir))) {
         _cleanup_text_ struct text note = TEXT_INIT(NOTE_MAX);
@@ -114,9 +114,8 @@ static ssize_t notes_now(void *context, void *ret_data, size_t capacity)
     notes_read(host_root, usual_root, &text);
     for (size_t i = 0; i < ARRAY_SIZE(shims); i++) {
         char path[PATH_MAX];
-        int length = snprintf(path, sizeof(path), "%s%s", host_root, shims[i]);
         _cleanup_(cleanup_closedir) DIR *dir =
-            length > 0 && (size_t)length < sizeof(path) ? opendir(path) : NULL;
+            container_path(path, host_root, "%s", shims[i]) ? opendir(path) : NULL;
         const struct dirent *entry;
         while (dir && (entry = readdir(dir))) {
             char root[NAME_MAX + 32];
@@ -130,6 +129,46 @@ static ssize_t notes_now(void *context, void *ret_data, size_t capacity)
 
 // --- What is known ---
 
+static struct counter forgotten = {
+    .name = "inferscope_plain_containers_forgotten_total",
+    .help =
+        "Containers of runc alone, whose cgroup does not tell of one, that were pushed out by later ones: "
+        "what starts in them counts as the host's",
+};
+
+void plain_init(void)
+{
+    counter_register(&forgotten);
+}
+
+// The one that stands longest unused among those whose notes were read, or were not; NULL: there is none.
+static struct plain *oldest(struct plains *plains, bool read)
+{
+    struct plain *found = NULL;
+    for (size_t i = 0; i < PLAIN_MAX; i++) {
+        struct plain *plain = &plains->at[i];
+        if ((plain->cgroup[0] != '\0') == read && (!found || plain->used < found->used))
+            found = plain;
+    }
+    return found;
+}
+
+static struct plain *make_room(struct plains *plains)
+{
+    // The notes of these may still be read.
+    enum { LATEST = 8 };
+    size_t unread = 0;
+    for (size_t i = 0; i < PLAIN_MAX; i++) {
+        if (!plains->at[i].id[0])
+            return &plains->at[i];
+        unread += !plains->at[i].cgroup[0];
+    }
+    if (unread > LATEST)
+        return oldest(plains, false);
+    forgotten.value++;
+    return oldest(plains, true);
+}
+
 static struct plain *add(struct plains *plains, const char *id)
 {
     struct plain *plain = NULL;
@@ -137,8 +176,8 @@ static struct plain *add(struct plains *plains, const char *id)
         if (strcmp(plains->at[i].id, id) == 0)
             plain = &plains->at[i];
     if (!plain)
-        plain = &plains->at[plains->next++ % PLAIN_MAX];
-    *plain = (struct plain){};
+        plain = make_room(plains);
+    *plain = (struct plain){.used = ++plains->uses};
     snprintf(plain->id, sizeof(plain->id), "%s", id);
     return plain;
 }
@@ -242,6 +281,8 @@ bool plain_find(struct plains *plains, const char *host_root, const char *cgroup
         if (!plain->cgroup[0] && !id->depth && may_be(plain, cgroup))
             note_ask(plain, host_root);
         unsigned depth = depth_of(plain->cgroup, cgroup);
+        if (depth)
+            plain->used = ++plains->uses;
         if (!depth || (id->depth && depth >= id->depth))
             continue;
         *id = (struct container_id){.runtime = "runc", .depth = depth};

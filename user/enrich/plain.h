@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum { PLAIN_MAX = 64 };
 
@@ -13,16 +14,21 @@ struct plain {
     char id[CONTAINER_ID_MAX + 1];
     char root[256];   // runc's, where its notes are
     char cgroup[512]; // as the note has it, with the mount point; "": it was not read yet
+    uint64_t used;    // when it was told of or found last, of struct plains
 };
 
-// The latest that runc was told to make; all zero at the beginning.
+// The latest that runc was told to make; all zero at the beginning. Most are known by their cgroups' names,
+// so that nobody ever reads their notes: these go first, and of the others the one that was found longest
+// ago.
 struct plains {
     struct plain at[PLAIN_MAX];
-    unsigned next;
+    uint64_t uses;
 };
 
 struct containers;
 
+// Exports the counter of those that were pushed out.
+void plain_init(void);
 // runc, whose root is `root`, was told to make that container.
 void plain_add(struct plains *plains, const char *id, const char *root);
 // Reads the notes of all that run already, and has them described by their bundles.

@@ -134,13 +134,13 @@ static void ids_parse(const char *text, const char *own, struct process_ids *ids
     numbers_parse(text, "\nNSsid:", &ids->sid, &ids->vsid);
 }
 
-// The effective ids: the second number of the lines Uid and Gid.
+// The real and the effective ids: the first two numbers of the lines Uid and Gid.
 static int status_parse(const char *text, struct proc_info *info)
 {
     ids_parse(text, "\nNStgid:", &info->ids);
     const char *uid = strstr(text, "\nUid:");
     const char *gid = strstr(text, "\nGid:");
-    if (!uid || !gid || sscanf(uid, "\nUid: %*u %u", &info->uid) != 1 ||
+    if (!uid || !gid || sscanf(uid, "\nUid: %u %u", &info->real_uid, &info->uid) != 2 ||
         sscanf(gid, "\nGid: %*u %u", &info->gid) != 1)
         return -EPROTO;
     return 0;
@@ -266,6 +266,7 @@ int proc_read(const char *root, pid_t pid, struct proc_info *info)
         info->loginuid = (uint32_t)strtoul(text, NULL, 10);
     length = file_read(dir, "cgroup", info->cgroup, sizeof(info->cgroup));
     info->cgroup_size = length > 0 ? (size_t)length : 0;
+    info->cgroup_too_long = length == -ENAMETOOLONG;
     return 0;
 }
 

@@ -15,6 +15,7 @@ struct proc_info {
     pid_t ppid;
     uint64_t start_time_ns; // the beginning of the clock tick
     uint32_t uid, gid;      // effective
+    uint32_t real_uid;
     uint32_t loginuid;
     uint32_t tty;
     bool kernel_thread;
@@ -27,6 +28,7 @@ struct proc_info {
     size_t args_size;
     char cgroup[PROC_CGROUP_MAX];
     size_t cgroup_size;
+    bool cgroup_too_long; // its path is longer than the kernel tells: cgroup_size is 0
 };
 
 // Reads /proc/PID below `root` ("/proc"). -ENOENT or -ESRCH for a process that is gone.

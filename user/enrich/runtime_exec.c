@@ -75,12 +75,16 @@ static bool order_read(const char *args, size_t size, struct order *ret_order)
 }
 
 void enrich_expect_container(struct enrich *enrich, const struct process_entry *entry,
-                             const struct wire_header *header, const char *args, size_t size)
+                             const struct wire_process_execve *wire, const char *args, size_t size)
 {
+    const struct wire_header *header = &wire->header;
     struct order order;
-    // Only the node's root is believed: anybody can run a program of that name.
-    if (entry->process.container || header->uid != 0 || !is_runtime(entry->process.name) ||
-        !order_read(args, size, &order))
+    // Only the node's root is believed: anybody can run a program of that name, and by a link of that name
+    // one that is root by its file.
+    bool root = header->uid == 0 && !(wire->exe_flags & WIRE_EXE_OTHER_USER);
+    // Nor one of which only cgroups are known that may be a container's.
+    bool inside = entry->process.container || (wire->cgroup_truncated && !entry->container_known);
+    if (inside || !root || !is_runtime(entry->process.name) || !order_read(args, size, &order))
         return;
     plain_add(&enrich->plains, order.id, order.root);
     char bundle[PATH_MAX], cwd[PATH_MAX] = "";
@@ -109,13 +113,16 @@ static const char *word_after(const char *args, size_t size, const char *option)
     return NULL;
 }
 
-void enrich_expect_kept(struct enrich *enrich, const struct process_entry *entry, const char *args,
-                        size_t size)
+void enrich_expect_kept(struct enrich *enrich, const struct process_entry *entry,
+                        const struct proc_info *info)
 {
     const struct process *process = &entry->process;
+    const char *args = info->args;
+    size_t size = info->args_size;
     // comm has room for 15 letters: containerd-shim-runc-v2 and its like.
     bool shim = strcmp(process->name, "containerd-shim") == 0, conmon = strcmp(process->name, "conmon") == 0;
-    if (process->container || process->uid != 0 || (!shim && !conmon) || size == 0 || args[size - 1])
+    // The real user: see above.
+    if (process->container || info->real_uid != 0 || (!shim && !conmon) || size == 0 || args[size - 1])
         return;
     const char *id = word_after(args, size, shim ? "-id" : "-c");
     const char *bundle = shim ? NULL : word_after(args, size, "-b");
