@@ -193,7 +193,7 @@ static int run_metrics(const char *mode, int round)
     return error ? error : stopped;
 }
 
-// The ratio of the medians, and the range of the rounds' own ratios.
+// The ratio of the lower quartiles, and the range of the rounds' own ratios.
 static void add_ratio(struct figure figure, double *without, double *with)
 {
     figure.kind = FIGURE_RATIO;
@@ -202,8 +202,8 @@ static void add_ratio(struct figure figure, double *without, double *with)
         figure.low = i == 0 || ratio < figure.low ? ratio : figure.low;
         figure.high = i == 0 || ratio > figure.high ? ratio : figure.high;
     }
-    figure.without = median(without, (size_t)bench.rounds);
-    figure.with = median(with, (size_t)bench.rounds);
+    figure.without = quartile(without, (size_t)bench.rounds);
+    figure.with = quartile(with, (size_t)bench.rounds);
     figure.value = figure.with / figure.without;
     add_figure(&bench, &figure);
 }
@@ -337,9 +337,10 @@ static void print_results(bool markdown)
 {
     struct utsname kernel = {};
     uname(&kernel);
-    printf("Linux %s on %s, %ld CPUs; medians of %d rounds, taken in turns without and with the agent.\n"
-           "The agent: %s.\n\n",
-           kernel.release, kernel.machine, sysconf(_SC_NPROCESSORS_ONLN), bench.rounds, bench.ready_line);
+    printf(
+        "Linux %s on %s, %ld CPUs; lower quartiles of %d rounds, taken in turns without and with the agent.\n"
+        "The agent: %s.\n\n",
+        kernel.release, kernel.machine, sysconf(_SC_NPROCESSORS_ONLN), bench.rounds, bench.ready_line);
     table_print(bench.figures, bench.figures_count, markdown);
     programs_print(bench.costs, bench.costs_count, markdown);
     if (bench.disturbed)

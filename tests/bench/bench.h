@@ -24,7 +24,10 @@ int place_make(struct place *place);
 void place_remove(const struct place *place);
 
 uint64_t now_ns(void);
-double median(double *values, size_t count); // sorts them
+// These sort the values. The lower quartile is for times that others on the machine make longer, and never
+// shorter: a guest shares its processors with guests that it does not see.
+double quartile(double *values, size_t count);
+double median(double *values, size_t count);
 
 // --- agent.c: the agent under test, seen from outside ---
 

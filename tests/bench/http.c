@@ -276,8 +276,8 @@ int measure_http(struct bench *bench)
             sides[0][round] = results[round][kind][0];
             sides[1][round] = results[round][kind][1];
         }
-        figure.without = median(sides[0], (size_t)bench->rounds);
-        figure.with = median(sides[1], (size_t)bench->rounds);
+        figure.without = quartile(sides[0], (size_t)bench->rounds);
+        figure.with = quartile(sides[1], (size_t)bench->rounds);
         figure.value = figure.with / figure.without;
         add_figure(bench, &figure);
     }

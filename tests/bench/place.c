@@ -124,6 +124,12 @@ static int compare_doubles(const void *left, const void *right)
     return (a > b) - (a < b);
 }
 
+double quartile(double *values, size_t count)
+{
+    qsort(values, count, sizeof(*values), compare_doubles);
+    return values[count / 4];
+}
+
 double median(double *values, size_t count)
 {
     qsort(values, count, sizeof(*values), compare_doubles);

@@ -461,14 +461,6 @@ static int run_worker(const struct workload *workload, const struct place *place
     return error;
 }
 
-// Slices are short, and the quarter that went best is passed: what others do on the machine meanwhile, which
-// only ever adds, weighs little so; what the agent adds is in every slice.
-static double quartile(double *slices, size_t count)
-{
-    median(slices, count); // sorts them
-    return slices[count / 4];
-}
-
 // A child of ours that ends with us. It holds nothing of the agent's.
 static pid_t spawn(struct agent *agent)
 {
