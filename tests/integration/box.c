@@ -52,6 +52,30 @@ int box_shell(const char *command, const char **ret_output)
     return code;
 }
 
+const char *box_command(const char *name, box_run_fn run, const char *format, va_list args)
+{
+    char *arguments = NULL;
+    const char *output;
+    cr_assert_geq(vasprintf(&arguments, format, args), 0);
+    int code = run(arguments, &output);
+    cr_assert_eq(code, 0, "%s %s: %d: %s", name, arguments, code, output);
+    free(arguments);
+    return output;
+}
+
+void box_import(const char *name, box_run_fn run, const char *import, const char *run_words)
+{
+    const char *output;
+    cr_assert_eq(run_program("tar", "-C", test_path("image"), "-cf", test_path("image.tar"), ".", NULL), 0);
+    int code = run(format_text("%s --change 'LABEL origin=image' --change 'LABEL team=nobody' %s %s:%s",
+                               import, test_path("image.tar"), BOX_IMAGE, BOX_TAG),
+                   &output);
+    cr_assert_eq(code, 0, "%s import: %s", name, output);
+    code = run(format_text("%s --rm %s:%s /stranger", run_words, BOX_IMAGE, BOX_TAG), &output);
+    if (code)
+        cr_skip_test("%s cannot run a container here: %s", name, output);
+}
+
 // --- podman ---
 
 static int podman(const char *arguments, const char **ret_output)
@@ -70,30 +94,17 @@ static void import_image(void)
     if (box_shell("podman --version", &output))
         cr_skip_test("podman is not installed");
     has_podman = imported = true;
-    cr_assert_eq(run_program("tar", "-C", test_path("image"), "-cf", test_path("image.tar"), ".", NULL), 0);
-    int code =
-        podman(format_text("import -q --change 'LABEL origin=image' --change 'LABEL team=nobody' %s %s:%s",
-                           test_path("image.tar"), BOX_IMAGE, BOX_TAG),
-               &output);
-    cr_assert_eq(code, 0, "podman import: %s", output);
-    code = podman(format_text(BOX_RUN " --rm %s:%s /stranger", BOX_IMAGE, BOX_TAG), &output);
-    if (code)
-        cr_skip_test("podman cannot run a container here: %s", output);
+    box_import("podman", podman, "import -q", BOX_RUN);
 }
 
 const char *box_podman(const char *format, ...)
 {
-    char *arguments = NULL;
-    va_list args;
-    va_start(args, format);
-    cr_assert_geq(vasprintf(&arguments, format, args), 0);
-    va_end(args);
     if (!imported)
         import_image();
-    const char *output;
-    int code = podman(arguments, &output);
-    cr_assert_eq(code, 0, "podman %s: %d: %s", arguments, code, output);
-    free(arguments);
+    va_list args;
+    va_start(args, format);
+    const char *output = box_command("podman", podman, format, args);
+    va_end(args);
     return output;
 }
 
@@ -141,17 +152,12 @@ static void prepare_containerd(void)
 
 const char *box_ctr(const char *format, ...)
 {
-    char *arguments = NULL;
-    va_list args;
-    va_start(args, format);
-    cr_assert_geq(vasprintf(&arguments, format, args), 0);
-    va_end(args);
     if (!daemon_pid)
         prepare_containerd();
-    const char *output;
-    int code = ctr(arguments, &output);
-    cr_assert_eq(code, 0, "ctr %s: %d: %s", arguments, code, output);
-    free(arguments);
+    va_list args;
+    va_start(args, format);
+    const char *output = box_command("ctr", ctr, format, args);
+    va_end(args);
     return output;
 }
 

@@ -67,30 +67,17 @@ static void prepare(void)
               &output);
     if (docker("version", &output))
         cr_skip_test("dockerd does not start here: %s", read_whole_file(test_path("dockerd.log")));
-    cr_assert_eq(run_program("tar", "-C", test_path("image"), "-cf", test_path("image.tar"), ".", NULL), 0);
-    int code =
-        docker(format_text("import --change 'LABEL origin=image' --change 'LABEL team=nobody' %s %s:%s",
-                           test_path("image.tar"), BOX_IMAGE, BOX_TAG),
-               &output);
-    cr_assert_eq(code, 0, "docker import: %s", output);
-    code = docker(format_text(BOX_DOCKER_RUN " --rm %s:%s /stranger", BOX_IMAGE, BOX_TAG), &output);
-    if (code)
-        cr_skip_test("Docker cannot run a container here: %s", output);
+    box_import("docker", docker, "import", BOX_DOCKER_RUN);
 }
 
 const char *box_docker(const char *format, ...)
 {
-    char *arguments = NULL;
-    va_list args;
-    va_start(args, format);
-    cr_assert_geq(vasprintf(&arguments, format, args), 0);
-    va_end(args);
     if (!daemon_pid)
         prepare();
-    const char *output;
-    int code = docker(arguments, &output);
-    cr_assert_eq(code, 0, "docker %s: %d: %s", arguments, code, output);
-    free(arguments);
+    va_list args;
+    va_start(args, format);
+    const char *output = box_command("docker", docker, format, args);
+    va_end(args);
     return output;
 }
 

@@ -20,38 +20,17 @@ static const char identity_rule[] =
     "    %k8s.pod.name %k8s.ns.name %k8s.pod.uid %k8s.pod.label[app] %proc.cmdline\"\n"
     "  priority: NOTICE\n";
 
-static struct agent *start_agent(const char *rules)
-{
-    return agent_start(rules, "--host-root", box_root(), NULL);
-}
-
 Test(docker, the_users_four_rules_fire)
 {
-    const char *name = box_name("rules");
-    _cleanup_free_ char *rules = read_whole_file("tests/data/user-rules.yaml");
-    cr_assert(rules);
     box_docker("inspect " IMAGE);
-    _cleanup_agent_ struct agent *agent = start_agent(rules);
-    box_docker(BOX_DOCKER_RUN " --rm --name %s " IMAGE
-                              " /python3 open /etc/secrets/key connect 127.0.0.1 4444 spawn /sh x",
-               name);
-    agent_wait_alert(agent, "Sensitive File Access", "fd.name", "/etc/secrets/key", "container.name", name,
-                     "user.name", "root", NULL);
-    agent_wait_alert(agent, "Unexpected Network Connection", "fd.sip", "127.0.0.1", "fd.sport", "4444",
-                     "container.name", name, NULL);
-    agent_wait_alert(agent, "Shell Spawned in Container", "proc.name", "sh", "proc.pname", "python3",
-                     "container.name", name, NULL);
-    box_docker(BOX_DOCKER_RUN " --rm --name %s-2 " IMAGE " /stranger x", name);
-    agent_wait_alert(agent, "Unauthorized Process in Container", "proc.cmdline", "stranger x",
-                     "container.name", format_text("%s-2", name), "container.image.repository", BOX_IMAGE,
-                     NULL);
+    box_case_four_rules(box_docker, BOX_DOCKER_RUN);
 }
 
 Test(docker, all_of_a_containers_identity)
 {
     const char *name = box_name("identity");
     const char *image_id = box_docker("inspect --format '{{.Id}}' " IMAGE);
-    _cleanup_agent_ struct agent *agent = start_agent(identity_rule);
+    _cleanup_agent_ struct agent *agent = box_agent(identity_rule);
     const char *id =
         box_docker("create --network=none --label team=research -v %s:/node:ro,z -v kept-%d:/kept "
                    "--mount type=tmpfs,dst=/passing --name %s " IMAGE " /stranger who",
@@ -78,7 +57,7 @@ Test(docker, privileged)
 {
     const char *name = box_name("privileged");
     box_docker("inspect " IMAGE);
-    _cleanup_agent_ struct agent *agent = start_agent(identity_rule);
+    _cleanup_agent_ struct agent *agent = box_agent(identity_rule);
     box_docker(BOX_DOCKER_RUN " " BOX_FEWER " --rm --privileged --name %s " IMAGE " /stranger", name);
     agent_wait_alert(agent, "started", "container.name", name, "container.privileged", "true", NULL);
 }
@@ -90,7 +69,7 @@ Test(docker, a_pods_container)
     const char *image_id = box_docker("inspect --format '{{.Id}}' " IMAGE);
     const char *sandbox =
         box_docker(BOX_DOCKER_RUN " -d --label app=llm --name k8s_POD_%s " IMAGE " /python3 stay", pod);
-    _cleanup_agent_ struct agent *agent = start_agent(identity_rule);
+    _cleanup_agent_ struct agent *agent = box_agent(identity_rule);
     box_docker(BOX_DOCKER_RUN
                " --rm --cgroup-parent=/kubepods/burstable/pod0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0 "
                "--label io.kubernetes.container.name=server --label io.kubernetes.pod.name=lab-pod "
@@ -109,7 +88,7 @@ Test(docker, what_is_gone_at_once_has_its_name_all_the_same)
     enum { CONTAINERS = 10 };
     const char *name = box_name("gone");
     box_docker("inspect " IMAGE);
-    _cleanup_agent_ struct agent *agent = start_agent(
+    _cleanup_agent_ struct agent *agent = box_agent(
         "- rule: copied\n"
         "  desc: a descriptor was copied in a container\n"
         "  condition: evt.type = dup2 and evt.arg.newfd = 100 and container.id != host\n"
@@ -126,29 +105,7 @@ Test(docker, what_is_gone_at_once_has_its_name_all_the_same)
 
 Test(docker, what_happens_to_one_that_runs)
 {
-    const char *name = box_name("runs"), *renamed = box_name("renamed");
-    box_docker(BOX_DOCKER_RUN " -d --name %s " IMAGE " /python3 stay", name);
-    // Begun before the agent.
-    _cleanup_agent_ struct agent *agent = start_agent(identity_rule);
-    box_docker("exec %s /stranger first", name);
-    agent_wait_alert(agent, "started", "proc.cmdline", "stranger first", "container.name", name,
-                     "container.image.repository", BOX_IMAGE, NULL);
-    box_docker("pause %s", name);
-    box_docker("unpause %s", name);
-    box_docker("exec %s /stranger again", name);
-    agent_wait_alert(agent, "started", "proc.cmdline", "stranger again", "container.name", name, NULL);
-
-    // The new name is looked for once a second.
-    box_docker("rename %s %s", name, renamed);
-    json_t *alert = NULL;
-    for (int i = 0; !alert && i < 100; i++) {
-        box_docker("exec %s /stranger renamed-%d", renamed, i);
-        alert =
-            agent_wait_alert(agent, "started", "proc.cmdline", format_text("stranger renamed-%d", i), NULL);
-        if (strcmp(alert_field(alert, "container.name"), renamed) != 0)
-            alert = NULL;
-    }
-    cr_assert(alert, "the container's new name did not come");
+    box_case_running(box_docker, BOX_DOCKER_RUN, identity_rule);
 }
 
 // Neither the daemon's data nor its state is where they usually are, and no file says so: the disk for images

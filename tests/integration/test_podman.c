@@ -8,11 +8,6 @@ TestSuite(podman, .init = box_setup, .fini = box_teardown);
 
 #define IMAGE BOX_IMAGE ":" BOX_TAG
 
-static struct agent *start_agent(const char *rules)
-{
-    return agent_start(rules, "--host-root", box_root(), NULL);
-}
-
 static const char identity_rule[] =
     "- rule: started\n"
     "  desc: a program started in a container\n"
@@ -25,24 +20,8 @@ static const char identity_rule[] =
 
 Test(podman, the_users_four_rules_fire)
 {
-    const char *name = box_name("rules");
-    _cleanup_free_ char *rules = read_whole_file("tests/data/user-rules.yaml");
-    cr_assert(rules);
     box_podman("image exists " IMAGE);
-    _cleanup_agent_ struct agent *agent = start_agent(rules);
-    box_podman(BOX_RUN " --rm --name %s " IMAGE
-                       " /python3 open /etc/secrets/key connect 127.0.0.1 4444 spawn /sh x",
-               name);
-    agent_wait_alert(agent, "Sensitive File Access", "fd.name", "/etc/secrets/key", "container.name", name,
-                     "user.name", "root", NULL);
-    agent_wait_alert(agent, "Unexpected Network Connection", "fd.sip", "127.0.0.1", "fd.sport", "4444",
-                     "container.name", name, NULL);
-    agent_wait_alert(agent, "Shell Spawned in Container", "proc.name", "sh", "proc.pname", "python3",
-                     "container.name", name, NULL);
-    box_podman(BOX_RUN " --rm --name %s-2 " IMAGE " /stranger x", name);
-    agent_wait_alert(agent, "Unauthorized Process in Container", "proc.cmdline", "stranger x",
-                     "container.name", format_text("%s-2", name), "container.image.repository", BOX_IMAGE,
-                     NULL);
+    box_case_four_rules(box_podman, BOX_RUN);
 }
 
 Test(podman, all_of_a_containers_identity)
@@ -50,7 +29,7 @@ Test(podman, all_of_a_containers_identity)
     const char *name = box_name("identity");
     const char *digest = box_podman("image inspect --format '{{.Digest}}' " IMAGE);
     const char *image_id = box_podman("image inspect --format '{{.Id}}' " IMAGE);
-    _cleanup_agent_ struct agent *agent = start_agent(identity_rule);
+    _cleanup_agent_ struct agent *agent = box_agent(identity_rule);
     const char *id = box_podman("create --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 --network=none "
                                 "--label team=research -v %s:/node:ro --name %s " IMAGE " /stranger who",
                                 test_dir(), name);
@@ -70,7 +49,7 @@ Test(podman, privileged)
 {
     const char *name = box_name("privileged");
     box_podman("image exists " IMAGE);
-    _cleanup_agent_ struct agent *agent = start_agent(identity_rule);
+    _cleanup_agent_ struct agent *agent = box_agent(identity_rule);
     box_podman(BOX_RUN " --rm --privileged --name %s " IMAGE " /stranger", name);
     agent_wait_alert(agent, "started", "container.name", name, "container.privileged", "true", NULL);
 }
@@ -81,7 +60,7 @@ Test(podman, what_is_gone_at_once_has_its_name_all_the_same)
     enum { CONTAINERS = 10 };
     const char *name = box_name("gone");
     box_podman("image exists " IMAGE);
-    _cleanup_agent_ struct agent *agent = start_agent(
+    _cleanup_agent_ struct agent *agent = box_agent(
         "- rule: copied\n"
         "  desc: a descriptor was copied in a container\n"
         "  condition: evt.type = dup2 and evt.arg.newfd = 100 and container.id != host\n"
@@ -98,29 +77,7 @@ Test(podman, what_is_gone_at_once_has_its_name_all_the_same)
 
 Test(podman, what_happens_to_one_that_runs)
 {
-    const char *name = box_name("runs"), *renamed = box_name("renamed");
-    box_podman(BOX_RUN " -d --name %s " IMAGE " /python3 stay", name);
-    // Begun before the agent.
-    _cleanup_agent_ struct agent *agent = start_agent(identity_rule);
-    box_podman("exec %s /stranger first", name);
-    agent_wait_alert(agent, "started", "proc.cmdline", "stranger first", "container.name", name,
-                     "container.image.repository", BOX_IMAGE, NULL);
-    box_podman("pause %s", name);
-    box_podman("unpause %s", name);
-    box_podman("exec %s /stranger again", name);
-    agent_wait_alert(agent, "started", "proc.cmdline", "stranger again", "container.name", name, NULL);
-
-    // The new name is looked for once a second.
-    box_podman("rename %s %s", name, renamed);
-    json_t *alert = NULL;
-    for (int i = 0; !alert && i < 100; i++) {
-        box_podman("exec %s /stranger renamed-%d", renamed, i);
-        alert =
-            agent_wait_alert(agent, "started", "proc.cmdline", format_text("stranger renamed-%d", i), NULL);
-        if (strcmp(alert_field(alert, "container.name"), renamed) != 0)
-            alert = NULL;
-    }
-    cr_assert(alert, "the container's new name did not come");
+    box_case_running(box_podman, BOX_RUN, identity_rule);
 }
 
 // `graphroot` of its configuration is elsewhere: what stays with a container knows.
