@@ -145,11 +145,8 @@ static int start_all(const struct source_env *env, struct source_report *ret_rep
     measures.count = count;
     for (size_t i = 0; i < count; i++) {
         int error = probes_add(&owns[i].kind);
-        if (!error)
-            continue;
-        snprintf(ret_report->reason, sizeof(ret_report->reason),
-                 "cannot probe what processes have mapped: %s", strerror(-error));
-        return error;
+        if (error)
+            return probes_add_failed(error, ret_report);
     }
     return 0;
 }

@@ -12,9 +12,11 @@
 #include "probe_attach.h"
 #include "probe_returns.h"
 #include "probe_seen.h"
+#include "source.h"
 #include "uprobe.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -350,6 +352,13 @@ static void collect(struct series_writer *writer, void *context)
         if (kinds[i])
             writer->number(writer, &label, 1, (double)probes_files(kinds[i]));
     }
+}
+
+int probes_add_failed(int error, struct source_report *ret_report)
+{
+    snprintf(ret_report->reason, sizeof(ret_report->reason), "cannot probe what processes have mapped: %s",
+             strerror(-error));
+    return error;
 }
 
 int probes_add(const struct probe_kind *kind)

@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct source_report;
+
 struct probe_symbol {
     const char *name;
     const char *enter; // the program at its beginning; NULL: none
@@ -59,6 +61,8 @@ enum {
 
 // Looks at all processes, now and from now on. 0 or a negative errno; adding it again is harmless.
 int probes_add(const struct probe_kind *kind);
+// Says in the report that it failed, in one line, and returns `error`.
+int probes_add_failed(int error, struct source_report *ret_report);
 // Tells of each process that runs a probed file of a kind that computes, more than once. NULL: nobody.
 void probes_tell_runtimes(void (*found)(pid_t process));
 // Takes all of its probes away.

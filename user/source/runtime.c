@@ -78,11 +78,8 @@ static int attach(struct runtime *runtime, struct source_report *ret_report)
     }
     for (size_t i = 0; runtime->kinds[i]; i++) {
         int error = probes_add(runtime->kinds[i]);
-        if (!error)
-            continue;
-        snprintf(ret_report->reason, sizeof(ret_report->reason),
-                 "cannot probe what processes have mapped: %s", strerror(-error));
-        return error;
+        if (error)
+            return probes_add_failed(error, ret_report);
     }
     return 0;
 }

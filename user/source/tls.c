@@ -125,8 +125,7 @@ static int start(const struct source_env *env, struct source_report *ret_report)
         error = try_probe();
     report_probes(ret_report, error);
     if (error) {
-        snprintf(ret_report->reason, sizeof(ret_report->reason),
-                 "cannot probe what processes have mapped: %s", strerror(-error));
+        probes_add_failed(error, ret_report);
         stop();
     }
     up = !error;
