@@ -21,7 +21,7 @@ enum {
     METRICS_MAX = 1 << 20,
 };
 
-static const char ready_mark[] = "agent: ready: ";
+static const char ready_mark[] = "agent: ready: ", reloaded_mark[] = "agent: reloaded: ";
 
 // --- What it writes ---
 
@@ -63,9 +63,12 @@ static int read_messages(struct agent *agent)
     data[length] = '\0';
     char *state = NULL;
     for (char *line = strtok_r(data, "\n", &state); line; line = strtok_r(NULL, "\n", &state)) {
-        bool ready = strncmp(line, ready_mark, strlen(ready_mark)) == 0;
+        bool reloaded = strncmp(line, reloaded_mark, strlen(reloaded_mark)) == 0;
+        agent->reloads += reloaded;
+        const char *mark = reloaded ? reloaded_mark : ready_mark;
+        bool ready = strncmp(line, mark, strlen(mark)) == 0;
         char *to = ready ? agent->ready_line : agent->last_error;
-        snprintf(to, sizeof(agent->ready_line), "%s", ready ? line + strlen(ready_mark) : line);
+        snprintf(to, sizeof(agent->ready_line), "%s", ready ? line + strlen(mark) : line);
     }
     return 0;
 }

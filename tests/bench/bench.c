@@ -56,12 +56,24 @@ static int foreign_programs(const struct agent *agent)
     return ours < 0 ? ours : all < 0 ? all : all - ours;
 }
 
+// What one measurement gives: a time, or, in turns, all of these.
+union measured {
+    double ns;
+    struct turns turns;
+};
+
+static int measure_once(size_t work, struct agent *agent, bool in_turns, union measured *ret_measured)
+{
+    return in_turns ? turns_measure(work, &bench.place, agent, &ret_measured->turns)
+                    : work_measure(work, &bench.place, agent, &ret_measured->ns);
+}
+
 // Another agent, or a tracer, that comes or goes would count as ours or against us: then once more.
-static int measure_undisturbed(size_t work, struct agent *agent, double *ret_ns)
+static int measure_again(size_t work, struct agent *agent, bool in_turns, union measured *ret_measured)
 {
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
         int before = foreign_programs(agent);
-        int error = work_measure(work, &bench.place, agent, ret_ns);
+        int error = measure_once(work, agent, in_turns, ret_measured);
         int after = foreign_programs(agent);
         if (error || before < 0 || after < 0)
             return error ? error : before < 0 ? before : after;
@@ -75,6 +87,15 @@ static int measure_undisturbed(size_t work, struct agent *agent, double *ret_ns)
     }
     bench.disturbed++;
     return 0;
+}
+
+static int measure_undisturbed(size_t work, struct agent *agent, double *ret_ns)
+{
+    union measured measured = {};
+    int error = measure_again(work, agent, false, &measured);
+    if (!error)
+        *ret_ns = measured.ns;
+    return error;
 }
 
 static int run_works(struct agent *agent, double results[][ROUNDS_MAX], int round)
@@ -148,6 +169,7 @@ static const struct {
     {NETWORK_ONLY, WORK_CONNECT, "network_connect", "--network: TCP connect + accept", 1.10},
     {EGRESS_ONLY, WORK_THROUGHPUT, "egress_throughput", "--egress: 64 KB over TCP, one way", 1 / 0.97},
     {EGRESS_ONLY, WORK_PINGPONG_SR, "egress_pingpong_sr", "--egress: 1 KB ping-pong, send/recv", 1 / 0.97},
+    {EGRESS_ONLY, WORK_PINGPONG_RW, "egress_pingpong_rw", "--egress: 1 KB ping-pong, read/write", 1 / 0.97},
     {EGRESS_ONLY, WORK_CONNECT, "egress_connect", "--egress: TCP connect + accept", 1.10},
     {SCHED_ONLY, WORK_SWITCH, "sched_switch", "--sched: two processes take turns by pipes", 1.05},
     {SCHED_ONLY, WORK_FORK_EXEC, "sched_fork_exec", "--sched: fork + exec + wait", 1.05},
@@ -193,6 +215,36 @@ static int run_metrics(const char *mode, int round)
     return error ? error : stopped;
 }
 
+// Where all that matters can be turned on by rules, too, so that the processes that work can stay the same.
+static bool is_in_turns(const char *mode)
+{
+    return strcmp(mode, EGRESS_ONLY) == 0;
+}
+
+static int run_turns(const char *mode, int round)
+{
+    struct agent *agent = &bench.agent;
+    if (!is_asked(mode))
+        return 0;
+    int error = agent_start(agent, bench.agent_path, bench.place.turned);
+    if (error)
+        return error;
+    for (size_t i = 0; !error && i < METRIC_WORKS; i++) {
+        union measured measured = {};
+        if (strcmp(metric_works[i].mode, mode) != 0)
+            continue;
+        say("round %d of %d, in turns: %s", round + 1, bench.rounds, metric_works[i].name);
+        error = measure_again(metric_works[i].work, agent, true, &measured);
+        bench.metric_without[i][round] = measured.turns.without;
+        bench.metric_with[i][round] = measured.turns.with;
+        bench.metric_ratio[i][round] = measured.turns.ratio;
+    }
+    if (!error && bench.only)
+        keep_ready_line(agent);
+    int stopped = agent_stop(agent);
+    return error ? error : stopped;
+}
+
 // The ratio of the lower quartiles, and the range of the rounds' own ratios.
 static void add_ratio(struct figure figure, double *without, double *with)
 {
@@ -205,6 +257,17 @@ static void add_ratio(struct figure figure, double *without, double *with)
     figure.without = quartile(without, (size_t)bench.rounds);
     figure.with = quartile(with, (size_t)bench.rounds);
     figure.value = figure.with / figure.without;
+    add_figure(&bench, &figure);
+}
+
+static void add_turns(struct figure figure, double *without, double *with, double *ratios)
+{
+    figure.kind = FIGURE_RATIO;
+    figure.without = median(without, (size_t)bench.rounds);
+    figure.with = median(with, (size_t)bench.rounds);
+    figure.value = median(ratios, (size_t)bench.rounds); // sorts them
+    figure.low = ratios[0];
+    figure.high = ratios[bench.rounds - 1];
     add_figure(&bench, &figure);
 }
 
@@ -221,7 +284,7 @@ static int measure_costs(void)
         if (!error)
             error = run_metrics(NETWORK_ONLY, round);
         if (!error)
-            error = run_metrics(EGRESS_ONLY, round);
+            error = run_turns(EGRESS_ONLY, round);
         if (!error)
             error = run_metrics(SCHED_ONLY, round);
         if (error)
@@ -246,12 +309,15 @@ static int measure_costs(void)
     if (!bench.only)
         add_ratio((struct figure){.key = "getpid_idle", .name = "getpid(), no rule on files or connects"},
                   bench.idle_without, bench.idle_with);
-    for (size_t i = 0; i < METRIC_WORKS; i++)
-        if (is_asked(metric_works[i].mode))
-            add_ratio((struct figure){.key = metric_works[i].key,
-                                      .name = metric_works[i].name,
-                                      .limit = metric_works[i].limit},
-                      bench.metric_without[i], bench.metric_with[i]);
+    for (size_t i = 0; i < METRIC_WORKS; i++) {
+        const char *mode = metric_works[i].mode;
+        struct figure figure = {
+            .key = metric_works[i].key, .name = metric_works[i].name, .limit = metric_works[i].limit};
+        if (is_asked(mode) && is_in_turns(mode))
+            add_turns(figure, bench.metric_without[i], bench.metric_with[i], bench.metric_ratio[i]);
+        else if (is_asked(mode))
+            add_ratio(figure, bench.metric_without[i], bench.metric_with[i]);
+    }
     return 0;
 }
 
@@ -339,6 +405,8 @@ static void print_results(bool markdown)
     uname(&kernel);
     printf(
         "Linux %s on %s, %ld CPUs; lower quartiles of %d rounds, taken in turns without and with the agent.\n"
+        "Of --egress: medians of as many rounds, in which the agent's rules want it or not by turns of 10 "
+        "ms.\n"
         "The agent: %s.\n\n",
         kernel.release, kernel.machine, sysconf(_SC_NPROCESSORS_ONLN), bench.rounds, bench.ready_line);
     table_print(bench.figures, bench.figures_count, markdown);

@@ -18,10 +18,15 @@ struct place {
     char program[96]; // a static program of a few bytes, that exits
     char rules[96];   // rules without file or connect events
     char reader[96];  // this program under a name of its own
+    char turned[96];  // rules that place_turn() exchanges
 };
 
 int place_make(struct place *place);
 void place_remove(const struct place *place);
+// Has the exchangeable rules want what leaves the node, by name, or nothing. Replaces the file as a whole.
+int place_turn(const struct place *place, bool watch);
+// As the agent names the sources of rules that do.
+#define TURNED_SOURCES "dns egress"
 
 uint64_t now_ns(void);
 // These sort the values. The lower quartile is for times that others on the machine make longer, and never
@@ -36,7 +41,8 @@ struct agent {
     int out_fd, err_fd;
     unsigned port; // of its metrics
     double ready_seconds;
-    char ready_line[256];
+    char ready_line[256]; // or what it says in its place once it has loaded other rules
+    unsigned reloads;
     char last_error[256]; // its latest other line on standard error
     const char *marker;   // NULL, or what an alert must hold to be counted as matched
     uint64_t alerts, matched;
@@ -83,7 +89,7 @@ int programs_that_watch(void);
 // The agent's programs. The number, or a negative errno.
 int agent_programs(const struct agent *agent, struct program_cost *ret_costs, size_t max);
 
-// --- work.c: what other programs do ---
+// --- work.c, run.c, turns.c: what other programs do ---
 
 struct worker;
 
@@ -118,9 +124,9 @@ enum workload_index {
 };
 
 // Those three, with INFERENCE_ONLY also the ping-pong by send and recv, with NETWORK_ONLY both of the
-// ping-pongs and making connections, with EGRESS_ONLY the one, connections and the throughput, with
+// ping-pongs and making connections, with EGRESS_ONLY all of these and the throughput, with
 // SCHED_ONLY starting programs.
-enum { METRIC_WORKS = 12 };
+enum { METRIC_WORKS = 13 };
 
 const struct workload *work_at(size_t index);
 
@@ -128,6 +134,15 @@ const struct workload *work_at(size_t index);
 int work_measure(size_t index, const struct place *place, struct agent *agent, double *ret_ns);
 // Opens and closes a file that often.
 int work_open_times(const char *path, uint64_t times, struct agent *agent);
+
+// Medians of one round's turns.
+struct turns {
+    double without, with; // ns
+    double ratio;         // of two turns that follow each other
+};
+
+// What the exchangeable rules, which the agent has to have been started with, cost who does this work.
+int turns_measure(size_t index, const struct place *place, struct agent *agent, struct turns *ret_turns);
 
 #define READER_NAME "bench-reader"
 
@@ -185,6 +200,7 @@ struct bench {
     double without[WORK_COUNT][ROUNDS_MAX], with[WORK_COUNT][ROUNDS_MAX];
     double idle_without[ROUNDS_MAX], idle_with[ROUNDS_MAX];
     double metric_without[METRIC_WORKS][ROUNDS_MAX], metric_with[METRIC_WORKS][ROUNDS_MAX];
+    double metric_ratio[METRIC_WORKS][ROUNDS_MAX]; // of those that are measured in turns
     double ready[ROUNDS_MAX];
     int foreign;          // programs that others have loaded: the fewest seen
     unsigned disturbed;   // measurements that had to be taken while there were more

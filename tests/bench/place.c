@@ -28,6 +28,13 @@ static const char quiet_rules[] = "- rule: Nothing\n"
                                   "  output: nothing (%proc.name)\n"
                                   "  priority: DEBUG\n";
 
+static const char watching_rules[] =
+    "- rule: Sent\n"
+    "  desc: Holds for no destination; has the agent count what leaves the node, by name\n"
+    "  condition: evt.type = egress and net.dest.domain = inferscope.invalid\n"
+    "  output: nothing (%net.dest.domain)\n"
+    "  priority: DEBUG\n";
+
 static int write_file(const char *path, const void *data, size_t size, mode_t mode)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
@@ -84,6 +91,7 @@ int place_make(struct place *place)
     snprintf(place->decoy, sizeof(place->decoy), "%s/shadow", place->directory);
     snprintf(place->program, sizeof(place->program), "%s/program", place->directory);
     snprintf(place->rules, sizeof(place->rules), "%s/rules.yaml", place->directory);
+    snprintf(place->turned, sizeof(place->turned), "%s/turned.yaml", place->directory);
     snprintf(place->reader, sizeof(place->reader), "%s/" READER_NAME, place->directory);
 
     int error = write_file(place->file, "", 0, 0600);
@@ -93,6 +101,8 @@ int place_make(struct place *place)
         error = write_program(place->program);
     if (!error)
         error = write_file(place->rules, quiet_rules, strlen(quiet_rules), 0600);
+    if (!error)
+        error = place_turn(place, false);
     if (!error)
         error = link_to_self(place->reader);
     if (error)
@@ -108,7 +118,21 @@ void place_remove(const struct place *place)
     unlink(place->program);
     unlink(place->rules);
     unlink(place->reader);
+    unlink(place->turned);
     rmdir(place->directory);
+}
+
+int place_turn(const struct place *place, bool watch)
+{
+    const char *rules = watch ? watching_rules : quiet_rules;
+    char next[sizeof(place->turned) + 8];
+    snprintf(next, sizeof(next), "%s.next", place->turned);
+    int error = write_file(next, rules, strlen(rules), 0600);
+    if (!error && rename(next, place->turned))
+        error = -errno;
+    if (error)
+        unlink(next);
+    return error;
 }
 
 uint64_t now_ns(void)

@@ -1,0 +1,118 @@
+// What one more thing that the agent watches costs, where that is less than a machine's speed changes from
+// one second to the next: while the same processes go on, the agent's rules are exchanged every few
+// milliseconds, and each time that they ask for it is compared with the time beside it that they do not.
+#include "worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+    PAIRS = 40,
+    WARM_UP_NS = 1000 * 1000,
+    RELOAD_MS = 5000,
+};
+
+// Works as often as it is asked to by a byte; answers with how long it took.
+static int serve(const struct workload *workload, const struct place *place, int requests, int answers)
+{
+    static struct worker worker;
+    worker.place = place;
+    worker_pin(0);
+    int error = workload->begin ? workload->begin(&worker) : 0;
+    char byte;
+    while (!error && read(requests, &byte, 1) == 1) {
+        double ns = 0;
+        error = worker_slice(workload, &worker, WARM_UP_NS, &ns);
+        if (!error)
+            error = worker_slice(workload, &worker, SLICE_NS, &ns);
+        if (!error && write(answers, &ns, sizeof(ns)) != sizeof(ns))
+            error = -EPIPE;
+    }
+    if (workload->end && !error)
+        workload->end(&worker);
+    return error;
+}
+
+// Returns once the agent has them.
+static int rules_exchange(const struct place *place, struct agent *agent, bool watch)
+{
+    unsigned before = agent->reloads;
+    int error = place_turn(place, watch);
+    uint64_t begin = now_ns();
+    while (!error && agent->reloads == before) {
+        error = agent_pump(agent, -1, RELOAD_MS);
+        if (!error && now_ns() - begin > RELOAD_MS * UINT64_C(1000000))
+            error = -ETIMEDOUT;
+    }
+    if (!error && watch != (strstr(agent->ready_line, TURNED_SOURCES) != NULL))
+        error = -EPROTO;
+    if (error)
+        fprintf(stderr, "bench: the agent does not take other rules: %s: %s\n", agent->last_error,
+                strerror(-error));
+    return error;
+}
+
+static int work_once(struct agent *agent, int requests, int answers, double *ret_ns)
+{
+    if (write(requests, "", 1) != 1)
+        return -EPIPE;
+    int error = 0;
+    while (error == 0)
+        error = agent_pump(agent, answers, -1);
+    if (error < 0)
+        return error;
+    return read(answers, ret_ns, sizeof(*ret_ns)) == sizeof(*ret_ns) ? 0 : -ECHILD;
+}
+
+static int take_turns(const struct place *place, struct agent *agent, int requests, int answers,
+                      struct turns *ret_turns)
+{
+    double times[2][PAIRS], ratios[PAIRS];
+    for (int pair = 0; pair < PAIRS; pair++) {
+        for (int turn = 0; turn < 2; turn++) {
+            bool watch = turn != pair % 2; // neither is always the first
+            int error = rules_exchange(place, agent, watch);
+            if (!error)
+                error = work_once(agent, requests, answers, &times[watch][pair]);
+            if (error)
+                return error;
+        }
+        ratios[pair] = times[true][pair] / times[false][pair];
+    }
+    *ret_turns = (struct turns){.without = median(times[false], PAIRS),
+                                .with = median(times[true], PAIRS),
+                                .ratio = median(ratios, PAIRS)};
+    return 0;
+}
+
+int turns_measure(size_t index, const struct place *place, struct agent *agent, struct turns *ret_turns)
+{
+    const struct workload *workload = work_at(index);
+    int requests[2], answers[2];
+    if (pipe2(requests, O_CLOEXEC))
+        return -errno;
+    if (pipe2(answers, O_CLOEXEC)) {
+        close(requests[0]);
+        close(requests[1]);
+        return -errno;
+    }
+    pid_t pid = worker_spawn(agent);
+    if (pid == 0) {
+        close(requests[1]);
+        int failed = serve(workload, place, requests[0], answers[1]);
+        if (failed)
+            fprintf(stderr, "bench: %s: %s\n", workload->name, strerror(-failed));
+        _exit(failed ? 1 : 0);
+    }
+    close(requests[0]);
+    close(answers[1]);
+    int error = pid < 0 ? -EAGAIN : take_turns(place, agent, requests[1], answers[0], ret_turns);
+    close(requests[1]); // which ends it
+    int status = pid < 0 ? 0 : agent_wait_child(agent, pid);
+    close(answers[0]);
+    return error ? error : status;
+}
