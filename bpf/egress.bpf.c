@@ -18,7 +18,8 @@
 #define TLS_CLIENT_HELLO 1
 #define TLS_HELLO_MIN 44
 
-// Of a socket: who made it.
+// Of a socket: who sends by it. Of TCP that is who asked for the connection or, of accepted ones, who gave
+// their listening one its address; of all else who made it.
 struct egress_owner {
     struct wire_header header;
     __u8 client;  // it asked for its connection
@@ -78,12 +79,68 @@ INLINE void owner_fill(struct egress_owner *owner, struct task_struct *task)
     header_fill(&owner->header, task, WIRE_EGRESS_EGRESS, sizeof(struct wire_egress));
 }
 
-SEC("cgroup/sock_create")
-int egress_socket_cgroup(struct bpf_sock *sk)
+INLINE void owner_set(struct bpf_sock *sk)
 {
     struct egress_owner *owner = bpf_sk_storage_get(&egress_owners, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
     if (owner)
         owner_fill(owner, (void *)bpf_get_current_task());
+}
+
+INLINE bool address_is_loopback(__be32 address)
+{
+    return __builtin_bswap32(address) >> 24 == 127;
+}
+
+// ::1, or a loopback address of IPv4.
+INLINE bool address6_is_loopback(const __be32 *words)
+{
+    if (words[0] || words[1])
+        return false;
+    return words[2] ? words[2] == __builtin_bswap32(0xffff) && address_is_loopback(words[3])
+                    : words[3] == __builtin_bswap32(1);
+}
+
+// An owner is most of what a connection costs. TCP's are noted once it is known that they may leave the node.
+SEC("cgroup/sock_create")
+int egress_socket_cgroup(struct bpf_sock *sk)
+{
+    if (sk->protocol != IPPROTO_TCP)
+        owner_set(sk);
+    return 1;
+}
+
+SEC("cgroup/connect4")
+int egress_connect_v4_cgroup(struct bpf_sock_addr *context)
+{
+    if (context->protocol == IPPROTO_TCP && !address_is_loopback(context->user_ip4) && context->sk)
+        owner_set(context->sk);
+    return 1;
+}
+
+SEC("cgroup/connect6")
+int egress_connect_v6_cgroup(struct bpf_sock_addr *context)
+{
+    __be32 address[4] = {context->user_ip6[0], context->user_ip6[1], context->user_ip6[2],
+                         context->user_ip6[3]};
+    if (context->protocol == IPPROTO_TCP && !address6_is_loopback(address) && context->sk)
+        owner_set(context->sk);
+    return 1;
+}
+
+SEC("cgroup/post_bind4")
+int egress_bind_v4_cgroup(struct bpf_sock *sk)
+{
+    if (sk->protocol == IPPROTO_TCP && !address_is_loopback(sk->src_ip4))
+        owner_set(sk);
+    return 1;
+}
+
+SEC("cgroup/post_bind6")
+int egress_bind_v6_cgroup(struct bpf_sock *sk)
+{
+    __be32 address[4] = {sk->src_ip6[0], sk->src_ip6[1], sk->src_ip6[2], sk->src_ip6[3]};
+    if (sk->protocol == IPPROTO_TCP && !address6_is_loopback(address))
+        owner_set(sk);
     return 1;
 }
 
@@ -101,7 +158,7 @@ int egress_sockets_iter(struct bpf_iter__task_file *context)
     if (!sk || bpf_sk_storage_get(&egress_owners, sk, NULL, 0))
         return 0;
     __u16 family = sk->__sk_common.skc_family;
-    if (family != 2 && family != 10)
+    if ((family != 2 && family != 10) || address_is_loopback(sk->__sk_common.skc_rcv_saddr))
         return 0;
     struct egress_owner *owner = bpf_sk_storage_get(&egress_owners, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
     if (owner)

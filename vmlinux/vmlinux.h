@@ -58,9 +58,22 @@ struct bpf_sock_addr {
     __u32 family;
     __u32 type;
     __u32 protocol;
+    __u32 msg_src_ip4;
+    __u32 msg_src_ip6[4];
+    struct bpf_sock *sk;
 };
 
-struct bpf_sock;
+// The context of cgroup/sock_create and post_bind4 and post_bind6, up to what we read of it.
+struct bpf_sock {
+    __u32 bound_dev_if;
+    __u32 family;
+    __u32 type;
+    __u32 protocol;
+    __u32 mark;
+    __u32 priority;
+    __u32 src_ip4;
+    __u32 src_ip6[4];
+};
 
 // What iterators' programs are given, one pointer or number in 8 bytes each.
 struct bpf_iter__bpf_map_elem {

@@ -74,7 +74,7 @@ static int take_turns(const struct place *place, struct agent *agent, int reques
     double times[2][PAIRS], ratios[PAIRS];
     for (int pair = 0; pair < PAIRS; pair++) {
         for (int turn = 0; turn < 2; turn++) {
-            bool watch = turn != pair % 2; // neither is always the first
+            bool watch = turn == pair % 2; // neither is always the first
             int error = rules_exchange(place, agent, watch);
             if (!error)
                 error = work_once(agent, requests, answers, &times[watch][pair]);

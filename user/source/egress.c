@@ -323,6 +323,26 @@ static const struct hook hooks[] = {
      .attach_point = "cgroup/sock_create",
      .attach = hook_attach_cgroup,
      .wanted = true},
+    {.name = "connect IPv4",
+     .program = "egress_connect_v4_cgroup",
+     .attach_point = "cgroup/connect4",
+     .attach = hook_attach_cgroup,
+     .wanted = true},
+    {.name = "connect IPv6",
+     .program = "egress_connect_v6_cgroup",
+     .attach_point = "cgroup/connect6",
+     .attach = hook_attach_cgroup,
+     .wanted = true},
+    {.name = "bind IPv4",
+     .program = "egress_bind_v4_cgroup",
+     .attach_point = "cgroup/post_bind4",
+     .attach = hook_attach_cgroup,
+     .wanted = true},
+    {.name = "bind IPv6",
+     .program = "egress_bind_v6_cgroup",
+     .attach_point = "cgroup/post_bind6",
+     .attach = hook_attach_cgroup,
+     .wanted = true},
     {.name = "packet sent",
      .program = "egress_sent_cgroup",
      .attach_point = "cgroup_skb/egress",
@@ -330,7 +350,7 @@ static const struct hook hooks[] = {
      .wanted = true},
 };
 
-// The third one is loaded beside them, where this kernel can (5.11).
+// An iterator is loaded beside them, where this kernel can (5.11).
 static int load(const struct source_env *env, bool iterator, struct source_report *ret_report)
 {
     struct hook loaded[ARRAY_SIZE(hooks) + 1];
