@@ -203,6 +203,7 @@ int agent_stop(struct agent *agent)
     close(agent->out_fd);
     close(agent->err_fd);
     agent->pid = 0;
+    agent->out_fd = agent->err_fd = -1;
     return error;
 }
 

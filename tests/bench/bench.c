@@ -13,7 +13,7 @@
 
 enum { ROUNDS_DEFAULT = 7, ROUNDS_QUICK = 3, ATTEMPTS = 10 };
 
-static struct bench bench;
+static struct bench bench = {.agent = {.out_fd = -1, .err_fd = -1}};
 
 void say(const char *format, ...)
 {
@@ -52,7 +52,7 @@ static int foreign_programs(const struct agent *agent)
 {
     static struct program_cost own[PROGRAMS_MAX];
     int all = programs_that_watch();
-    int ours = agent && all >= 0 ? agent_programs(agent, own, PROGRAMS_MAX) : 0;
+    int ours = agent && agent->pid > 0 && all >= 0 ? agent_programs(agent, own, PROGRAMS_MAX) : 0;
     return ours < 0 ? ours : all < 0 ? all : all - ours;
 }
 
@@ -62,18 +62,20 @@ union measured {
     struct turns turns;
 };
 
-static int measure_once(size_t work, struct agent *agent, bool in_turns, union measured *ret_measured)
+static int measure_once(size_t work, struct agent *agent, const struct turning *turning,
+                        union measured *ret_measured)
 {
-    return in_turns ? turns_measure(work, &bench.place, agent, &ret_measured->turns)
-                    : work_measure(work, &bench.place, agent, &ret_measured->ns);
+    return turning ? turns_measure(work, turning, agent, &ret_measured->turns)
+                   : work_measure(work, &bench.place, agent, &ret_measured->ns);
 }
 
 // Another agent, or a tracer, that comes or goes would count as ours or against us: then once more.
-static int measure_again(size_t work, struct agent *agent, bool in_turns, union measured *ret_measured)
+static int measure_again(size_t work, struct agent *agent, const struct turning *turning,
+                         union measured *ret_measured)
 {
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
         int before = foreign_programs(agent);
-        int error = measure_once(work, agent, in_turns, ret_measured);
+        int error = measure_once(work, agent, turning, ret_measured);
         int after = foreign_programs(agent);
         if (error || before < 0 || after < 0)
             return error ? error : before < 0 ? before : after;
@@ -92,7 +94,7 @@ static int measure_again(size_t work, struct agent *agent, bool in_turns, union 
 static int measure_undisturbed(size_t work, struct agent *agent, double *ret_ns)
 {
     union measured measured = {};
-    int error = measure_again(work, agent, false, &measured);
+    int error = measure_again(work, agent, NULL, &measured);
     if (!error)
         *ret_ns = measured.ns;
     return error;
@@ -215,18 +217,22 @@ static int run_metrics(const char *mode, int round)
     return error ? error : stopped;
 }
 
-// Where all that matters can be turned on by rules, too, so that the processes that work can stay the same.
+// What costs less than a machine's speed changes from one round to the next.
 static bool is_in_turns(const char *mode)
 {
-    return strcmp(mode, EGRESS_ONLY) == 0;
+    return strcmp(mode, EGRESS_ONLY) == 0 || strcmp(mode, NETWORK_ONLY) == 0;
 }
 
 static int run_turns(const char *mode, int round)
 {
     struct agent *agent = &bench.agent;
+    // All that matters of this one can be had by rules, too, which are exchanged faster than an agent starts.
+    bool by_rules = strcmp(mode, EGRESS_ONLY) == 0;
+    const struct turning turning = {
+        .place = &bench.place, .agent_path = bench.agent_path, .mode = by_rules ? NULL : mode};
     if (!is_asked(mode))
         return 0;
-    int error = agent_start(agent, bench.agent_path, bench.place.turned);
+    int error = agent_start(agent, bench.agent_path, by_rules ? bench.place.turned : mode);
     if (error)
         return error;
     for (size_t i = 0; !error && i < METRIC_WORKS; i++) {
@@ -234,7 +240,7 @@ static int run_turns(const char *mode, int round)
         if (strcmp(metric_works[i].mode, mode) != 0)
             continue;
         say("round %d of %d, in turns: %s", round + 1, bench.rounds, metric_works[i].name);
-        error = measure_again(metric_works[i].work, agent, true, &measured);
+        error = measure_again(metric_works[i].work, agent, &turning, &measured);
         bench.metric_without[i][round] = measured.turns.without;
         bench.metric_with[i][round] = measured.turns.with;
         bench.metric_ratio[i][round] = measured.turns.ratio;
@@ -282,7 +288,7 @@ static int measure_costs(void)
         if (!error)
             error = run_metrics(INFERENCE_ONLY, round);
         if (!error)
-            error = run_metrics(NETWORK_ONLY, round);
+            error = run_turns(NETWORK_ONLY, round);
         if (!error)
             error = run_turns(EGRESS_ONLY, round);
         if (!error)

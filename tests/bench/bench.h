@@ -141,8 +141,17 @@ struct turns {
     double ratio;         // of two turns that follow each other
 };
 
-// What the exchangeable rules, which the agent has to have been started with, cost who does this work.
-int turns_measure(size_t index, const struct place *place, struct agent *agent, struct turns *ret_turns);
+// What is watched or not, in turns.
+struct turning {
+    const struct place *place;
+    const char *agent_path;
+    const char
+        *mode; // the agent's, which is started for each turn and stopped; NULL: it has the exchangeable rules
+};
+
+// What that costs who does this work. The agent is left as it is in a turn that watches, even where that
+// fails.
+int turns_measure(size_t index, const struct turning *turning, struct agent *agent, struct turns *ret_turns);
 
 #define READER_NAME "bench-reader"
 

@@ -11,7 +11,8 @@
 #include <unistd.h>
 
 enum {
-    PAIRS = 40,
+    PAIRS_BY_RULES = 40,
+    PAIRS_BY_STARTS = 10, // which take longer
     WARM_UP_NS = 1000 * 1000,
     RELOAD_MS = 5000,
 };
@@ -56,6 +57,15 @@ static int rules_exchange(const struct place *place, struct agent *agent, bool w
     return error;
 }
 
+static int turn(const struct turning *turning, struct agent *agent, bool watch)
+{
+    if (!turning->mode)
+        return rules_exchange(turning->place, agent, watch);
+    if (!watch)
+        return agent_stop(agent);
+    return agent->pid > 0 ? 0 : agent_start(agent, turning->agent_path, turning->mode);
+}
+
 static int work_once(struct agent *agent, int requests, int answers, double *ret_ns)
 {
     if (write(requests, "", 1) != 1)
@@ -68,28 +78,31 @@ static int work_once(struct agent *agent, int requests, int answers, double *ret
     return read(answers, ret_ns, sizeof(*ret_ns)) == sizeof(*ret_ns) ? 0 : -ECHILD;
 }
 
-static int take_turns(const struct place *place, struct agent *agent, int requests, int answers,
+static int take_turns(const struct turning *turning, struct agent *agent, int requests, int answers,
                       struct turns *ret_turns)
 {
-    double times[2][PAIRS], ratios[PAIRS];
-    for (int pair = 0; pair < PAIRS; pair++) {
-        for (int turn = 0; turn < 2; turn++) {
-            bool watch = turn == pair % 2; // neither is always the first
-            int error = rules_exchange(place, agent, watch);
-            if (!error)
-                error = work_once(agent, requests, answers, &times[watch][pair]);
-            if (error)
-                return error;
-        }
+    double times[2][PAIRS_BY_RULES], ratios[PAIRS_BY_RULES];
+    size_t pairs = turning->mode ? PAIRS_BY_STARTS : PAIRS_BY_RULES;
+    bool watch = true;
+    int error = turn(turning, agent, watch);
+    for (size_t pair = 0; !error && pair < pairs; pair++) {
+        error = work_once(agent, requests, answers, &times[watch][pair]);
+        watch = !watch; // neither is always the first
+        if (!error)
+            error = turn(turning, agent, watch);
+        if (!error)
+            error = work_once(agent, requests, answers, &times[watch][pair]);
         ratios[pair] = times[true][pair] / times[false][pair];
     }
-    *ret_turns = (struct turns){.without = median(times[false], PAIRS),
-                                .with = median(times[true], PAIRS),
-                                .ratio = median(ratios, PAIRS)};
+    if (error)
+        return error;
+    *ret_turns = (struct turns){.without = median(times[false], pairs),
+                                .with = median(times[true], pairs),
+                                .ratio = median(ratios, pairs)};
     return 0;
 }
 
-int turns_measure(size_t index, const struct place *place, struct agent *agent, struct turns *ret_turns)
+int turns_measure(size_t index, const struct turning *turning, struct agent *agent, struct turns *ret_turns)
 {
     const struct workload *workload = work_at(index);
     int requests[2], answers[2];
@@ -103,14 +116,14 @@ int turns_measure(size_t index, const struct place *place, struct agent *agent, 
     pid_t pid = worker_spawn(agent);
     if (pid == 0) {
         close(requests[1]);
-        int failed = serve(workload, place, requests[0], answers[1]);
+        int failed = serve(workload, turning->place, requests[0], answers[1]);
         if (failed)
             fprintf(stderr, "bench: %s: %s\n", workload->name, strerror(-failed));
         _exit(failed ? 1 : 0);
     }
     close(requests[0]);
     close(answers[1]);
-    int error = pid < 0 ? -EAGAIN : take_turns(place, agent, requests[1], answers[0], ret_turns);
+    int error = pid < 0 ? -EAGAIN : take_turns(turning, agent, requests[1], answers[0], ret_turns);
     close(requests[1]); // which ends it
     int status = pid < 0 ? 0 : agent_wait_child(agent, pid);
     close(answers[0]);
