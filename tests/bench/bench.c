@@ -411,8 +411,7 @@ static void print_results(bool markdown)
     uname(&kernel);
     printf(
         "Linux %s on %s, %ld CPUs; lower quartiles of %d rounds, taken in turns without and with the agent.\n"
-        "Of --egress: medians of as many rounds, in which the agent's rules want it or not by turns of 10 "
-        "ms.\n"
+        "Of --network and --egress: medians of as many rounds, in which they are watched or not by turns.\n"
         "The agent: %s.\n\n",
         kernel.release, kernel.machine, sysconf(_SC_NPROCESSORS_ONLN), bench.rounds, bench.ready_line);
     table_print(bench.figures, bench.figures_count, markdown);
