@@ -5,6 +5,8 @@
 #include "wire/egress.h"
 #include "bpf/lib/task.h"
 
+#define AF_INET 2
+#define AF_INET6 10
 #define LOOPBACK_IFINDEX 1 // include/net/flow.h
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
@@ -18,8 +20,8 @@
 #define TLS_CLIENT_HELLO 1
 #define TLS_HELLO_MIN 44
 
-// Of a socket: who sends by it. Of TCP that is who asked for the connection or, of accepted ones, who gave
-// their listening one its address; of all else who made it.
+// Of a socket: who sends by it. Of TCP that is who asked for the connection or, of accepted ones, who
+// listened; of all else who made it.
 struct egress_owner {
     struct wire_header header;
     __u8 client;  // it asked for its connection
@@ -109,37 +111,36 @@ int egress_socket_cgroup(struct bpf_sock *sk)
     return 1;
 }
 
-SEC("cgroup/connect4")
-int egress_connect_v4_cgroup(struct bpf_sock_addr *context)
+INLINE bool address_of_socket_is_loopback(const __be32 address, const __be32 *words, __u32 family)
 {
-    if (context->protocol == IPPROTO_TCP && !address_is_loopback(context->user_ip4) && context->sk)
-        owner_set(context->sk);
-    return 1;
+    return family == AF_INET ? address_is_loopback(address) : address6_is_loopback(words);
 }
 
-SEC("cgroup/connect6")
-int egress_connect_v6_cgroup(struct bpf_sock_addr *context)
+// By the other end's address where a connection is asked for, the own one where any are waited for: in the
+// call that does so. What a thread of the kernel's asks for, as for MPTCP, belongs to no process.
+INLINE bool may_leave(struct bpf_sock_ops *context)
 {
-    __be32 address[4] = {context->user_ip6[0], context->user_ip6[1], context->user_ip6[2],
-                         context->user_ip6[3]};
-    if (context->protocol == IPPROTO_TCP && !address6_is_loopback(address) && context->sk)
-        owner_set(context->sk);
-    return 1;
+    __u32 family = context->family;
+    if (context->op == BPF_SOCK_OPS_TCP_CONNECT_CB) {
+        __be32 remote[4] = {context->remote_ip6[0], context->remote_ip6[1], context->remote_ip6[2],
+                            context->remote_ip6[3]};
+        return !address_of_socket_is_loopback(context->remote_ip4, remote, family);
+    }
+    if (context->op == BPF_SOCK_OPS_TCP_LISTEN_CB) {
+        __be32 local[4] = {context->local_ip6[0], context->local_ip6[1], context->local_ip6[2],
+                           context->local_ip6[3]};
+        return !address_of_socket_is_loopback(context->local_ip4, local, family);
+    }
+    return false;
 }
 
-SEC("cgroup/post_bind4")
-int egress_bind_v4_cgroup(struct bpf_sock *sk)
+// The result is for whom the reply is, which is left as it is.
+SEC("sockops")
+int egress_begun_sockops(struct bpf_sock_ops *context)
 {
-    if (sk->protocol == IPPROTO_TCP && !address_is_loopback(sk->src_ip4))
-        owner_set(sk);
-    return 1;
-}
-
-SEC("cgroup/post_bind6")
-int egress_bind_v6_cgroup(struct bpf_sock *sk)
-{
-    __be32 address[4] = {sk->src_ip6[0], sk->src_ip6[1], sk->src_ip6[2], sk->src_ip6[3]};
-    if (sk->protocol == IPPROTO_TCP && !address6_is_loopback(address))
+    struct bpf_sock *sk = context->sk;
+    struct task_struct *task = (void *)bpf_get_current_task();
+    if (sk && may_leave(context) && BPF_CORE_READ(task, mm))
         owner_set(sk);
     return 1;
 }
@@ -158,7 +159,7 @@ int egress_sockets_iter(struct bpf_iter__task_file *context)
     if (!sk || bpf_sk_storage_get(&egress_owners, sk, NULL, 0))
         return 0;
     __u16 family = sk->__sk_common.skc_family;
-    if ((family != 2 && family != 10) || address_is_loopback(sk->__sk_common.skc_rcv_saddr))
+    if ((family != AF_INET && family != AF_INET6) || address_is_loopback(sk->__sk_common.skc_rcv_saddr))
         return 0;
     struct egress_owner *owner = bpf_sk_storage_get(&egress_owners, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
     if (owner)

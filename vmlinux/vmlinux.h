@@ -58,22 +58,9 @@ struct bpf_sock_addr {
     __u32 family;
     __u32 type;
     __u32 protocol;
-    __u32 msg_src_ip4;
-    __u32 msg_src_ip6[4];
-    struct bpf_sock *sk;
 };
 
-// The context of cgroup/sock_create and post_bind4 and post_bind6, up to what we read of it.
-struct bpf_sock {
-    __u32 bound_dev_if;
-    __u32 family;
-    __u32 type;
-    __u32 protocol;
-    __u32 mark;
-    __u32 priority;
-    __u32 src_ip4;
-    __u32 src_ip6[4];
-};
+struct bpf_sock;
 
 // What iterators' programs are given, one pointer or number in 8 bytes each.
 struct bpf_iter__bpf_map_elem {
@@ -104,6 +91,31 @@ struct __sk_buff {
     __u32 gso_segs;
     struct bpf_sock *sk;
 };
+
+// The context of cgroup/sock_create, up to what we read of it.
+struct bpf_sock {
+    __u32 bound_dev_if;
+    __u32 family;
+    __u32 type;
+    __u32 protocol;
+};
+
+// The context of sockops programs.
+struct bpf_sock_ops {
+    __u32 op;
+    __u32 replylong[4];
+    __u32 family;
+    __be32 remote_ip4, local_ip4, remote_ip6[4], local_ip6[4];
+    __u32 remote_port, local_port;
+    __u32 is_fullsock, snd_cwnd, srtt_us, bpf_sock_ops_cb_flags, state, rtt_min, snd_ssthresh;
+    __u32 rcv_nxt, snd_nxt, snd_una, mss_cache, ecn_flags, rate_delivered, rate_interval_us, packets_out;
+    __u32 retrans_out, total_retrans, segs_in, data_segs_in, segs_out, data_segs_out, lost_out, sacked_out;
+    __u32 sk_txhash;
+    __u64 bytes_received, bytes_acked;
+    struct bpf_sock *sk;
+};
+
+enum { BPF_SOCK_OPS_TCP_CONNECT_CB = 3, BPF_SOCK_OPS_TCP_LISTEN_CB = 11 };
 
 struct bpf_pidns_info {
     __u32 pid;

@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { PORT = 8443, ANSWER = 1000 };
+enum { ANSWER = 1000 };
 
 static struct agent *agent;
 static struct {
@@ -45,13 +45,13 @@ struct address {
     socklen_t size;
 };
 
-static struct address address_of(int family, const char *text)
+static struct address address_of(int family, const char *text, in_port_t port)
 {
     struct address address = {.storage.ss_family = (sa_family_t)family};
     struct sockaddr_in *v4 = (void *)&address.storage;
     struct sockaddr_in6 *v6 = (void *)&address.storage;
     cr_assert_eq(inet_pton(family, text, family == AF_INET ? (void *)&v4->sin_addr : &v6->sin6_addr), 1);
-    v4->sin_port = htons(PORT); // at the same place in both
+    v4->sin_port = port; // at the same place in both
     address.size = family == AF_INET ? sizeof(*v4) : sizeof(*v6);
     return address;
 }
@@ -70,19 +70,25 @@ static int use(int client, int listener, const struct address *to)
 
 struct sockets {
     int family;
-    const char *bound, *to;
+    const char *bound; // NULL: to none
+    const char *to;
 };
 
 static int hand_over(const void *argument)
 {
     const struct sockets *sockets = argument;
-    struct address bound = address_of(sockets->family, sockets->bound),
-                   to = address_of(sockets->family, sockets->to);
     struct wire wire;
+    struct sockaddr_in6 own; // of IPv4 has its port at the same place
+    socklen_t size = sizeof(own);
     cr_assert(wire_make(&(struct wire_options){}, &wire));
     int listener = socket(sockets->family, SOCK_STREAM, 0);
-    cr_assert_eq(bind(listener, (struct sockaddr *)&bound.storage, bound.size), 0);
+    if (sockets->bound) {
+        struct address bound = address_of(sockets->family, sockets->bound, 0);
+        cr_assert_eq(bind(listener, (struct sockaddr *)&bound.storage, bound.size), 0);
+    }
     cr_assert_eq(listen(listener, 1), 0);
+    cr_assert_eq(getsockname(listener, (struct sockaddr *)&own, &size), 0);
+    struct address to = address_of(sockets->family, sockets->to, own.sin6_port);
     wire_enter(wire.far);
     int client = socket(sockets->family, SOCK_STREAM, 0);
     told->maker = getpid();
@@ -105,6 +111,11 @@ static void expect_senders(const struct sockets *sockets)
 Test(egress_sender, of_connections_to_any_address)
 {
     expect_senders(&(struct sockets){AF_INET, "0.0.0.0", WIRE_NEAR});
+}
+
+Test(egress_sender, of_connections_to_whom_no_address_was_given)
+{
+    expect_senders(&(struct sockets){AF_INET, NULL, WIRE_NEAR});
 }
 
 Test(egress_sender, of_connections_to_one_address)
