@@ -1,13 +1,11 @@
 // What one more thing that the agent watches costs, where that is less than a machine's speed changes from
-// one second to the next: while the same processes go on, the agent's rules are exchanged every few
-// milliseconds, and each time that they ask for it is compared with the time beside it that they do not.
+// one second to the next. The same processes work for a few milliseconds while it is watched and for as long
+// while it is not, many times, and each two turns that follow each other are compared.
 #include "worker.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/wait.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum {
@@ -18,19 +16,19 @@ enum {
 };
 
 // Works as often as it is asked to by a byte; answers with how long it took.
-static int serve(const struct workload *workload, const struct place *place, int requests, int answers)
+static int serve(const struct workload *workload, const struct place *place, int asked)
 {
     static struct worker worker;
     worker.place = place;
     worker_pin(0);
     int error = workload->begin ? workload->begin(&worker) : 0;
     char byte;
-    while (!error && read(requests, &byte, 1) == 1) {
+    while (!error && recv(asked, &byte, 1, 0) == 1) {
         double ns = 0;
         error = worker_slice(workload, &worker, WARM_UP_NS, &ns);
         if (!error)
             error = worker_slice(workload, &worker, SLICE_NS, &ns);
-        if (!error && write(answers, &ns, sizeof(ns)) != sizeof(ns))
+        if (!error && send(asked, &ns, sizeof(ns), MSG_NOSIGNAL) != sizeof(ns))
             error = -EPIPE;
     }
     if (workload->end && !error)
@@ -66,32 +64,31 @@ static int turn(const struct turning *turning, struct agent *agent, bool watch)
     return agent->pid > 0 ? 0 : agent_start(agent, turning->agent_path, turning->mode);
 }
 
-static int work_once(struct agent *agent, int requests, int answers, double *ret_ns)
+static int work_once(struct agent *agent, int worker, double *ret_ns)
 {
-    if (write(requests, "", 1) != 1)
+    if (send(worker, "", 1, MSG_NOSIGNAL) != 1)
         return -EPIPE;
     int error = 0;
     while (error == 0)
-        error = agent_pump(agent, answers, -1);
+        error = agent_pump(agent, worker, -1);
     if (error < 0)
         return error;
-    return read(answers, ret_ns, sizeof(*ret_ns)) == sizeof(*ret_ns) ? 0 : -ECHILD;
+    return recv(worker, ret_ns, sizeof(*ret_ns), MSG_WAITALL) == sizeof(*ret_ns) ? 0 : -ECHILD;
 }
 
-static int take_turns(const struct turning *turning, struct agent *agent, int requests, int answers,
-                      struct turns *ret_turns)
+static int take_turns(const struct turning *turning, struct agent *agent, int worker, struct turns *ret_turns)
 {
     double times[2][PAIRS_BY_RULES], ratios[PAIRS_BY_RULES];
     size_t pairs = turning->mode ? PAIRS_BY_STARTS : PAIRS_BY_RULES;
     bool watch = true;
     int error = turn(turning, agent, watch);
     for (size_t pair = 0; !error && pair < pairs; pair++) {
-        error = work_once(agent, requests, answers, &times[watch][pair]);
+        error = work_once(agent, worker, &times[watch][pair]);
         watch = !watch; // neither is always the first
         if (!error)
             error = turn(turning, agent, watch);
         if (!error)
-            error = work_once(agent, requests, answers, &times[watch][pair]);
+            error = work_once(agent, worker, &times[watch][pair]);
         ratios[pair] = times[true][pair] / times[false][pair];
     }
     if (error)
@@ -105,27 +102,20 @@ static int take_turns(const struct turning *turning, struct agent *agent, int re
 int turns_measure(size_t index, const struct turning *turning, struct agent *agent, struct turns *ret_turns)
 {
     const struct workload *workload = work_at(index);
-    int requests[2], answers[2];
-    if (pipe2(requests, O_CLOEXEC))
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
         return -errno;
-    if (pipe2(answers, O_CLOEXEC)) {
-        close(requests[0]);
-        close(requests[1]);
-        return -errno;
-    }
     pid_t pid = worker_spawn(agent);
     if (pid == 0) {
-        close(requests[1]);
-        int failed = serve(workload, turning->place, requests[0], answers[1]);
+        close(ends[0]);
+        int failed = serve(workload, turning->place, ends[1]);
         if (failed)
             fprintf(stderr, "bench: %s: %s\n", workload->name, strerror(-failed));
         _exit(failed ? 1 : 0);
     }
-    close(requests[0]);
-    close(answers[1]);
-    int error = pid < 0 ? -EAGAIN : take_turns(turning, agent, requests[1], answers[0], ret_turns);
-    close(requests[1]); // which ends it
+    close(ends[1]);
+    int error = pid < 0 ? -EAGAIN : take_turns(turning, agent, ends[0], ret_turns);
+    close(ends[0]); // which ends it
     int status = pid < 0 ? 0 : agent_wait_child(agent, pid);
-    close(answers[0]);
     return error ? error : status;
 }
