@@ -60,6 +60,7 @@ int programs_that_watch(void)
         case BPF_PROG_TYPE_CGROUP_SKB:
         case BPF_PROG_TYPE_CGROUP_SOCK:
         case BPF_PROG_TYPE_CGROUP_SOCK_ADDR:
+        case BPF_PROG_TYPE_SOCK_OPS:
             count++;
         }
     }
