@@ -5,13 +5,18 @@
 #include "wire/egress.h"
 #include "bpf/lib/task.h"
 
+#define LOOPBACK_IFINDEX 1 // include/net/flow.h
 #define AF_INET 2
 #define AF_INET6 10
-#define LOOPBACK_IFINDEX 1 // include/net/flow.h
+#define SOCK_STREAM 1
+#define PF_KTHREAD 0x00200000 // include/linux/sched.h
+#define IPPROTO_HOPOPTS 0
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
 #define IPV4_HEADER_MIN 20
 #define IPV6_HEADER 40
+#define IPV6_JUMBO 194 // its option; with the header around it
+#define IPV6_JUMBO_HEADER 8
 #define UDP_HEADER 8
 #define TCP_SYN 0x02
 #define TCP_ACK 0x10
@@ -38,13 +43,18 @@ struct {
     __type(value, struct egress_owner);
 } egress_owners SEC(".maps");
 
-struct {
+// What is sent to ports that the sender named.
+struct egress_table {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(map_flags, BPF_F_NO_PREALLOC);
     __uint(max_entries, 16384);
     __type(key, struct wire_egress_key);
     __type(value, struct wire_egress_flow);
 } egress_flows SEC(".maps");
+
+// What is sent to others, which are those of our clients most of the time: anybody on the network can have
+// us answer to many addresses, and would leave no room for what is sent by ourselves.
+struct egress_table egress_answers SEC(".maps");
 
 // What there is no room for, of each cgroup: of the key nothing else is filled. Else who sends a byte to each
 // of many addresses would hide what is sent then.
@@ -66,6 +76,8 @@ struct {
 
 // Bytes for which there was no room there either.
 __u64 egress_bytes_lost;
+// Sockets with no room for their owner.
+__u64 egress_owners_lost;
 
 struct hello_record {
     struct wire_egress_hello event;
@@ -76,16 +88,21 @@ SCRATCH(scratch, struct hello_record)
 
 // --- Who ---
 
-INLINE void owner_fill(struct egress_owner *owner, struct task_struct *task)
-{
-    header_fill(&owner->header, task, WIRE_EGRESS_EGRESS, sizeof(struct wire_egress));
-}
-
-INLINE void owner_set(struct bpf_sock *sk)
+INLINE void owner_set(void *sk, struct task_struct *task)
 {
     struct egress_owner *owner = bpf_sk_storage_get(&egress_owners, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
     if (owner)
-        owner_fill(owner, (void *)bpf_get_current_task());
+        header_fill(&owner->header, task, WIRE_EGRESS_EGRESS, sizeof(struct wire_egress));
+    else
+        __sync_fetch_and_add(&egress_owners_lost, 1);
+}
+
+// A thread of the kernel's works for somebody else, whose cgroup the socket has.
+INLINE void owner_set_current(struct bpf_sock *sk)
+{
+    struct task_struct *task = (void *)bpf_get_current_task();
+    if (!(BPF_CORE_READ(task, flags) & PF_KTHREAD))
+        owner_set(sk, task);
 }
 
 INLINE bool address_is_loopback(__be32 address)
@@ -106,8 +123,8 @@ INLINE bool address6_is_loopback(const __be32 *words)
 SEC("cgroup/sock_create")
 int egress_socket_cgroup(struct bpf_sock *sk)
 {
-    if (sk->protocol != IPPROTO_TCP)
-        owner_set(sk);
+    if (sk->protocol != IPPROTO_TCP || sk->type != SOCK_STREAM)
+        owner_set_current(sk);
     return 1;
 }
 
@@ -117,7 +134,7 @@ INLINE bool address_of_socket_is_loopback(const __be32 address, const __be32 *wo
 }
 
 // By the other end's address where a connection is asked for, the own one where any are waited for: in the
-// call that does so. What a thread of the kernel's asks for, as for MPTCP, belongs to no process.
+// call that does so.
 INLINE bool may_leave(struct bpf_sock_ops *context)
 {
     __u32 family = context->family;
@@ -139,10 +156,19 @@ SEC("sockops")
 int egress_begun_sockops(struct bpf_sock_ops *context)
 {
     struct bpf_sock *sk = context->sk;
-    struct task_struct *task = (void *)bpf_get_current_task();
-    if (sk && may_leave(context) && BPF_CORE_READ(task, mm))
-        owner_set(sk);
+    if (sk && may_leave(context))
+        owner_set_current(sk);
     return 1;
+}
+
+// What a socket of IPv6 is bound to is not in the place of IPv4's addresses: a loopback one stands there.
+INLINE bool is_at_loopback(struct sock *sk)
+{
+    __be32 address[4];
+    if (sk->__sk_common.skc_family == AF_INET)
+        return address_is_loopback(sk->__sk_common.skc_rcv_saddr);
+    BPF_CORE_READ_INTO(&address, sk, __sk_common.skc_v6_rcv_saddr);
+    return address6_is_loopback(address);
 }
 
 // Sockets that are there already. Each is found by every process that has it; the first is taken for its
@@ -159,11 +185,8 @@ int egress_sockets_iter(struct bpf_iter__task_file *context)
     if (!sk || bpf_sk_storage_get(&egress_owners, sk, NULL, 0))
         return 0;
     __u16 family = sk->__sk_common.skc_family;
-    if ((family != AF_INET && family != AF_INET6) || address_is_loopback(sk->__sk_common.skc_rcv_saddr))
-        return 0;
-    struct egress_owner *owner = bpf_sk_storage_get(&egress_owners, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-    if (owner)
-        owner_fill(owner, task);
+    if ((family == AF_INET || family == AF_INET6) && !is_at_loopback(sk))
+        owner_set(sk, task);
     return 0;
 }
 
@@ -192,9 +215,16 @@ INLINE bool packet_read_ip(struct __sk_buff *skb, struct packet *packet, __u32 *
     if (ip[0] >> 4 != 6 || bpf_skb_load_bytes(skb, 0, ip, IPV6_HEADER))
         return false;
     packet->to.family = 6;
-    packet->to.protocol = ip[6]; // a header of options counts as a protocol of its own
+    packet->to.protocol = ip[6];
     __builtin_memcpy(packet->to.addr, ip + 24, 16);
     *ret_offset = IPV6_HEADER;
+    // The kernel gives such a header to what it cuts into packets later, and is larger than any. Others with
+    // options count as a protocol of their own.
+    if (ip[6] == IPPROTO_HOPOPTS && bpf_skb_load_bytes(skb, IPV6_HEADER, ip, IPV6_JUMBO_HEADER) == 0 &&
+        ip[1] == 0 && ip[2] == IPV6_JUMBO) {
+        packet->to.protocol = ip[0];
+        *ret_offset += IPV6_JUMBO_HEADER;
+    }
     return true;
 }
 
@@ -240,7 +270,8 @@ INLINE struct wire_egress_flow *flow_in(void *flows, const struct wire_egress_ke
 
 INLINE struct wire_egress_flow *flow_of(const struct wire_egress_key *key, const struct egress_owner *owner)
 {
-    struct wire_egress_flow *flow = flow_in(&egress_flows, key, owner);
+    struct wire_egress_flow *flow =
+        key->port ? flow_in(&egress_flows, key, owner) : flow_in(&egress_answers, key, owner);
     if (flow)
         return flow;
     struct wire_egress_key elsewhere = {.cgroup_id = key->cgroup_id};
@@ -289,6 +320,9 @@ INLINE bool packet_begins(const struct packet *packet, struct egress_owner *owne
         owner->counted = 1;
         return first;
     }
+    // A socket that listens may have been a client before, and those that it accepts have what it has.
+    if ((packet->tcp_flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK))
+        owner->client = 0;
     if (!asks || (owner->asked && owner->asked_sequence == packet->sequence))
         return false;
     owner->client = 1;

@@ -288,6 +288,7 @@ struct task_struct {
     struct thread_info thread_info; // CONFIG_THREAD_INFO_IN_TASK: always on both architectures
     unsigned int __state;           // 5.14; before it: state
     void *stack;
+    unsigned int flags;
     struct sched_entity se;
     struct sched_info sched_info;
     struct mm_struct *mm;

@@ -17,7 +17,7 @@ enum wire_egress_window {
     WIRE_EGRESS_WINDOWS,
 };
 
-// The header and the endpoint are those of who sent last.
+// The header and the endpoint are those of who sent most of what was sent in the last second.
 struct wire_egress {
     struct wire_endpoint_call call;
     __u64 bytes[WIRE_EGRESS_WINDOWS]; // of the container, or of the cgroup, to that name
@@ -28,11 +28,10 @@ WIRE_SIZE(struct wire_egress, 176);
 
 // Who sends where. Where there is no room for more of these, the cgroup alone is told, and all else is zero.
 struct wire_egress_key {
-    __u64 cgroup_id; // that and the next two: as in struct wire_header, of the process that made the socket
-    __u64 start_time_ns; // (of an accepted one: the listening one); zeroes where it was made before the agent
-                         // looked
+    __u64 cgroup_id;     // that and the next two: as in struct wire_header, of who sends by the socket
+    __u64 start_time_ns; // this and the next: zeroes where only the cgroup is known
     __u32 pid;
-    __u16 port;    // the remote one, host order; 0: of a client of ours
+    __u16 port;    // the remote one, host order; 0: most likely one of a client of ours
     __u8 family;   // 4 or 6; 0: not known
     __u8 protocol; // IPPROTO_…
     __u8 addr[16]; // the remote one, network order; IPv4 in the first four bytes

@@ -1,34 +1,52 @@
-// Who sends what leaves the node, where one process makes sockets and another one uses them.
+// Who sends what leaves the node: where one process makes sockets and another one uses them, where they are
+// older than the agent, and where they are of other kinds.
 #include "harness.h"
 #include "wire.h"
 
 #include "base/cleanup.h"
 
 #include <arpa/inet.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { ANSWER = 1000 };
+enum { PORT = 8443, ANSWER = 1000 };
 
 static struct agent *agent;
 static struct {
     pid_t maker, user;
 } * told;
 
-static void setup(void)
+// Of the wire, too.
+#define NEAR_V6 "fd98::1"
+#define FAR_V6 "fd98::2"
+
+static void start_agent(void)
+{
+    agent = agent_start("- rule: begun\n"
+                        "  desc: d\n"
+                        "  condition: evt.type = egress and\n"
+                        "    fd.sip in (" WIRE_NEAR ", " WIRE_FAR ", " NEAR_V6 ", " FAR_V6 ")\n"
+                        "  output: \"%fd.sip %fd.sport %fd.l4proto %proc.pid\"\n"
+                        "  priority: WARNING\n",
+                        NULL);
+}
+
+static void setup_without_agent(void)
 {
     test_setup();
     told = mmap(NULL, sizeof(*told), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     cr_assert_neq(told, MAP_FAILED);
-    agent = agent_start("- rule: begun\n"
-                        "  desc: d\n"
-                        "  condition: evt.type = egress and fd.sip in (" WIRE_NEAR ", " WIRE_FAR ")\n"
-                        "  output: \"%fd.sip %proc.pid\"\n"
-                        "  priority: WARNING\n",
-                        NULL);
+}
+
+static void setup(void)
+{
+    setup_without_agent();
+    start_agent();
 }
 
 static void teardown(void)
@@ -39,6 +57,7 @@ static void teardown(void)
 }
 
 TestSuite(egress_sender, .init = setup, .fini = teardown);
+TestSuite(egress_before, .init = setup_without_agent, .fini = teardown);
 
 struct address {
     struct sockaddr_storage storage;
@@ -128,4 +147,172 @@ Test(egress_sender, of_connections_by_sockets_of_ipv6)
     if (access("/proc/net/if_inet6", F_OK))
         cr_skip_test("this kernel has no IPv6");
     expect_senders(&(struct sockets){AF_INET6, "::", "::ffff:" WIRE_NEAR});
+}
+
+// --- Sockets of other kinds ---
+
+// The head of a segment of TCP, with some data.
+static int send_raw(const void *argument)
+{
+    struct {
+        struct tcphdr head;
+        char data[ANSWER];
+    } segment = {.head = {.dest = htons(PORT), .doff = sizeof(struct tcphdr) / 4, .psh = 1}};
+    struct address to = address_of(AF_INET, WIRE_FAR, htons(PORT));
+    struct wire wire;
+    cr_assert(wire_make(&(struct wire_options){}, &wire));
+    told->user = getpid();
+    int fd = socket(AF_INET, SOCK_RAW, IPPROTO_TCP);
+    return sendto(fd, &segment, sizeof(segment), 0, (struct sockaddr *)&to.storage, to.size) !=
+           sizeof(segment);
+}
+
+Test(egress_sender, of_segments_that_a_program_makes_itself)
+{
+    in_child(send_raw, NULL);
+    agent_wait_alert(agent, "begun", "fd.sip", WIRE_FAR, "fd.l4proto", "tcp", "proc.pid",
+                     format_text("%d", told->user), NULL);
+}
+
+// A client that lets its connection go, listens with the same socket, and answers.
+static int change_sides(const void *argument)
+{
+    static char bytes[ANSWER];
+    struct address near = address_of(AF_INET, WIRE_NEAR, htons(PORT)),
+                   far = address_of(AF_INET, WIRE_FAR, htons(PORT));
+    struct sockaddr none = {.sa_family = AF_UNSPEC};
+    struct wire wire;
+    int one = 1;
+    cr_assert(wire_make(&(struct wire_options){}, &wire));
+    told->user = getpid();
+    int socket_near = socket(AF_INET, SOCK_STREAM, 0);
+    cr_assert_eq(setsockopt(socket_near, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)), 0);
+    cr_assert_eq(bind(socket_near, (struct sockaddr *)&near.storage, near.size), 0);
+    // Nobody is there.
+    cr_assert_neq(connect(socket_near, (struct sockaddr *)&far.storage, far.size), 0);
+    cr_assert_eq(connect(socket_near, &none, sizeof(none)), 0);
+    cr_assert_eq(listen(socket_near, 1), 0);
+    wire_enter(wire.far);
+    int client = socket(AF_INET, SOCK_STREAM, 0);
+    cr_assert_eq(connect(client, (struct sockaddr *)&near.storage, near.size), 0);
+    int server = accept(socket_near, NULL, NULL);
+    return send(server, bytes, ANSWER, 0) != ANSWER || recv(client, bytes, ANSWER, MSG_WAITALL) != ANSWER;
+}
+
+Test(egress_sender, of_answers_by_a_socket_that_was_a_client_before)
+{
+    in_child(change_sides, NULL);
+    agent_wait_alert(agent, "begun", "fd.sip", WIRE_FAR, "fd.sport", "-", "proc.pid",
+                     format_text("%d", told->user), NULL);
+}
+
+static bool attach_filter(int fd, unsigned count)
+{
+    static struct sock_filter codes[BPF_MAXINSNS];
+    const struct sock_fprog filter = {.len = (unsigned short)count, .filter = codes};
+    for (unsigned i = 0; i < count; i++)
+        codes[i] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0);
+    codes[count - 1] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, 0xffff);
+    setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &(int){0}, sizeof(int));
+    return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)) == 0;
+}
+
+// By the largest filter for which the socket has memory, which it shares with what is noted of it.
+static void fill_options(int fd)
+{
+    unsigned fits = 1, too_many = BPF_MAXINSNS + 1;
+    while (too_many - fits > 1) {
+        unsigned middle = (fits + too_many) / 2;
+        *(attach_filter(fd, middle) ? &fits : &too_many) = middle;
+    }
+    cr_assert(attach_filter(fd, fits));
+}
+
+static int hide(const void *argument)
+{
+    struct address to = address_of(AF_INET, WIRE_NEAR, htons(PORT));
+    struct wire wire;
+    cr_assert(wire_make(&(struct wire_options){}, &wire));
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    cr_assert_eq(bind(listener, (struct sockaddr *)&to.storage, to.size), 0);
+    cr_assert_eq(listen(listener, 1), 0);
+    wire_enter(wire.far);
+    int client = socket(AF_INET, SOCK_STREAM, 0);
+    fill_options(client);
+    return use(client, listener, &to);
+}
+
+Test(egress_sender, unknown_where_a_socket_has_no_memory_for_it)
+{
+    in_child(hide, NULL);
+    agent_wait_alert(agent, "begun", "fd.sip", WIRE_NEAR, "proc.pid", "0", NULL);
+    cr_expect_geq(agent_metric(agent, "inferscope_egress_senders_unknown_total", NULL), 1);
+}
+
+// --- Sockets that are older than the agent ---
+
+struct older {
+    int family;
+    const char *to;
+    int ready, go; // pipes: to say so, and to be told
+};
+
+static void add_v6(const char *address)
+{
+    cr_assert_eq(
+        run_program("ip", "addr", "add", format_text("%s/64", address), "dev", "wire", "nodad", NULL), 0);
+}
+
+static int send_later(const struct older *older)
+{
+    static char bytes[ANSWER];
+    struct address to = address_of(older->family, older->to, htons(PORT));
+    struct wire wire;
+    cr_assert(wire_make(&(struct wire_options){}, &wire));
+    if (older->family == AF_INET6)
+        add_v6(NEAR_V6);
+    int listener = socket(older->family, SOCK_STREAM, 0);
+    cr_assert_eq(bind(listener, (struct sockaddr *)&to.storage, to.size), 0);
+    cr_assert_eq(listen(listener, 1), 0);
+    wire_enter(wire.far);
+    if (older->family == AF_INET6)
+        add_v6(FAR_V6);
+    int client = socket(older->family, SOCK_STREAM, 0);
+    cr_assert_eq(connect(client, (struct sockaddr *)&to.storage, to.size), 0);
+    int server = accept(listener, NULL, NULL);
+    if (write(older->ready, "", 1) != 1 || read(older->go, bytes, 1) != 1)
+        return 1;
+    return send(client, bytes, ANSWER, 0) != ANSWER || send(server, bytes, ANSWER, 0) != ANSWER ||
+           recv(client, bytes, ANSWER, MSG_WAITALL) != ANSWER;
+}
+
+static void expect_older(int family, const char *near, const char *far)
+{
+    int ready[2], go[2];
+    char byte;
+    cr_assert_eq(pipe(ready), 0);
+    cr_assert_eq(pipe(go), 0);
+    pid_t sender = fork();
+    if (sender == 0)
+        _exit(send_later(&(struct older){family, near, ready[1], go[0]}));
+    close(ready[1]);
+    cr_assert_eq(read(ready[0], &byte, 1), 1);
+    start_agent();
+    cr_assert_eq(write(go[1], "", 1), 1);
+    const char *pid = format_text("%d", sender);
+    agent_wait_alert(agent, "begun", "fd.sip", near, "proc.pid", pid, NULL);
+    agent_wait_alert(agent, "begun", "fd.sip", far, "proc.pid", pid, NULL);
+    cr_expect_eq(wait_for_exit(sender), 0);
+}
+
+Test(egress_before, connections_by_ipv4)
+{
+    expect_older(AF_INET, WIRE_NEAR, WIRE_FAR);
+}
+
+Test(egress_before, connections_by_ipv6)
+{
+    if (access("/proc/net/if_inet6", F_OK))
+        cr_skip_test("this kernel has no IPv6");
+    expect_older(AF_INET6, NEAR_V6, FAR_V6);
 }

@@ -4,11 +4,14 @@
 
 #include "base/cleanup.h"
 
+#include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <dirent.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/ip.h>
+#include <netinet/ip6.h>
+#include <netinet/tcp.h>
 #include <netinet/udp.h>
 #include <sched.h>
 #include <string.h>
@@ -125,6 +128,81 @@ Test(egress_shown, what_there_is_no_room_for_is_in_the_sums)
     agent_wait_alert(agent, "elsewhere", "fd.sip", "-", NULL);
     cr_expect_geq(agent_metric(agent, "inferscope_egress_bytes_unplaced_total", NULL), MORE * PAYLOAD);
     cr_expect_eq(agent_metric(agent, "inferscope_egress_bytes_uncounted_total", NULL), 0);
+}
+
+static int answer_many(const void *argument)
+{
+    struct __sk_buff skb = {};
+    int fd = *(const int *)argument;
+    if (!make_interface(&skb))
+        return 1;
+    for (uint32_t i = 0; i <= ROOM; i++)
+        if (show(fd, &skb, i, 40000, 1))
+            return 2;
+    return show(fd, &skb, 2 * ROOM, 9, PAYLOAD);
+}
+
+// Whom others make answer has room for what he sends by himself.
+Test(egress_shown, answers_to_many_leave_room_for_what_is_sent)
+{
+    agent = agent_start("- rule: begun\n"
+                        "  desc: d\n"
+                        "  condition: evt.type = egress and (fd.sport = 9 or not fd.sip exists)\n"
+                        "  output: \"%fd.sip %net.egress.bytes\"\n"
+                        "  priority: WARNING\n",
+                        NULL);
+    int fd = find_program("egress_sent_cgroup");
+    cr_assert_geq(fd, 0);
+    in_child(answer_many, &fd);
+    close(fd);
+    agent_wait_alert(agent, "begun", "fd.sip", "-", NULL);
+    agent_wait_alert(agent, "begun", "fd.sip", "10.96.128.0", "net.egress.bytes", "1000", NULL);
+}
+
+// A segment of IPv6 that is too long for a packet, as the kernel shows it, and one with another option.
+static int show_long(const void *argument)
+{
+    struct {
+        uint8_t ethernet[14];
+        struct ip6_hdr ip;
+        uint8_t options[8];
+        struct tcphdr tcp;
+        uint8_t payload[PAYLOAD];
+    } __attribute__((packed)) segment = {
+        .ethernet = {[12] = 0x86, 0xdd},
+        .ip = {.ip6_flow = htonl(6U << 28), .ip6_nxt = IPPROTO_HOPOPTS},
+        .options = {IPPROTO_TCP, 0, IP6OPT_JUMBO, 4},
+        .tcp = {.doff = sizeof(struct tcphdr) / 4},
+    };
+    struct __sk_buff skb = {};
+    int fd = *(const int *)argument;
+    LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = &segment, .data_size_in = sizeof(segment), .ctx_in = &skb,
+                .ctx_size_in = sizeof(skb));
+    if (!make_interface(&skb))
+        return 1;
+    inet_pton(AF_INET6, "fd96::1", &segment.ip.ip6_dst);
+    if (bpf_prog_test_run_opts(fd, &run))
+        return 2;
+    inet_pton(AF_INET6, "fd96::2", &segment.ip.ip6_dst);
+    segment.options[2] = IP6OPT_PADN;
+    return bpf_prog_test_run_opts(fd, &run);
+}
+
+Test(egress_shown, segments_of_ipv6_that_are_cut_later)
+{
+    agent = agent_start("- rule: begun\n"
+                        "  desc: d\n"
+                        "  condition: evt.type = egress\n"
+                        "  output: \"%fd.sip %fd.l4proto %net.egress.bytes\"\n"
+                        "  priority: WARNING\n",
+                        NULL);
+    int fd = find_program("egress_sent_cgroup");
+    cr_assert_geq(fd, 0);
+    in_child(show_long, &fd);
+    close(fd);
+    agent_wait_alert(agent, "begun", "fd.sip", "fd96::1", "fd.l4proto", "tcp", "net.egress.bytes", "1000",
+                     NULL);
+    agent_wait_alert(agent, "begun", "fd.sip", "fd96::2", "net.egress.bytes", "1028", NULL);
 }
 
 static int show_ports(const void *argument)

@@ -131,6 +131,8 @@ Test(egress_flows, names_stand_together_and_addresses_alone)
 
 static size_t told;
 static uint64_t told_before, told_after;
+static struct wire_header told_owner;
+static struct wire_egress_key told_to;
 
 static void tell(struct egress_destination *destination, const struct wire_header *who,
                  const struct wire_egress_key *where, const uint64_t *before, const uint64_t *after)
@@ -138,7 +140,8 @@ static void tell(struct egress_destination *destination, const struct wire_heade
     told++;
     told_before = before[WIRE_EGRESS_TEN_MINUTES];
     told_after = after[WIRE_EGRESS_TEN_MINUTES];
-    cr_expect_eq(who->pid, 7);
+    told_owner = *who;
+    told_to = *where;
 }
 
 Test(egress_flows, only_what_changed_is_told)
@@ -150,6 +153,7 @@ Test(egress_flows, only_what_changed_is_told)
     cr_expect_eq(told, 1);
     cr_expect_eq(told_before, 0);
     cr_expect_eq(told_after, 5);
+    cr_expect_eq(told_owner.pid, 7);
     egress_flows_changed(101 * S);
     cr_expect_eq(told, 1);
     add("a.example", 6, 102);
@@ -163,6 +167,25 @@ Test(egress_flows, only_what_changed_is_told)
     egress_flows_changed(901 * S);
     cr_expect_eq(told_before, 0);
     cr_expect_eq(told_after, 1);
+}
+
+// Else one byte by somebody else hides who sends the others.
+Test(egress_flows, it_is_told_of_who_sent_most)
+{
+    const struct wire_header other = {.pid = 8};
+    struct wire_egress_key to_other = key;
+    to_other.addr[3] = 2;
+    egress_flows_start(tell);
+    add("a.example", 100, 100);
+    egress_flows_add(&to_other, &other, "a.example", 1, 1, 100 * S);
+    egress_flows_changed(100 * S);
+    cr_expect_eq(told_owner.pid, 7);
+    cr_expect_eq(told_to.addr[3], 1);
+    // Anew each time.
+    egress_flows_add(&to_other, &other, "a.example", 1, 1, 101 * S);
+    egress_flows_changed(101 * S);
+    cr_expect_eq(told_owner.pid, 8);
+    cr_expect_eq(told_to.addr[3], 2);
 }
 
 static uint64_t taken;
@@ -206,6 +229,24 @@ Test(egress_flows, what_is_pushed_out_between_two_looks_is_told_before)
     egress_flows_changed(100 * S);
     cr_expect_eq(taken, EGRESS_DESTINATIONS_MAX + 100);
     cr_expect_eq(told, EGRESS_DESTINATIONS_MAX + 100);
+}
+
+Test(egress_flows, what_got_much_is_not_pushed_out_by_many_that_got_little)
+{
+    egress_flows_start(tell);
+    struct egress_destination *much = add("a.example", 1000, 100);
+    egress_flows_changed(100 * S);
+    struct egress_destination *more = add("b.example", 1000, 101); // not looked at yet
+    for (unsigned i = 0; i < 2 * EGRESS_DESTINATIONS_MAX; i++) {
+        memcpy(key.addr + 1, &i, 3);
+        add("", 1, 101);
+    }
+    cr_assert_eq(add("a.example", 1, 102), much);
+    cr_assert_eq(add("b.example", 1, 102), more);
+    egress_flows_sums(much, 102 * S, sums);
+    cr_expect_eq(sums[WIRE_EGRESS_HOUR], 1001);
+    egress_flows_sums(more, 102 * S, sums);
+    cr_expect_eq(sums[WIRE_EGRESS_HOUR], 1001);
 }
 
 static uint64_t total_bytes;

@@ -299,6 +299,7 @@ static void make(source_emit_fn emit, void *context)
     emit_event = emit;
     emit_context = context;
     read_flows(skeleton->maps.egress_flows, now_ns);
+    read_flows(skeleton->maps.egress_answers, now_ns);
     read_flows(skeleton->maps.egress_elsewhere, now_ns);
     egress_flows_changed(now_ns);
     emit_event = NULL;
@@ -411,10 +412,17 @@ static void collect(struct series_writer *writer)
                                               .help = "Bytes that left the node and are in no other count, "
                                                       "as too many processes and addresses were under "
                                                       "way"};
+    static const struct series_family nameless = {
+        .name = "inferscope_egress_senders_unknown_total",
+        .type = SERIES_COUNTER,
+        .help = "Sockets of which only the cgroup is known that sends by them, as their memory for options "
+                "(net.core.optmem_max) was full"};
     if (!skeleton)
         return;
     writer->family(writer, &lost);
     writer->number(writer, NULL, 0, (double)skeleton->bss->egress_bytes_lost);
+    writer->family(writer, &nameless);
+    writer->number(writer, NULL, 0, (double)skeleton->bss->egress_owners_lost);
 }
 
 const struct source source_egress = {

@@ -10,7 +10,7 @@
 
 // An hour in slots of ten seconds. As the latest is not over yet, a window has one more than its time: it is
 // as long as it says, and up to one slot more.
-enum { SLOT_S = 10, SLOTS = 3600 / SLOT_S + 1, RESTS_MAX = 1024, NAME_STAYS_S = 60 };
+enum { SLOT_S = 10, SLOTS = 3600 / SLOT_S + 1, RESTS_MAX = 1024, NAME_STAYS_S = 60, EVICTED_OF = 64 };
 static const unsigned window_slots[WIRE_EGRESS_WINDOWS] = {60 / SLOT_S + 1, 600 / SLOT_S + 1, SLOTS};
 
 // Zero-filled.
@@ -24,13 +24,16 @@ struct key {
 struct egress_destination {
     struct key key;
     UT_hash_handle hh; // the one to which nothing was sent for longest first
+    // Of who sent most of what is in no sum yet, or was in the last ones.
     struct wire_header owner;
-    struct wire_egress_key latest;
+    struct wire_egress_key to;
     enum wire_peer class;
+    uint64_t owner_bytes;        // of these
     uint64_t bytes, connections; // ever
     uint64_t latest_slot;        // since boot
     uint64_t slots[SLOTS];
-    uint64_t before[WIRE_EGRESS_WINDOWS]; // sums when it was last told as changed
+    uint64_t before[WIRE_EGRESS_WINDOWS]; // the last sums
+    uint64_t added;                       // bytes since then
     uint64_t untold;                      // bytes that are in no event yet
     bool changed;
     bool shown; // by its name in metrics
@@ -147,22 +150,38 @@ static void tell_changed(struct egress_destination *destination, uint64_t now_ns
     uint64_t after[WIRE_EGRESS_WINDOWS];
     egress_flows_sums(destination, now_ns, after);
     if (destination->changed && visit_changed)
-        visit_changed(destination, &destination->owner, &destination->latest, destination->before, after);
+        visit_changed(destination, &destination->owner, &destination->to, destination->before, after);
     // What has left a window can be crossed again.
     memcpy(destination->before, after, sizeof(after));
     destination->changed = false;
+    destination->added = destination->owner_bytes = 0;
+}
+
+// Of those that wait longest the one with the fewest bytes. Else who sends a byte to each of many addresses
+// would have forgotten what he sent to one.
+static struct egress_destination *find_least(void)
+{
+    uint64_t least_bytes = UINT64_MAX;
+    struct egress_destination *least = NULL, *next = destinations;
+    for (size_t i = 0; i < EVICTED_OF && next; i++, next = next->hh.next) {
+        uint64_t bytes = next->before[WIRE_EGRESS_HOUR] + next->added;
+        if (bytes < least_bytes) {
+            least_bytes = bytes;
+            least = next;
+        }
+    }
+    return least;
 }
 
 static struct egress_destination *add(const struct key *key, uint64_t now_ns)
 {
     struct egress_destination *destination;
     while (HASH_COUNT(destinations) >= EGRESS_DESTINATIONS_MAX) {
+        struct egress_destination *least = find_least();
         // What was added since the last look would be lost to rules.
-        tell_changed(destinations, now_ns);
-        uint64_t sums[WIRE_EGRESS_WINDOWS];
-        egress_flows_sums(destinations, now_ns, sums);
-        evicted.value += sums[WIRE_EGRESS_HOUR] > 0;
-        forget(destinations);
+        tell_changed(least, now_ns);
+        evicted.value += least->before[WIRE_EGRESS_HOUR] > 0;
+        forget(least);
     }
     destination = calloc(1, sizeof(*destination));
     if (!destination)
@@ -200,12 +219,16 @@ struct egress_destination *egress_flows_add(const struct wire_egress_key *key,
     if (!destination)
         return NULL;
     move_on(destination, now_ns);
-    destination->owner = *owner;
-    destination->latest = *key;
-    destination->class = peer_of(key->family, key->addr);
+    if (bytes >= destination->owner_bytes) {
+        destination->owner = *owner;
+        destination->to = *key;
+        destination->class = peer_of(key->family, key->addr);
+        destination->owner_bytes = bytes;
+    }
     destination->bytes += bytes;
     destination->connections += connections;
     destination->slots[destination->latest_slot % SLOTS] += bytes;
+    destination->added += bytes;
     destination->untold += bytes;
     destination->changed = true;
     return destination;
