@@ -1,5 +1,7 @@
 #include "gpu.h"
 
+#include "pod.h"
+
 #include <fcntl.h>
 #include <math.h>
 #include <poll.h>
@@ -103,12 +105,13 @@ struct agent *gpu_watch(void)
         agent_stop(agent);
         cr_skip_test("this kernel does not let programs be probed");
     }
+    agent_wait_looked(agent);
     return agent;
 }
 
 static double metric(struct agent *agent, const char *name, const char *label, const char *value)
 {
-    return label ? agent_metric(agent, name, label, value, NULL) : agent_metric(agent, name, NULL);
+    return agent_metric(agent, name, "k8s_container_name", pod_name(), label, value, NULL);
 }
 
 double gpu_metric(struct agent *agent, const char *name, const char *label, const char *value)
