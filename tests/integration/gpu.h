@@ -27,8 +27,8 @@ void gpu_stop(struct gpu *gpu);
 void gpu_kill(struct gpu *gpu);
 
 struct agent *gpu_watch(void);
-// The sum of a metric's series that have these labels, waited for as long as there are none, since at first
-// it is not known whose they are. Skips the test where this kernel has no such probes.
+// The sum of a metric's series of the test's own pod that have these labels, waited for as long as there are
+// none, since at first it is not known whose they are. Skips the test where this kernel has no such probes.
 double gpu_metric(struct agent *agent, const char *name, const char *label, const char *value);
 // Waits until there is no such series.
 void gpu_wait_gone(struct agent *agent, const char *name);

@@ -110,6 +110,8 @@ char *http_get_if_ok(unsigned port, const char *path);
 // Sum of a family's series that have these labels: pairs of label and value, then NULL. NAN: there is none.
 double metric_of(const char *text, const char *name, ...) __attribute__((sentinel));
 double agent_metric(struct agent *agent, const char *name, ...) __attribute__((sentinel));
+// Waits until it has looked through all programs and libraries that run, of which it reads so much a second.
+void agent_wait_looked(struct agent *agent);
 // How many descriptors it has open.
 size_t agent_descriptors(struct agent *agent);
 // Events of the types that open files.

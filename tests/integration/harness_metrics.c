@@ -5,11 +5,13 @@
 #include <errno.h>
 #include <math.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <time.h>
 
 // The whole answer, owned.
 static char *http_ask(unsigned port, const char *path)
@@ -107,6 +109,15 @@ double agent_metric(struct agent *agent, const char *name, ...)
     double value = sum_samples(text, name, &pairs);
     va_end(pairs);
     return value;
+}
+
+void agent_wait_looked(struct agent *agent)
+{
+    for (time_t until = time(NULL) + DEADLINE_S;
+         agent_metric(agent, "inferscope_probe_files_put_off", NULL) == 1;) {
+        cr_assert_lt(time(NULL), until, "it still looks through files");
+        poll(NULL, 0, 50);
+    }
 }
 
 double agent_open_events(struct agent *agent)

@@ -82,3 +82,15 @@ void pod_leave(void)
     if (bundle)
         run_program("rm", "-rf", bundle, NULL);
 }
+
+void pod_setup(void)
+{
+    test_setup();
+    pod_enter();
+}
+
+void pod_teardown(void)
+{
+    pod_leave();
+    test_teardown();
+}

@@ -1,15 +1,20 @@
 // Source `cuda`, on libraries that stand in for CUDA's (tests/stand-in): what programs say they have done is
 // what is counted, exactly.
 #include "gpu.h"
+#include "pod.h"
 
+#include "tests/unit/elf_file.h"
+
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-TestSuite(cuda, TEST_SUITE, .timeout = 180);
+TestSuite(cuda, POD_SUITE, .timeout = 180);
 
 #define LAUNCHES "gpu_cuda_kernel_launch_calls_total"
 #define GRAPHS "gpu_cuda_graph_launch_calls_total"
@@ -290,6 +295,31 @@ Test(cuda, program_starts_later)
     double before = gpu_metric(agent, LAUNCHES, NULL, NULL);
     DO(gpu, "100 launch");
     expect(agent, LAUNCHES, before + 100);
+    gpu_stop(gpu);
+}
+
+// With so many names of functions that no more than two such libraries are read in a second.
+static void map_large_library(const char *path)
+{
+    struct elf_file file;
+    elf_file_make(&file);
+    file.sections[2].sh_offset = 1 << 20;
+    file.sections[2].sh_size = 63 << 20;
+    _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0755);
+    cr_assert(fd >= 0 && ftruncate(fd, 64 << 20) == 0 && write(fd, &file, sizeof(file)) == sizeof(file));
+    cr_assert_neq(mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0), MAP_FAILED);
+}
+
+// What had to wait for others is looked at as soon as there is time, and until then it says so.
+Test(cuda, much_to_read_at_the_start)
+{
+    for (unsigned i = 0; i < 4; i++)
+        map_large_library(test_path("libcudart.so.%u", i));
+    struct gpu *gpu = start_loaded("gpu-program", ".");
+    _cleanup_agent_ struct agent *agent = gpu_watch();
+    DO(gpu, "3 launch", "2 driver_launch_config");
+    expect(agent, LAUNCHES, 5);
+    cr_expect_eq(agent_metric(agent, "inferscope_probe_files_put_off", NULL), 0);
     gpu_stop(gpu);
 }
 

@@ -1,11 +1,12 @@
 // Sources `cuda` and `nccl`, on what NVIDIA ships, where that is installed. Without a GPU its calls fail, but
 // they are calls.
 #include "gpu.h"
+#include "pod.h"
 
 #include <stdio.h>
 #include <unistd.h>
 
-TestSuite(cuda_real, TEST_SUITE, .timeout = 180);
+TestSuite(cuda_real, POD_SUITE, .timeout = 180);
 
 #define LAUNCHES "gpu_cuda_kernel_launch_calls_total"
 #define ALLOCATIONS "inferscope_cuda_allocation_calls_total"

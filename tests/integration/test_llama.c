@@ -10,27 +10,17 @@
 #include <sys/personality.h>
 #include <time.h>
 
-static void setup(void)
-{
-    test_setup();
-    pod_enter();
-}
-
-static void teardown(void)
-{
-    pod_leave();
-    test_teardown();
-}
-
-TestSuite(llama, .init = setup, .fini = teardown);
+TestSuite(llama, POD_SUITE);
 
 enum { ROUNDS_MAX = 5 };
 
 static struct agent *watch(const char *rules)
 {
     struct agent *agent = agent_start(rules, "--inference", NULL);
-    if (agent_metric(agent, "inferscope_source_up", "source", "llama", NULL) == 1)
+    if (agent_metric(agent, "inferscope_source_up", "source", "llama", NULL) == 1) {
+        agent_wait_looked(agent);
         return agent;
+    }
     const char *reason = strstr(agent_stderr(agent), "source llama is down: ");
     const char *words = format_text("%.*s", reason ? (int)strcspn(reason, "\n") : 0, reason ? reason : "");
     agent_stop(agent);

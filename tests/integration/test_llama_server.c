@@ -10,19 +10,7 @@
 #include <string.h>
 #include <time.h>
 
-static void setup(void)
-{
-    test_setup();
-    pod_enter();
-}
-
-static void teardown(void)
-{
-    pod_leave();
-    test_teardown();
-}
-
-TestSuite(llama_server, .init = setup, .fini = teardown);
+TestSuite(llama_server, POD_SUITE);
 
 enum { TOKENS = 40, REQUESTS = 12 };
 
@@ -40,8 +28,10 @@ static struct agent *watch(const struct server *server)
                                 "  priority: NOTICE\n",
                                 server_port(server)),
                     "--inference", NULL);
-    if (agent_metric(agent, "inferscope_source_up", "source", "llama", NULL) == 1)
+    if (agent_metric(agent, "inferscope_source_up", "source", "llama", NULL) == 1) {
+        agent_wait_looked(agent);
         return agent;
+    }
     agent_stop(agent);
     cr_skip_test("this kernel cannot probe programs");
     return NULL;

@@ -1,7 +1,8 @@
 // Source `nccl`, on a library that stands in for NCCL (tests/stand-in).
 #include "gpu.h"
+#include "pod.h"
 
-TestSuite(nccl, TEST_SUITE, .timeout = 180);
+TestSuite(nccl, POD_SUITE, .timeout = 180);
 
 #define CALLS "inferscope_nccl_calls_total"
 #define BYTES "inferscope_nccl_bytes_total"

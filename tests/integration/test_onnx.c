@@ -1,4 +1,5 @@
 // Source `onnx`: a program that runs models with ONNX Runtime itself, in a root of its own as in a container.
+#include "pod.h"
 #include "told.h"
 
 #include <arpa/inet.h>
@@ -13,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-TestSuite(onnx, TEST_SUITE, .timeout = 120);
+TestSuite(onnx, POD_SUITE, .timeout = 120);
 
 static const char count[] = "inferscope_onnx_run_duration_seconds_count";
 static const char sum[] = "inferscope_onnx_run_duration_seconds_sum";
@@ -68,6 +69,7 @@ static struct agent *watch_by(const char *text)
         agent_stop(agent);
         cr_skip_test("this kernel cannot probe libraries");
     }
+    agent_wait_looked(agent);
     return agent;
 }
 
@@ -212,6 +214,7 @@ Test(onnx, time_of_a_request)
     told_agrees(strtod(alert_field(second, "infer.run_time"), NULL) / 1e9, answer.took_ns);
     cr_expect_str_eq(alert_field(second, "infer.prefill_time"), "");
     cr_expect_str_eq(alert_field(second, "infer.decode_time"), "");
+    json_decref(alerts);
     told_end(&told);
 }
 

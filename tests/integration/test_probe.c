@@ -51,6 +51,7 @@ static struct agent *watch_with(const char *files, const char *more)
         agent_stop(agent);
         cr_skip_test("this kernel lets nothing be probed");
     }
+    agent_wait_looked(agent);
     return agent;
 }
 

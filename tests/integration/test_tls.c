@@ -71,6 +71,7 @@ static struct agent *watch_if(const char *condition)
                     condition),
         NULL);
     require_source(agent);
+    agent_wait_looked(agent);
     return agent;
 }
 

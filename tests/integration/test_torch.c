@@ -1,5 +1,6 @@
 // Source `torch`: calls through which exceptions pass. What no real model does, a stand-in library has done;
 // the last tests are about libtorch itself.
+#include "pod.h"
 #include "told.h"
 
 #include <errno.h>
@@ -10,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-TestSuite(torch, TEST_SUITE);
+TestSuite(torch, POD_SUITE);
 
 static const char count[] = "inferscope_torch_forward_duration_seconds_count";
 static const char sum[] = "inferscope_torch_forward_duration_seconds_sum";
@@ -25,6 +26,7 @@ static struct agent *watch(void)
         agent_stop(agent);
         cr_skip_test("this kernel cannot probe libraries");
     }
+    agent_wait_looked(agent);
     return agent;
 }
 
@@ -148,7 +150,7 @@ Test(torch, function_that_ends_elsewhere)
     struct told told = start("elsewhere/libtorch_cpu.so");
     told_do(&told, "load");
     _cleanup_agent_ struct agent *agent = watch();
-    cr_expect_geq(told_metric(agent, "inferscope_probe_files_left_total", "reason", "no_returns"), 1);
+    cr_expect_geq(agent_metric(agent, "inferscope_probe_files_left_total", "reason", "no_returns", NULL), 1);
     told_do(&told, "throw 3");
     told_do(&told, "run 3");
     cr_expect_eq(told_metric(agent, count), 0);

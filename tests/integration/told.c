@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 const char *told_root(const char *name)
@@ -72,6 +73,8 @@ struct told told_start(const char *root, const char *program, ...)
     cr_assert_geq(told.pid, 0);
     if (told.pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
+        // Who has to wait for the CPU between looking at the clock and a call takes the wait for the call's.
+        setpriority(PRIO_PROCESS, 0, -20);
         dup2(in[0], 0);
         dup2(out[1], 1);
         dup2(log, 2);

@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "harness.h"
+#include "pod.h"
 
 #include <stdint.h>
 #include <sys/types.h>
@@ -34,11 +35,13 @@ const char *told_root(const char *name);
 // The path of a program that is built beside the tests.
 const char *told_program(const char *name);
 
-// Sum of a metric's series with these labels; 0 where there is none.
-#define told_metric(agent, ...)                                            \
-    ({                                                                     \
-        double told_metric_value = agent_metric(agent, __VA_ARGS__, NULL); \
-        told_metric_value == told_metric_value ? told_metric_value : 0;    \
+// Sum of a metric's series with these labels, of the test's own pod where it is in one; 0 where there is
+// none.
+#define told_metric(agent, ...)                                                                           \
+    ({                                                                                                    \
+        double told_metric_value =                                                                        \
+            agent_metric(agent, __VA_ARGS__, pod_name() ? "k8s_container_name" : NULL, pod_name(), NULL); \
+        told_metric_value == told_metric_value ? told_metric_value : 0;                                   \
     })
 // Waits until a metric is that much, and asserts that it is no more.
 #define told_wait_metric(agent, wanted, ...)                                          \

@@ -29,6 +29,7 @@ enum {
     IDLE_S = 30, // so long a file that nobody runs keeps its probes
     RESCAN_EVERY_S = 30,
     READ_EACH_S = 128 * 1024 * 1024, // bytes of files
+    HURRIES_MAX = 60,                // seconds in a row
     DESCRIPTORS = 16384,
     DESCRIPTORS_LEFT = 256, // for all but probes
 };
@@ -51,6 +52,8 @@ static struct probed *files[PROBES_FILES_MAX];
 static size_t links_count, links_max;
 static time_t ticked, idle_looked_at, scanned;
 static bool scan_again; // something was left out
+static bool put_off;    // as too much was read this second
+static unsigned hurries;
 static uint64_t bytes_read;
 static void (*on_runtime)(pid_t process);
 
@@ -288,7 +291,7 @@ static void on_file(const struct mapped_file *mapped)
     if (!wanted || (fresh && probe_look_to_do(look, wanted, now()) == 0))
         return;
     if (bytes_read > READ_EACH_S) {
-        scan_again = true;
+        scan_again = put_off = true;
         return;
     }
     struct probe_file file;
@@ -320,7 +323,7 @@ static void on_file(const struct mapped_file *mapped)
 
 static void scan(void)
 {
-    scan_again = false;
+    scan_again = put_off = false;
     scanned = now();
     mapped_scan(on_file);
 }
@@ -352,6 +355,14 @@ static void collect(struct series_writer *writer, void *context)
         if (kinds[i])
             writer->number(writer, &label, 1, (double)probes_files(kinds[i]));
     }
+
+    static const struct series_family put_off_family = {
+        .name = "inferscope_probe_files_put_off",
+        .type = SERIES_GAUGE,
+        .help = "1: some programs and libraries are still to be looked through, as more of them came at once "
+                "than are read in a second; what their processes do is not seen until then"};
+    writer->family(writer, &put_off_family);
+    writer->number(writer, NULL, 0, put_off);
 }
 
 int probes_add_failed(int error, struct source_report *ret_report)
@@ -513,6 +524,14 @@ static probe_set attached(size_t kind)
     return groups;
 }
 
+// What was put off is read at the rate that there is. Where that never ends, since there are more files than
+// are remembered, it is done less often.
+static bool is_scan_due(void)
+{
+    hurries = put_off ? hurries + 1 : 0;
+    return (put_off && hurries <= HURRIES_MAX) || (scan_again && now() - scanned >= RESCAN_EVERY_S);
+}
+
 void probes_tick(void)
 {
     static const struct probe_account_acts acts = {.shed = shed, .resume = resume, .attached = attached};
@@ -522,7 +541,7 @@ void probes_tick(void)
     bytes_read = 0;
     probe_account_tick(&acts);
     probes_look();
-    if (scan_again && now() - scanned >= RESCAN_EVERY_S)
+    if (is_scan_due())
         scan();
     look_at_users();
     if (now() - idle_looked_at < USERS_EVERY_S)
