@@ -6,9 +6,9 @@
 #include "egress.skel.h"
 #include "egress_flows.h"
 #include "endpoint.h"
-#include "hook.h"
 #include "iterator.h"
 #include "names.h"
+#include "object.h"
 #include "peer.h"
 #include "weights.h"
 #include "wire/egress.h"
@@ -21,8 +21,7 @@
 
 enum { IDLE_S = 60, FLOWS_MAX = 16384, NAME_LIVES_S = 3600 };
 
-static struct egress_bpf *skeleton;
-static struct hooks attached;
+OBJECT_SKELETON(egress);
 static bool sockets_found; // those that were there before
 static struct demand_threshold thresholds[DEMAND_THRESHOLDS_MAX];
 static size_t thresholds_count;
@@ -306,11 +305,8 @@ static void make(source_emit_fn emit, void *context)
 
 // --- Start ---
 
-static void stop(void)
+static void forget_all(void)
 {
-    hook_detach_all(&attached);
-    egress_bpf__destroy(skeleton);
-    skeleton = NULL;
     sockets_found = false;
     while (seen_flows)
         forget_seen(seen_flows);
@@ -350,22 +346,18 @@ static const struct hook hooks[] = {
      .wanted = true},
 };
 
+static struct object object = {.open = open_skeleton, .close = close_skeleton, .stopping = forget_all};
+
 // An iterator is loaded beside them, where this kernel can (5.11).
-static int load(const struct source_env *env, bool iterator, struct source_report *ret_report)
+static int load(const struct source_env *env, struct source_report *ret_report)
 {
-    struct hook loaded[ARRAY_SIZE(hooks) + 1];
-    memcpy(loaded, hooks, sizeof(hooks));
-    loaded[ARRAY_SIZE(hooks)] = (struct hook){.name = "sockets", .program = "egress_sockets_iter"};
-    skeleton = egress_bpf__open();
-    if (!skeleton)
-        return hook_load_failed(-errno, ret_report);
-    skeleton->rodata->source_id = env->id;
-    int error = hook_load(skeleton->skeleton, env, loaded, ARRAY_SIZE(hooks) + iterator, ret_report);
-    if (error) {
-        egress_bpf__destroy(skeleton);
-        skeleton = NULL;
-    }
-    return error;
+    struct hook all[ARRAY_SIZE(hooks) + 1];
+    memcpy(all, hooks, sizeof(hooks));
+    all[ARRAY_SIZE(hooks)] = (struct hook){.name = "sockets", .program = "egress_sockets_iter"};
+    if (object_load(&object, env, all, ARRAY_SIZE(all), ret_report) == 0)
+        return 0;
+    *ret_report = (struct source_report){.needed = true};
+    return object_load(&object, env, hooks, ARRAY_SIZE(hooks), ret_report);
 }
 
 // Whose the sockets are that were there before.
@@ -393,30 +385,27 @@ static void set_thresholds(const struct demand *demand)
 
 static int start(const struct source_env *env, struct source_report *ret_report)
 {
-    ret_report->needed =
+    bool needed =
         env->egress || env->everything || env->demand->wanted[event_type_index(&types[WIRE_EGRESS_EGRESS])];
-    if (!ret_report->needed) {
-        stop();
+    if (!object_needed(&object, needed, ret_report))
         return 0;
-    }
     counter_register(&hellos_unread);
     counter_register(&unplaced);
     egress_flows_start(tell);
     set_thresholds(env->demand);
-    int error = skeleton ? 0 : load(env, true, ret_report);
-    if (error) {
-        *ret_report = (struct source_report){.needed = true};
-        error = load(env, false, ret_report);
-    }
+    int error = peer_ranges_set(env->cluster);
     if (!error)
-        error = peer_ranges_set(env->cluster);
+        error = load(env, ret_report);
     if (!error)
-        error = hook_update(skeleton->obj, hooks, ARRAY_SIZE(hooks), &attached, ret_report);
-    if (error)
-        stop();
-    else
+        error = object_attach(&object, hooks, ARRAY_SIZE(hooks), ret_report);
+    if (!error)
         find_sockets();
     return error;
+}
+
+static void stop(void)
+{
+    object_stop(&object);
 }
 
 static void collect(struct series_writer *writer)

@@ -2,7 +2,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "hook.h"
+#include "object.h"
 #include "probes.h"
 #include "sched.skel.h"
 #include "wire/api.h"
@@ -15,8 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static struct sched_bpf *skeleton;
-static struct hooks attached;
+OBJECT_SKELETON(sched);
 static int work_fd = -1; // of the map `work`; borrowed
 static size_t processes_count;
 static uint64_t gone_seen; // of skeleton->bss->processes_gone
@@ -153,25 +152,14 @@ static void look(void)
 
 // --- Start and stop ---
 
-static void stop(void)
+static void forget(void)
 {
     probes_tell_runtimes(NULL);
-    hook_detach_all(&attached);
-    sched_bpf__destroy(skeleton);
-    skeleton = NULL;
     processes_count = 0;
     gone_seen = 0;
 }
 
-static int load(const struct source_env *env, const struct hook *hooks, size_t count,
-                struct source_report *ret_report)
-{
-    skeleton = sched_bpf__open();
-    if (!skeleton)
-        return hook_load_failed(-errno, ret_report);
-    skeleton->rodata->source_id = env->id;
-    return hook_load(skeleton->skeleton, env, hooks, count, ret_report);
-}
+static struct object object = {.open = open_skeleton, .close = close_skeleton, .stopping = forget};
 
 static int start(const struct source_env *env, struct source_report *ret_report)
 {
@@ -191,21 +179,18 @@ static int start(const struct source_env *env, struct source_report *ret_report)
          .wanted = true},
     };
     counter_register(&left_out);
-    ret_report->needed = env->everything || env->sched;
-    if (!ret_report->needed) {
-        stop();
-        return 0;
-    }
-    int error = skeleton ? 0 : load(env, hooks, ARRAY_SIZE(hooks), ret_report);
-    if (!error)
-        error = hook_update(skeleton->obj, hooks, ARRAY_SIZE(hooks), &attached, ret_report);
-    if (error) {
-        stop();
+    int error =
+        object_start(&object, env, env->everything || env->sched, hooks, ARRAY_SIZE(hooks), ret_report);
+    if (error || !ret_report->needed)
         return error;
-    }
     work_fd = env->work_fd;
     probes_tell_runtimes(sched_found);
     return 0;
+}
+
+static void stop(void)
+{
+    object_stop(&object);
 }
 
 static size_t record_size(uint16_t type)
