@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "object.h"
 #include "uprobe.h"
+#include "walk.h"
 
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
@@ -265,20 +266,17 @@ static int start(const struct source_env *env, struct source_report *ret_report)
 
 // --- What is under way ---
 
-static void visit_map(const struct bpf_map *map, api_progress_fn visit, void *context)
+struct visit {
+    api_progress_fn visit;
+    void *context;
+};
+
+static void visit_connection(int fd, const void *key, const void *value, void *context)
 {
-    int fd = bpf_map__fd(map);
-    unsigned char keys[2][sizeof(uint64_t) * 2] = {}; // a key is one number or two
-    _cleanup_free_ struct wire_api_progress *progress = malloc(bpf_map__value_size(map));
-    // A connection that goes meanwhile makes the walk start again, so it has an end of its own.
-    size_t steps = progress ? 4 * bpf_map__max_entries(map) : 0;
-    const void *from = NULL;
-    for (size_t i = 0; i < steps && !bpf_map_get_next_key(fd, from, keys[i & 1]); i++) {
-        if (!bpf_map_lookup_elem(fd, keys[i & 1], progress) && progress->in_flight && progress->inference &&
-            !progress->client)
-            visit(progress, context);
-        from = keys[i & 1];
-    }
+    const struct wire_api_progress *progress = value;
+    const struct visit *each = context;
+    if (progress->in_flight && progress->inference && !progress->client)
+        each->visit(progress, each->context);
 }
 
 void api_visit_progress(api_progress_fn visit, void *context)
@@ -286,8 +284,9 @@ void api_visit_progress(api_progress_fn visit, void *context)
     api_pieces_visit(visit, context);
     if (!skeleton)
         return;
-    visit_map(skeleton->maps.connections, visit, context);
-    visit_map(skeleton->maps.tls_connections, visit, context);
+    struct visit each = {visit, context};
+    walk_table(bpf_map__fd(skeleton->maps.connections), visit_connection, &each);
+    walk_table(bpf_map__fd(skeleton->maps.tls_connections), visit_connection, &each);
 }
 
 static void collect(struct series_writer *writer)
