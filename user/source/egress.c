@@ -10,6 +10,7 @@
 #include "names.h"
 #include "object.h"
 #include "peer.h"
+#include "walk.h"
 #include "weights.h"
 #include "wire/egress.h"
 
@@ -19,7 +20,7 @@
 #include <string.h>
 #include <uthash.h>
 
-enum { IDLE_S = 60, FLOWS_MAX = 16384, NAME_LIVES_S = 3600 };
+enum { IDLE_S = 60, NAME_LIVES_S = 3600 };
 
 OBJECT_SKELETON(egress);
 static bool sockets_found; // those that were there before
@@ -248,9 +249,10 @@ static struct seen *seen_of(const struct wire_egress_key *key)
     return seen;
 }
 
-static void take_flow(int fd, const struct wire_egress_key *key, uint64_t now_ns)
+static void take_flow(int fd, const void *key, const void *value, void *context)
 {
-    struct wire_egress_flow flow;
+    const uint64_t *now_ns = context;
+    struct wire_egress_flow flow = *(const struct wire_egress_flow *)value;
     struct seen *seen = seen_of(key);
     if (!seen)
         return;
@@ -259,35 +261,23 @@ static void take_flow(int fd, const struct wire_egress_key *key, uint64_t now_ns
         seen->again = true;
         return;
     }
-    if (bpf_map_lookup_elem(fd, key, &flow))
+    // One to which nothing was added for a minute makes room. What was added since it was read is not lost.
+    bool idle = flow.last_ns + IDLE_S * UINT64_C(1000000000) < *now_ns;
+    if (idle && bpf_map_lookup_elem(fd, key, &flow))
         return;
     struct wire_header owner = flow.owner;
     owner.source = skeleton->rodata->source_id;
-    owner.cgroup_id = key->cgroup_id;
+    owner.cgroup_id = seen->key.cgroup_id;
     uint64_t bytes = flow.bytes - seen->bytes, connections = flow.connections - seen->connections;
-    unplaced.value += key->family ? 0 : bytes;
+    unplaced.value += seen->key.family ? 0 : bytes;
     if (bytes || connections) {
-        const char *name = egress_flows_name(key, &seen->name, now_ns);
-        egress_flows_add(key, &owner, name, bytes, connections, now_ns);
+        const char *name = egress_flows_name(&seen->key, &seen->name, *now_ns);
+        egress_flows_add(&seen->key, &owner, name, bytes, connections, *now_ns);
     }
     seen->bytes = flow.bytes;
     seen->connections = flow.connections;
-    // One to which nothing was added for a minute makes room.
-    if (flow.last_ns + IDLE_S * UINT64_C(1000000000) < now_ns && bpf_map_delete_elem(fd, key) == 0)
+    if (idle && bytes == 0 && bpf_map_delete_elem(fd, key) == 0)
         forget_seen(seen);
-}
-
-// Flows can come and go meanwhile; where the one is gone behind which to go on, the kernel begins anew.
-static void read_flows(const struct bpf_map *flows, uint64_t now_ns)
-{
-    int fd = bpf_map__fd(flows);
-    struct wire_egress_key key, next;
-    bool more = bpf_map_get_next_key(fd, NULL, &next) == 0;
-    for (size_t i = 0; more && i < FLOWS_MAX; i++) {
-        key = next;
-        more = bpf_map_get_next_key(fd, &key, &next) == 0;
-        take_flow(fd, &key, now_ns);
-    }
 }
 
 static void make(source_emit_fn emit, void *context)
@@ -297,8 +287,8 @@ static void make(source_emit_fn emit, void *context)
         return;
     emit_event = emit;
     emit_context = context;
-    read_flows(skeleton->maps.egress_flows, now_ns);
-    read_flows(skeleton->maps.egress_elsewhere, now_ns);
+    walk_table(bpf_map__fd(skeleton->maps.egress_flows), take_flow, &now_ns);
+    walk_table(bpf_map__fd(skeleton->maps.egress_elsewhere), take_flow, &now_ns);
     egress_flows_changed(now_ns);
     emit_event = NULL;
 }

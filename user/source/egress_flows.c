@@ -201,8 +201,10 @@ struct egress_destination *egress_flows_add(const struct wire_egress_key *key,
         return NULL;
     move_on(destination, now_ns);
     destination->owner = *owner;
+    if (destination->class == WIRE_PEER_NONE || destination->latest.family != key->family ||
+        memcmp(destination->latest.addr, key->addr, sizeof(key->addr)) != 0)
+        destination->class = peer_of(key->family, key->addr);
     destination->latest = *key;
-    destination->class = peer_of(key->family, key->addr);
     destination->bytes += bytes;
     destination->connections += connections;
     destination->slots[destination->latest_slot % SLOTS] += bytes;
