@@ -60,6 +60,11 @@ static int role_labels(uint16_t detail, struct label *ret_labels)
     return labels_with(detail, ret_labels, "role", roles[WIRE_TCP_DETAIL_WAY(detail)]);
 }
 
+static int asked_labels(uint16_t detail, struct label *ret_labels)
+{
+    return WIRE_TCP_DETAIL_WAY(detail) == WIRE_TCP_OUT ? peer_labels(detail, ret_labels) : -EINVAL;
+}
+
 static int reason_labels(uint16_t detail, struct label *ret_labels)
 {
     unsigned reason = WIRE_TCP_DETAIL_REASON(detail);
@@ -69,13 +74,13 @@ static int reason_labels(uint16_t detail, struct label *ret_labels)
 static const struct measure_family families[] = {
     {"inferscope_tcp_connect_duration_seconds", "seconds",
      "Time from asking for a TCP connection until it was there", MEASURE_TIME, WIRE_TCP_CONNECTS, 4, 27,
-     peer_labels},
+     asked_labels},
     {"inferscope_tcp_connect_failures_total", NULL,
      "TCP connections that were asked for and did not come about: refused, timed_out, unreachable, reset, "
      "no_port (no local one was free), aborted (by the one who asked) or other",
      MEASURE_COUNT, WIRE_TCP_FAILURES, .labels = reason_labels},
     {"inferscope_tcp_connections_total", NULL, "TCP connections that came about, by who this end is",
-     MEASURE_COUNT, WIRE_TCP_OPENED, .labels = role_labels},
+     MEASURE_COUNT, WIRE_TCP_CONNECTS, .labels = role_labels},
     {"inferscope_tcp_connection_duration_seconds", "seconds",
      "How long TCP connections were there that have ended", MEASURE_TIME, WIRE_TCP_ENDED, 6, 30, role_labels},
     {"inferscope_tcp_io_bytes_total", "bytes",
