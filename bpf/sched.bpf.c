@@ -34,7 +34,7 @@ struct {
 
 struct thread {
     __u64 born_ns;  // as in task_struct.start_time: a number can be another thread's by now
-    __u64 left_ns;  // CLOCK_MONOTONIC, when it left the CPU; 0: it runs, or left before we looked
+    __u64 left_ns;  // CLOCK_BOOTTIME, when it left the CPU; 0: it runs, or left before we looked
     __u64 ready_ns; // how long it was ready and did not run in all its life, as of when it last ran
     __u32 state;    // enum wire_sched_state
     __u32 reserved;
@@ -59,12 +59,13 @@ INLINE __u64 cgroup_of(struct task_struct *task)
     return cgroup->level ? cgroup->kn->id : BPF_CORE_READ(task_cgroup(task), id);
 }
 
-INLINE void measure(struct task_struct *task, __u64 cgroup_id, __u16 what, __u16 detail, __u64 time_ns)
+INLINE void measure(struct task_struct *task, __u64 cgroup_id, __u16 what, __u16 detail, __u64 time_ns,
+                    __u64 now)
 {
     struct wire_measure_key key = measure_key(cgroup_id, what, detail);
     struct wire_measure *entry = measure_entry_of(&key, task->tgid);
     if (entry)
-        measure_count_short(entry, time_ns);
+        measure_count_short(entry, time_ns, now);
 }
 
 // What is known of the process that a thread is of, if it is measured and no other that has its number now.
@@ -125,16 +126,14 @@ INLINE void leaves(struct task_struct *task, bool preempted)
         thread = thread_new(task, task->sched_info.run_delay);
     if (!thread)
         return;
-    thread->left_ns = bpf_ktime_get_ns();
+    thread->left_ns = bpf_ktime_get_boot_ns();
     thread->state = preempted ? WIRE_SCHED_READY : state_kind(state);
     if (thread->state != WIRE_SCHED_READY)
         return;
     struct wire_measure_key key = measure_key(cgroup_of(task), WIRE_SCHED_PREEMPTED, 0);
     struct wire_measure *entry = measure_entry_of(&key, task->tgid);
-    if (!entry)
-        return;
-    __sync_fetch_and_add(&entry->count, 1);
-    entry->last_ns = bpf_ktime_get_boot_ns();
+    if (entry)
+        measure_count_one(entry, thread->left_ns);
 }
 
 // What the kernel will have added up when the thread runs, in a moment (sched_info_arrive()).
@@ -167,16 +166,17 @@ INLINE void comes(struct task_struct *task)
         if (!thread || !fresh)
             return;
     }
+    __u64 now = bpf_ktime_get_boot_ns();
     if (thread->left_ns)
-        away = bpf_ktime_get_ns() - thread->left_ns;
+        away = now - thread->left_ns;
     __u64 delay = ready - thread->ready_ns;
     // What was preempted on its way to sleep the kernel takes for asleep.
     if (thread->state == WIRE_SCHED_READY && !delay)
         delay = away;
     __u64 cgroup_id = cgroup_of(task);
-    measure(task, cgroup_id, WIRE_SCHED_DELAY, 0, delay);
+    measure(task, cgroup_id, WIRE_SCHED_DELAY, 0, delay, now);
     if (thread->state != WIRE_SCHED_READY && away > delay)
-        measure(task, cgroup_id, WIRE_SCHED_OFF_CPU, thread->state, away - delay);
+        measure(task, cgroup_id, WIRE_SCHED_OFF_CPU, thread->state, away - delay, now);
     thread->ready_ns = ready;
     thread->left_ns = 0;
     add_to_work(task->tgid, delay);

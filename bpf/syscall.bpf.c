@@ -26,7 +26,7 @@ SEC("tracepoint/syscalls")
 int syscall_enter_tp(struct syscall_enter_context *context)
 {
     __u64 key = bpf_get_current_pid_tgid();
-    struct begun begun = {.time_ns = bpf_ktime_get_ns(), .call = (__u64)context->number};
+    struct begun begun = {.time_ns = bpf_ktime_get_boot_ns(), .call = (__u64)context->number};
     if (bpf_map_update_elem(&inside, &key, &begun, BPF_ANY))
         lost_add(WIRE_LOST_STATE_FULL);
     return 0;
@@ -35,7 +35,7 @@ int syscall_enter_tp(struct syscall_enter_context *context)
 SEC("tracepoint/syscalls")
 int syscall_exit_tp(struct syscall_exit_context *context)
 {
-    __u64 now = bpf_ktime_get_ns();
+    __u64 now = bpf_ktime_get_boot_ns();
     __u64 key = bpf_get_current_pid_tgid();
     struct begun *begun = bpf_map_lookup_elem(&inside, &key);
     // Another call's entry: this call began before we were attached.
@@ -49,6 +49,6 @@ int syscall_exit_tp(struct syscall_exit_context *context)
     struct wire_measure_key measured = measure_key(measure_cgroup(), WIRE_SYSCALL_DURATION, slot - 1);
     struct wire_measure *entry = measure_entry(&measured);
     if (entry)
-        measure_count_short(entry, duration);
+        measure_count_short(entry, duration, now);
     return 0;
 }

@@ -18,6 +18,7 @@
 #define TCP_CLOSE 7
 #define SOCK_DONE 1 // include/net/sock.h: a bit's number; the other end's FIN was received
 
+#define EEXIST 17
 #define ENETUNREACH 101
 #define ECONNRESET 104
 #define ETIMEDOUT 110
@@ -36,7 +37,7 @@ struct owner {
 
 struct connection {
     struct owner owner;
-    __u64 since_ns; // of the stage; 0: since before we looked
+    __u64 since_ns; // of the stage, CLOCK_BOOTTIME; 0: since before we looked
     // Counted so far:
     __u64 sent;
     __u64 received;
@@ -165,7 +166,9 @@ INLINE struct connection *connection_of(struct sock *sock)
 INLINE void connection_put(struct sock *sock, const struct connection *connection, __u64 flags)
 {
     __u64 key = (__u64)sock;
-    if (bpf_map_update_elem(&connections, &key, connection, flags) && flags == BPF_ANY)
+    // As an int: before 6.4 the upper half of what this returns is not set.
+    int error = (int)bpf_map_update_elem(&connections, &key, connection, flags);
+    if (error && error != -EEXIST)
         lost_add(WIRE_LOST_STATE_FULL);
 }
 
@@ -178,25 +181,25 @@ INLINE struct wire_measure *entry_of(const struct connection *connection, __u16 
     return measure_entry_of(&key, connection->owner.pid);
 }
 
-INLINE void add_one(const struct connection *connection, __u16 measure, __u8 way, __u8 reason)
+INLINE void add_one(const struct connection *connection, __u16 measure, __u8 way, __u8 reason, __u64 now)
 {
     struct wire_measure *entry = entry_of(connection, measure, way, reason);
     if (entry)
-        measure_count_one(entry);
+        measure_count_one(entry, now);
 }
 
-INLINE void add_time(const struct connection *connection, __u16 measure, __u8 way, __u64 time_ns)
+INLINE void add_time(const struct connection *connection, __u16 measure, __u8 way, __u64 time_ns, __u64 now)
 {
     struct wire_measure *entry = entry_of(connection, measure, way, 0);
     if (entry)
-        measure_count_time(entry, time_ns);
+        measure_count_time(entry, time_ns, now);
 }
 
-INLINE void add_amount(const struct connection *connection, __u16 measure, __u8 way, __u64 amount)
+INLINE void add_amount(const struct connection *connection, __u16 measure, __u8 way, __u64 amount, __u64 now)
 {
     struct wire_measure *entry = entry_of(connection, measure, way, 0);
     if (entry)
-        measure_count_amount(entry, amount);
+        measure_count_amount(entry, amount, now);
 }
 
 // What the kernel has counted.
@@ -222,17 +225,17 @@ INLINE bool account_read(struct sock *sock, bool known, struct account *ret_acco
     return true;
 }
 
-INLINE void count_retransmits(const struct account *account, struct connection *connection)
+INLINE void count_retransmits(const struct account *account, struct connection *connection, __u64 now)
 {
     if (account->retransmits <= connection->retransmits)
         return;
-    add_amount(connection, WIRE_TCP_RETRANSMITS, 0, account->retransmits - connection->retransmits);
+    add_amount(connection, WIRE_TCP_RETRANSMITS, 0, account->retransmits - connection->retransmits, now);
     connection->retransmits = account->retransmits;
 }
 
 // The one place that knows how many bytes went out and came in since the last look. That look and the
 // connection's end can be at the same time on two CPUs, within some ns; those bytes count twice then.
-INLINE bool count_bytes(const struct account *account, struct connection *connection)
+INLINE bool count_bytes(const struct account *account, struct connection *connection, __u64 now)
 {
     __u64 more_sent = account->sent - connection->sent,
           more_received = account->received - connection->received;
@@ -242,27 +245,27 @@ INLINE bool count_bytes(const struct account *account, struct connection *connec
     connection->sent = account->sent;
     connection->received = account->received;
     if (more_sent)
-        add_amount(connection, WIRE_TCP_BYTES, WIRE_TCP_OUT, more_sent);
+        add_amount(connection, WIRE_TCP_BYTES, WIRE_TCP_OUT, more_sent, now);
     if (more_received)
-        add_amount(connection, WIRE_TCP_BYTES, WIRE_TCP_IN, more_received);
+        add_amount(connection, WIRE_TCP_BYTES, WIRE_TCP_IN, more_received, now);
     return more_sent || more_received;
 }
 
-INLINE void count_open(const struct account *account, struct connection *connection, bool ends)
+INLINE void count_open(const struct account *account, struct connection *connection, bool ends, __u64 now)
 {
-    bool moved = count_bytes(account, connection);
-    count_retransmits(account, connection);
+    bool moved = count_bytes(account, connection, now);
+    count_retransmits(account, connection, now);
     if (account->rtt_us && (moved || ends))
-        add_time(connection, WIRE_TCP_RTT, 0, (__u64)account->rtt_us * 1000);
+        add_time(connection, WIRE_TCP_RTT, 0, (__u64)account->rtt_us * 1000, now);
 }
 
-INLINE void count_drops(struct sock *sock, struct connection *listener)
+INLINE void count_drops(struct sock *sock, struct connection *listener, __u64 now)
 {
     __u32 total = BPF_CORE_READ(sock, sk_drops.counter);
     __s32 more = total - listener->drops;
     listener->drops = total;
     if (more > 0)
-        add_amount(listener, WIRE_TCP_LISTEN_DROPS, 0, more);
+        add_amount(listener, WIRE_TCP_LISTEN_DROPS, 0, more, now);
 }
 
 // --- What happens to a connection ---
@@ -270,7 +273,7 @@ INLINE void count_drops(struct sock *sock, struct connection *listener)
 INLINE void asked(struct sock *sock)
 {
     struct connection connection = {.owner = owner_current(),
-                                    .since_ns = bpf_ktime_get_ns(),
+                                    .since_ns = bpf_ktime_get_boot_ns(),
                                     .stage = STAGE_ASKED,
                                     .peer = peer_of(sock, true),
                                     .way = WIRE_TCP_OUT};
@@ -287,26 +290,25 @@ INLINE void listens(struct sock *sock, bool known, struct owner owner, __u64 fla
     bpf_map_update_elem(&listeners, &key, &owner, flags);
 }
 
-INLINE void connected(struct sock *sock)
+INLINE void connected(struct sock *sock, int before)
 {
-    __u64 now = bpf_ktime_get_ns();
+    __u64 now = bpf_ktime_get_boot_ns();
     struct connection *asked_for = connection_of(sock);
     if (asked_for && asked_for->stage == STAGE_ASKED) {
-        add_time(asked_for, WIRE_TCP_CONNECTS, 0, now - asked_for->since_ns);
-        add_one(asked_for, WIRE_TCP_OPENED, WIRE_TCP_OUT, 0);
+        add_time(asked_for, WIRE_TCP_CONNECTS, WIRE_TCP_OUT, now - asked_for->since_ns, now);
         asked_for->since_ns = now;
         asked_for->stage = STAGE_OPEN;
         return;
     }
+    // It asked before we looked.
+    if (before == TCP_SYN_SENT)
+        return;
     struct connection connection = {.owner = owner_by_listener(sock),
                                     .since_ns = now,
                                     .stage = STAGE_OPEN,
                                     .peer = peer_of(sock, true),
                                     .way = WIRE_TCP_IN};
-    // It is one of a socket that asked before we looked.
-    if (!BPF_CORE_READ(sock, sk_max_ack_backlog))
-        return;
-    add_one(&connection, WIRE_TCP_OPENED, WIRE_TCP_IN, 0);
+    add_one(&connection, WIRE_TCP_CONNECTS, WIRE_TCP_IN, 0, now);
     connection_put(sock, &connection, BPF_ANY);
 }
 
@@ -338,22 +340,23 @@ INLINE void ended(struct sock *sock)
     struct connection *connection = connection_of(sock);
     if (!connection)
         return;
+    __u64 now = bpf_ktime_get_boot_ns();
     __u8 stage = connection->stage;
     connection->stage = STAGE_ENDED;
     if (stage == STAGE_LISTENS) {
-        count_drops(sock, connection);
+        count_drops(sock, connection, now);
         return;
     }
     struct account account;
     if (!account_read(sock, true, &account))
         return;
     if (stage == STAGE_ASKED) {
-        add_one(connection, WIRE_TCP_FAILURES, 0, reason_of(sock));
-        count_retransmits(&account, connection);
+        add_one(connection, WIRE_TCP_FAILURES, 0, reason_of(sock), now);
+        count_retransmits(&account, connection, now);
     } else if (stage == STAGE_OPEN) {
-        count_open(&account, connection, true);
+        count_open(&account, connection, true, now);
         if (connection->since_ns)
-            add_time(connection, WIRE_TCP_ENDED, connection->way, bpf_ktime_get_ns() - connection->since_ns);
+            add_time(connection, WIRE_TCP_ENDED, connection->way, now - connection->since_ns, now);
     }
 }
 
@@ -370,7 +373,7 @@ int BPF_PROG(state_changed_btf, struct sock *sock, int old, int new)
     else if (new == TCP_LISTEN)
         listens(sock, true, owner_current(), BPF_ANY);
     else if (new == TCP_ESTABLISHED)
-        connected(sock);
+        connected(sock, old);
     else
         ended(sock);
     return 0;
@@ -389,7 +392,7 @@ INLINE void count_reset(struct sock *sock, __u8 way)
 {
     struct connection *connection = connection_of(sock);
     if (connection)
-        add_one(connection, WIRE_TCP_RESETS, way, 0);
+        add_one(connection, WIRE_TCP_RESETS, way, 0, bpf_ktime_get_boot_ns());
 }
 
 // The socket may be NULL, or none of TCP's full ones; neither is in the table.
@@ -418,11 +421,12 @@ int look_at_connection(struct bpf_iter__bpf_map_elem *context)
     if (!key || !connection)
         return 0;
     struct sock *sock = (void *)*key;
+    __u64 now = bpf_ktime_get_boot_ns();
     struct account account;
     if (connection->stage == STAGE_OPEN && account_read(sock, false, &account))
-        count_open(&account, connection, false);
+        count_open(&account, connection, false, now);
     else if (connection->stage == STAGE_LISTENS)
-        count_drops(sock, connection);
+        count_drops(sock, connection, now);
     return 0;
 }
 

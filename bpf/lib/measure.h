@@ -89,6 +89,12 @@ INLINE struct wire_measure_key measure_key(__u64 cgroup_id, __u16 measure, __u16
 // The current task's.
 INLINE __u64 measure_cgroup(void)
 {
+    if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf)) {
+        // Plain loads, which cost next to nothing.
+        struct cgroup *cgroup = bpf_get_current_task_btf()->cgroups->dfl_cgrp;
+        if (cgroup->level)
+            return cgroup->kn->id;
+    }
     struct task_struct *task = (void *)bpf_get_current_task();
     return BPF_CORE_READ(task_cgroup(task), id);
 }
@@ -109,47 +115,49 @@ INLINE void measure_count(struct wire_measure *entry, __u64 time_ns, __u64 amoun
     entry->last_ns = bpf_ktime_get_boot_ns();
 }
 
+// `now_ns`, here and below: CLOCK_BOOTTIME.
+
 // One of which only the number is shown.
-INLINE void measure_count_one(struct wire_measure *entry)
+INLINE void measure_count_one(struct wire_measure *entry, __u64 now_ns)
 {
     __sync_fetch_and_add(&entry->count, 1);
-    entry->last_ns = bpf_ktime_get_boot_ns();
+    entry->last_ns = now_ns;
 }
 
 // One of which only the time is shown.
-INLINE void measure_count_time(struct wire_measure *entry, __u64 time_ns)
+INLINE void measure_count_time(struct wire_measure *entry, __u64 time_ns, __u64 now_ns)
 {
     __u32 bucket = measure_bucket((time_ns + 999) / 1000) & (WIRE_MEASURE_BUCKETS - 1);
     __sync_fetch_and_add(&entry->count, 1);
     __sync_fetch_and_add(&entry->time_ns, time_ns);
     __sync_fetch_and_add(&entry->times[bucket], 1);
-    entry->last_ns = bpf_ktime_get_boot_ns();
+    entry->last_ns = now_ns;
 }
 
 // Some of which only the sum is shown.
-INLINE void measure_count_amount(struct wire_measure *entry, __u64 amount)
+INLINE void measure_count_amount(struct wire_measure *entry, __u64 amount, __u64 now_ns)
 {
     __sync_fetch_and_add(&entry->count, 1);
     __sync_fetch_and_add(&entry->amount, amount);
-    entry->last_ns = bpf_ktime_get_boot_ns();
-}
-
-INLINE void measure_add_one(const struct wire_measure_key *key)
-{
-    struct wire_measure *entry = measure_entry(key);
-    if (entry)
-        measure_count_one(entry);
+    entry->last_ns = now_ns;
 }
 
 // One whose time is short (MEASURE_SHORT_TIME) and that happens so often that an amount would cost too much.
-INLINE void measure_count_short(struct wire_measure *entry, __u64 time_ns)
+INLINE void measure_count_short(struct wire_measure *entry, __u64 time_ns, __u64 now_ns)
 {
     __u64 ticks = (time_ns + WIRE_MEASURE_SHORT_TICK_NS - 1) / WIRE_MEASURE_SHORT_TICK_NS;
     __u32 bucket = measure_bucket(ticks) & (WIRE_MEASURE_BUCKETS - 1);
     __sync_fetch_and_add(&entry->count, 1);
     __sync_fetch_and_add(&entry->time_ns, time_ns);
     __sync_fetch_and_add(&entry->times[bucket], 1);
-    entry->last_ns = bpf_ktime_get_boot_ns();
+    entry->last_ns = now_ns;
+}
+
+INLINE void measure_add_one(const struct wire_measure_key *key)
+{
+    struct wire_measure *entry = measure_entry(key);
+    if (entry)
+        measure_count_one(entry, bpf_ktime_get_boot_ns());
 }
 
 INLINE void measure_add(const struct wire_measure_key *key, __u64 time_ns, __u64 amount)

@@ -100,6 +100,19 @@ Test(syscall, usual_calls_by_one_word)
     cr_expect_eq(agent_metric(agent, "inferscope_source_up", "source", "syscall", NULL), 1);
 }
 
+// As many as may be asked for, of which one stands for nine.
+Test(syscall, none_of_the_calls_that_were_asked_for_is_left_out)
+{
+    _cleanup_agent_ struct agent *agent = agent_start(
+        NULL, "--syscall-latency",
+        "default,lseek,close,dup,dup3,fcntl,ioctl,ppoll,geteuid,mmap,munmap,mprotect,getpid,getuid,"
+        "getgid,getppid",
+        NULL);
+    syscall(SYS_getppid);
+    wait_count(agent, "getppid", 1);
+    cr_expect_eq(agent_metric(agent, "inferscope_source_up", "source", "syscall", NULL), 1);
+}
+
 Test(syscall, unknown_call_is_refused)
 {
     _cleanup_free_ char *output = NULL;

@@ -222,6 +222,33 @@ Test(tcp, bytes_over_ipv6_are_exact)
     expect_exchange("::1");
 }
 
+// As backlog 0 has it, one connection may wait to be accepted.
+static int exchange_without_backlog(const void *ignored)
+{
+    live_alone();
+    int listener = open_socket(AF_INET, SOCK_STREAM), fd = open_socket(AF_INET, SOCK_STREAM);
+    union address any = address_of("127.0.0.1", 0);
+    cr_assert_eq(bind(listener, &any.any, size_of(&any)), 0);
+    cr_assert_eq(listen(listener, 0), 0);
+    pid_t server = start_server(listener, &loopback_exchange);
+    cr_assert_eq(connect_to(fd, "127.0.0.1", port_of(listener, false)), 0);
+    exchange_all(fd, &loopback_exchange);
+    end_well(fd, server);
+    return 0;
+}
+
+Test(tcp, server_without_backlog_is_one_all_the_same)
+{
+    _cleanup_agent_ struct agent *agent = agent_start(NULL, "--network", NULL);
+    tenant_run(exchange_without_backlog, NULL);
+    wait_metric(agent, 1, "inferscope_tcp_connection_duration_seconds_count", "role", "client", NULL);
+    wait_metric(agent, 1, "inferscope_tcp_connection_duration_seconds_count", "role", "server", NULL);
+    cr_expect_eq(agent_metric(agent, "inferscope_tcp_connections_total", OWN, "role", "server", NULL), 1);
+    cr_expect_eq(
+        agent_metric(agent, "inferscope_tcp_io_bytes_total", OWN, "network_io_direction", "receive", NULL),
+        3 * (300000 + 70000));
+}
+
 // Whoever looks at the metrics sees what an open connection has moved; it need not end for that.
 static int exchange_and_stay(const void *go)
 {

@@ -5,8 +5,9 @@
 #include "api_pieces.h"
 #include "api_programs.h"
 #include "base/cleanup.h"
-#include "hook.h"
+#include "object.h"
 #include "uprobe.h"
+#include "walk.h"
 
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
@@ -14,8 +15,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-static struct api_bpf *skeleton;
-static struct hooks attached;
+OBJECT_SKELETON(api);
 
 static size_t record_size(uint16_t type)
 {
@@ -40,15 +40,11 @@ static bool record_valid(const struct wire_header *wire)
 static uint64_t unfollowed[WIRE_API_UNFOLLOWED];
 static uint64_t tls_calls_missed;
 
-static void stop(void)
+static void keep_counts(void)
 {
-    api_pieces_stop();
-    hook_detach_all(&attached);
     for (size_t i = 0; skeleton && i < WIRE_API_UNFOLLOWED; i++)
         unfollowed[i] += skeleton->bss->unfollowed[i];
     tls_calls_missed += skeleton ? skeleton->bss->tls_calls_missed : 0;
-    api_bpf__destroy(skeleton);
-    skeleton = NULL;
 }
 
 // How it is noticed that a socket has received or sent. The first that this kernel has and allows is taken.
@@ -156,45 +152,42 @@ static size_t add_tls(enum way way, struct hook *hooks, size_t count)
     return count;
 }
 
-static int load(enum way way, const struct source_env *env, struct source_report *ret_report)
+static void prepare(const struct source_env *env)
 {
-    struct hook hooks[HOOKS + TLS_PROBES + API_TLS_HOOKS];
-    size_t count = fill_hooks(way, hooks);
-    skeleton = api_bpf__open();
-    if (!skeleton)
-        return hook_load_failed(-errno, ret_report);
-    skeleton->rodata->source_id = env->id;
     skeleton->rodata->body_values = !env->no_body_values;
     skeleton->rodata->work_wanted = env->runtimes;
     for (size_t i = 0; i < TLS_PROBES; i++)
         uprobe_prepare(bpf_object__find_program_by_name(skeleton->obj, tls_programs[i]));
-    return hook_load(skeleton->skeleton, env, hooks, has_tls ? add_tls(way, hooks, count) : count,
-                     ret_report);
+}
+
+static struct object object = {
+    .open = open_skeleton, .close = close_skeleton, .prepare = prepare, .stopping = keep_counts};
+
+static int load(enum way way, const struct source_env *env, struct source_report *ret_report)
+{
+    struct hook hooks[HOOKS + TLS_PROBES + API_TLS_HOOKS];
+    size_t count = fill_hooks(way, hooks);
+    has_tls = object_load(&object, env, hooks, add_tls(way, hooks, count), ret_report) == 0;
+    if (has_tls)
+        return 0;
+    // Requests that are not encrypted are worth having without the others.
+    snprintf(tls_reason, sizeof(tls_reason), "%.*s", (int)sizeof(tls_reason) - 1, ret_report->reason);
+    *ret_report = (struct source_report){.needed = true};
+    return object_load(&object, env, hooks, count, ret_report);
 }
 
 static int start_by(enum way way, const struct source_env *env, struct source_report *ret_report)
 {
     struct hook hooks[HOOKS];
-    has_tls = true;
     int error = load(way, env, ret_report);
-    if (error) {
-        // Requests that are not encrypted are worth having without the others.
-        snprintf(tls_reason, sizeof(tls_reason), "%.*s", (int)sizeof(tls_reason) - 1, ret_report->reason);
-        has_tls = false;
-        stop();
-        *ret_report = (struct source_report){.needed = true};
-        error = load(way, env, ret_report);
-    }
-    if (!error) {
-        error = set_routes();
-        if (error)
-            hook_load_failed(error, ret_report);
-    }
-    if (!error)
-        error = hook_update(skeleton->obj, hooks, fill_hooks(way, hooks), &attached, ret_report);
     if (error)
-        stop();
-    return error;
+        return error;
+    error = set_routes();
+    if (error) {
+        object_stop(&object);
+        return hook_load_failed(error, ret_report);
+    }
+    return object_attach(&object, hooks, fill_hooks(way, hooks), ret_report);
 }
 
 struct bpf_program *api_tls_program(const char *name)
@@ -236,6 +229,12 @@ bool api_events_wanted(const struct demand *demand)
            demand->wanted[event_type_index(&api_types[WIRE_API_CALL])];
 }
 
+static void stop(void)
+{
+    api_pieces_stop();
+    object_stop(&object);
+}
+
 static int start(const struct source_env *env, struct source_report *ret_report)
 {
     bool events = api_events_wanted(env->demand);
@@ -250,7 +249,7 @@ static int start(const struct source_env *env, struct source_report *ret_report)
     if (skeleton) {
         struct hook hooks[HOOKS];
         skeleton->bss->wake_always = events;
-        return hook_update(skeleton->obj, hooks, fill_hooks(present, hooks), &attached, ret_report);
+        return object_attach(&object, hooks, fill_hooks(present, hooks), ret_report);
     }
     int error = -EOPNOTSUPP;
     for (enum way way = 0; error && way < WAYS; way++) {
@@ -267,20 +266,17 @@ static int start(const struct source_env *env, struct source_report *ret_report)
 
 // --- What is under way ---
 
-static void visit_map(const struct bpf_map *map, api_progress_fn visit, void *context)
+struct visit {
+    api_progress_fn visit;
+    void *context;
+};
+
+static void visit_connection(int fd, const void *key, const void *value, void *context)
 {
-    int fd = bpf_map__fd(map);
-    unsigned char keys[2][sizeof(uint64_t) * 2] = {}; // a key is one number or two
-    _cleanup_free_ struct wire_api_progress *progress = malloc(bpf_map__value_size(map));
-    // A connection that goes meanwhile makes the walk start again, so it has an end of its own.
-    size_t steps = progress ? 4 * bpf_map__max_entries(map) : 0;
-    const void *from = NULL;
-    for (size_t i = 0; i < steps && !bpf_map_get_next_key(fd, from, keys[i & 1]); i++) {
-        if (!bpf_map_lookup_elem(fd, keys[i & 1], progress) && progress->in_flight && progress->inference &&
-            !progress->client)
-            visit(progress, context);
-        from = keys[i & 1];
-    }
+    const struct wire_api_progress *progress = value;
+    const struct visit *each = context;
+    if (progress->in_flight && progress->inference && !progress->client)
+        each->visit(progress, each->context);
 }
 
 void api_visit_progress(api_progress_fn visit, void *context)
@@ -288,8 +284,9 @@ void api_visit_progress(api_progress_fn visit, void *context)
     api_pieces_visit(visit, context);
     if (!skeleton)
         return;
-    visit_map(skeleton->maps.connections, visit, context);
-    visit_map(skeleton->maps.tls_connections, visit, context);
+    struct visit each = {visit, context};
+    walk_table(bpf_map__fd(skeleton->maps.connections), visit_connection, &each);
+    walk_table(bpf_map__fd(skeleton->maps.tls_connections), visit_connection, &each);
 }
 
 static void collect(struct series_writer *writer)

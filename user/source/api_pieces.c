@@ -2,7 +2,7 @@
 
 #include "api_pieces.skel.h"
 #include "base/cleanup.h"
-#include "hook.h"
+#include "object.h"
 #include "piece_feed.h"
 
 #include <bpf/bpf.h>
@@ -10,8 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-static struct api_pieces_bpf *skeleton;
-static struct hooks attached;
+OBJECT_SKELETON(api_pieces);
 static struct wire_api_slots *slots; // mapped
 static bool stopped;
 
@@ -106,7 +105,7 @@ static const struct hook hooks[] = {
     PIECES_HOOK("receive", "pieces_receive_fexit", "fexit/tcp_recvmsg"),
 };
 
-static int prepare(void)
+static int set_tables(void)
 {
     void *mapped =
         mmap(NULL, sizeof(*slots), PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(skeleton->maps.slots), 0);
@@ -122,30 +121,33 @@ static int prepare(void)
     return 0;
 }
 
-static int load(const struct source_env *env, struct source_report *ret_report)
+static void prepare(const struct source_env *env)
 {
-    skeleton = api_pieces_bpf__open();
-    if (!skeleton)
-        return hook_load_failed(-errno, ret_report);
-    skeleton->rodata->source_id = env->id;
     piece_feed_begin(&kernel, !env->no_body_values);
-    int error = hook_load(skeleton->skeleton, env, hooks, ARRAY_SIZE(hooks), ret_report);
-    if (error)
-        return error;
-    error = prepare();
-    return error ? hook_load_failed(error, ret_report) : 0;
 }
 
-static void clear(void)
+static void forget(void)
 {
-    hook_detach_all(&attached);
     if (skeleton)
         piece_feed_end();
     if (slots)
         munmap(slots, sizeof(*slots));
     slots = NULL;
-    api_pieces_bpf__destroy(skeleton);
-    skeleton = NULL;
+}
+
+static struct object object = {
+    .open = open_skeleton, .close = close_skeleton, .prepare = prepare, .stopping = forget};
+
+static int load(const struct source_env *env, struct source_report *ret_report)
+{
+    int error = object_load(&object, env, hooks, ARRAY_SIZE(hooks), ret_report);
+    if (error)
+        return error;
+    error = set_tables();
+    if (!error)
+        return 0;
+    object_stop(&object);
+    return hook_load_failed(error, ret_report);
 }
 
 int api_pieces_start(const struct source_env *env, bool wake, struct source_report *ret_report)
@@ -155,18 +157,15 @@ int api_pieces_start(const struct source_env *env, bool wake, struct source_repo
     if (stopped)
         piece_feed_end();
     stopped = false;
-    if (!error) {
-        skeleton->bss->wake_always = wake;
-        error = hook_update(skeleton->obj, hooks, ARRAY_SIZE(hooks), &attached, ret_report);
-    }
     if (error)
-        clear();
-    return error;
+        return error;
+    skeleton->bss->wake_always = wake;
+    return object_attach(&object, hooks, ARRAY_SIZE(hooks), ret_report);
 }
 
 // What is in the ring by now is still parsed, so all but the hooks stays, until the process ends.
 void api_pieces_stop(void)
 {
-    hook_detach_all(&attached);
+    hook_detach_all(&object.attached);
     stopped = skeleton != NULL;
 }

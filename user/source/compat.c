@@ -1,19 +1,11 @@
 #include "source.h"
 
-#include "calls.h"
 #include "compat.skel.h"
+#include "object.h"
 
-#include <errno.h>
+OBJECT_SKELETON(compat);
 
-static struct compat_bpf *skeleton;
-static struct hooks attached;
-
-static void stop(void)
-{
-    hook_detach_all(&attached);
-    compat_bpf__destroy(skeleton);
-    skeleton = NULL;
-}
+static struct object object = {.open = open_skeleton, .close = close_skeleton};
 
 // The last of the sources, so that the others have said by now whether they watch any 32-bit call.
 static int start(const struct source_env *env, struct source_report *ret_report)
@@ -22,23 +14,12 @@ static int start(const struct source_env *env, struct source_report *ret_report)
                               .program = "compat_exit",
                               .attach_point = "raw_tp/sys_exit",
                               .wanted = true};
-    ret_report->needed = hook_compat_count() > 0 || env->everything;
-    if (!ret_report->needed) {
-        stop();
-        return 0;
-    }
-    if (skeleton)
-        return hook_update(skeleton->obj, &hook, 1, &attached, ret_report);
-    skeleton = compat_bpf__open();
-    if (!skeleton)
-        return hook_load_failed(-errno, ret_report);
-    skeleton->rodata->source_id = env->id;
-    int error = hook_load(skeleton->skeleton, env, &hook, 1, ret_report);
-    if (!error)
-        error = hook_update(skeleton->obj, &hook, 1, &attached, ret_report);
-    if (error)
-        stop();
-    return error;
+    return object_start(&object, env, hook_compat_count() > 0 || env->everything, &hook, 1, ret_report);
+}
+
+static void stop(void)
+{
+    object_stop(&object);
 }
 
 static size_t record_size(uint16_t type)

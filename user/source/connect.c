@@ -5,14 +5,12 @@
 #include "connect.skel.h"
 #include "endpoint.h"
 #include "filter_set.h"
+#include "object.h"
 #include "result.h"
 #include "threads.h"
 #include "wire/connect.h"
 
-#include <errno.h>
-
-static struct connect_bpf *skeleton;
-static struct hooks attached;
+OBJECT_SKELETON(connect);
 
 static const struct wire_connect *connect_of(const struct event *event)
 {
@@ -83,13 +81,6 @@ static bool record_valid(const struct wire_header *wire)
     return record->call.endpoint.family == 4 || record->call.endpoint.family == 6;
 }
 
-static void stop(void)
-{
-    hook_detach_all(&attached);
-    connect_bpf__destroy(skeleton);
-    skeleton = NULL;
-}
-
 // Whether a rule reads what is known only when connect() returns. Without that a connection is reported when
 // it is asked for, by one program instead of two.
 static bool return_wanted(const struct demand *demand)
@@ -114,19 +105,12 @@ static const struct call_watch calls[] = {
     CALL_WATCH_SOCKETCALL(3, WIRE_CONNECT_CONNECT),
 };
 
-static int load(const struct source_env *env, const struct call_hooks *hooks,
-                struct source_report *ret_report)
+static void prepare(const struct source_env *env)
 {
-    skeleton = connect_bpf__open();
-    if (!skeleton)
-        return hook_load_failed(-errno, ret_report);
-    skeleton->rodata->source_id = env->id;
     calls_number(calls, ARRAY_SIZE(calls), skeleton->rodata->call_types, skeleton->rodata->call_types_compat);
-    int error = hook_load(skeleton->skeleton, env, hooks->hooks, hooks->count, ret_report);
-    if (error)
-        stop();
-    return error;
 }
+
+static struct object object = {.open = open_skeleton, .close = close_skeleton, .prepare = prepare};
 
 static int start(const struct source_env *env, struct source_report *ret_report)
 {
@@ -148,22 +132,22 @@ static int start(const struct source_env *env, struct source_report *ret_report)
                                                .attach_point = "cgroup/connect6",
                                                .attach = hook_attach_cgroup,
                                                .wanted = wanted};
-    ret_report->needed = wanted;
-    if (!wanted) {
-        stop();
+    if (!object_needed(&object, wanted, ret_report))
         return 0;
-    }
-    int error = skeleton ? 0 : load(env, &hooks, ret_report);
+    int error = object_load(&object, env, hooks.hooks, hooks.count, ret_report);
     if (error)
         return error;
     skeleton->data->wake_all = filter_set_clues(env->demand, &types[WIRE_CONNECT_CONNECT],
                                                 skeleton->bss->wake_names, skeleton->bss->wake_addresses);
-    error = hook_update(skeleton->obj, hooks.hooks, hooks.count, &attached, ret_report);
-    if (error)
-        stop();
-    else
+    error = object_attach(&object, hooks.hooks, hooks.count, ret_report);
+    if (!error)
         skeleton->bss->join_results = results;
     return error;
+}
+
+static void stop(void)
+{
+    object_stop(&object);
 }
 
 static void tick(void)

@@ -6,10 +6,10 @@
 #include "control_names.h"
 #include "descriptor.h"
 #include "filter_set.h"
+#include "object.h"
 #include "result.h"
 #include "wire/control.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <linux/module.h>
 #include <linux/userfaultfd.h>
@@ -18,8 +18,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-static struct control_bpf *skeleton;
-static struct hooks attached;
+OBJECT_SKELETON(control);
 
 static const struct wire_control *control_of(const struct event *event)
 {
@@ -246,13 +245,6 @@ static bool record_valid(const struct wire_header *wire)
            (record->uargs_size == 0 || ((const char *)wire)[end - 1] == '\0');
 }
 
-static void stop(void)
-{
-    hook_detach_all(&attached);
-    control_bpf__destroy(skeleton);
-    skeleton = NULL;
-}
-
 // Each stands for itself: a kernel can be built without modules or userfaultfd().
 static const struct call_watch calls[] = {
     CALL_WATCH(ptrace, WIRE_CONTROL_PTRACE),
@@ -278,39 +270,31 @@ static void name_ourselves(void)
     skeleton->rodata->own_pid_namespace_ino = status.st_ino;
 }
 
-static int load(const struct source_env *env, const struct call_hooks *hooks,
-                struct source_report *ret_report)
+static void prepare(const struct source_env *env)
 {
-    skeleton = control_bpf__open();
-    if (!skeleton)
-        return hook_load_failed(-errno, ret_report);
-    skeleton->rodata->source_id = env->id;
     name_ourselves();
     calls_number(calls, ARRAY_SIZE(calls), skeleton->rodata->call_types, skeleton->rodata->call_types_compat);
-    int error = hook_load(skeleton->skeleton, env, hooks->hooks, hooks->count, ret_report);
-    if (error)
-        stop();
-    return error;
 }
+
+static struct object object = {.open = open_skeleton, .close = close_skeleton, .prepare = prepare};
 
 static int start(const struct source_env *env, struct source_report *ret_report)
 {
     struct call_hooks hooks;
     calls_hooks(calls, ARRAY_SIZE(calls), types, env, &hooks);
-    ret_report->needed = calls_wanted(&hooks);
-    if (!ret_report->needed) {
-        stop();
+    if (!object_needed(&object, calls_wanted(&hooks), ret_report))
         return 0;
-    }
-    int error = skeleton ? 0 : load(env, &hooks, ret_report);
+    int error = object_load(&object, env, hooks.hooks, hooks.count, ret_report);
     if (error)
         return error;
     skeleton->data->wake_types =
         filter_set_all_clues(env->demand, types, ARRAY_SIZE(types), skeleton->bss->wake_names, NULL);
-    error = hook_update(skeleton->obj, hooks.hooks, hooks.count, &attached, ret_report);
-    if (error)
-        stop();
-    return error;
+    return object_attach(&object, hooks.hooks, hooks.count, ret_report);
+}
+
+static void stop(void)
+{
+    object_stop(&object);
 }
 
 const struct source source_control = {

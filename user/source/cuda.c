@@ -194,12 +194,11 @@ static const struct hook hooks[] = {
     {.name = "exec", .program = "cuda_exec_btf", .attach_point = "tp_btf/sched_process_exec", .wanted = true},
 };
 
-static struct runtime runtime = {.kinds = cuda_kinds,
-                                 .hooks = hooks,
-                                 .hooks_count = ARRAY_SIZE(hooks),
-                                 .open = open_skeleton,
-                                 .close = close_skeleton,
-                                 .stopping = cuda_memory_stop};
+static struct runtime runtime = {
+    .kinds = cuda_kinds,
+    .hooks = hooks,
+    .hooks_count = ARRAY_SIZE(hooks),
+    .object = {.open = open_skeleton, .close = close_skeleton, .stopping = cuda_memory_stop}};
 
 struct bpf_program *cuda_program(const struct probe_kind *kind, const char *name)
 {

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "cuda_growth.h"
+#include "walk.h"
 
 #include <bpf/bpf.h>
 #include <stdlib.h>
@@ -52,26 +53,30 @@ static struct process *known(const struct cuda_memory *memory, uint32_t pid,
     return process;
 }
 
-// Where an entry goes meanwhile the kernel begins anew, so there is an end to it, and nobody is visited
-// twice.
-static void visit(const struct cuda_memory *memory, process_fn call, void *context)
+struct visit {
+    const struct cuda_memory *memory;
+    process_fn call;
+    void *context;
+};
+
+static void visit_process(int fd, const void *key, const void *value, void *context)
 {
-    enum { ENTRIES_MAX = 16384 };
-    uint32_t pid, next;
-    struct wire_cuda_process wire;
+    const struct visit *each = context;
+    const struct wire_cuda_process *wire = value;
+    uint32_t pid = *(const uint32_t *)key;
+    struct process *process = known(each->memory, pid, wire);
+    if (!process)
+        return;
+    process->round = rounds;
+    each->call(pid, wire, process, each->context);
+}
+
+// 0, or a negative errno: not all were visited.
+static int visit(const struct cuda_memory *memory, process_fn call, void *context)
+{
+    struct visit each = {memory, call, context};
     rounds++;
-    bool more = bpf_map_get_next_key(memory->processes_fd, NULL, &next) == 0;
-    for (size_t i = 0; more && i < ENTRIES_MAX; i++) {
-        pid = next;
-        more = bpf_map_get_next_key(memory->processes_fd, &pid, &next) == 0;
-        if (bpf_map_lookup_elem(memory->processes_fd, &pid, &wire))
-            continue;
-        struct process *process = known(memory, pid, &wire);
-        if (!process || process->round == rounds)
-            continue;
-        process->round = rounds;
-        call(pid, &wire, process, context);
-    }
+    return walk_table(memory->processes_fd, visit_process, &each);
 }
 
 // --- Each second ---
@@ -92,27 +97,28 @@ static void forget_gone(void)
 }
 
 // Takes out what nobody can free any more. Of a process that has only just begun, this table may not know.
+static void sweep_allocation(int fd, const void *key, const void *value, void *context)
+{
+    const struct wire_cuda_allocation *allocation = key;
+    if (find(allocation->since_ns, allocation->pid))
+        return;
+    if (allocation->since_ns < ticked_ns)
+        bpf_map_delete_elem(fd, key);
+    else
+        sweep_again = true;
+}
+
 static void sweep(const struct cuda_memory *memory)
 {
-    enum { ENTRIES_MAX = 262144 };
-    struct wire_cuda_allocation key, next;
     sweep_again = false;
-    bool more = bpf_map_get_next_key(memory->allocations_fd, NULL, &next) == 0;
-    for (size_t i = 0; more && i < ENTRIES_MAX; i++) {
-        key = next;
-        more = bpf_map_get_next_key(memory->allocations_fd, &key, &next) == 0;
-        if (find(key.since_ns, key.pid))
-            continue;
-        if (key.since_ns < ticked_ns)
-            bpf_map_delete_elem(memory->allocations_fd, &key);
-        else
-            sweep_again = true;
-    }
+    if (walk_table(memory->allocations_fd, sweep_allocation, NULL))
+        sweep_again = true;
 }
 
 void cuda_memory_tick(const struct cuda_memory *memory)
 {
-    visit(memory, look, NULL);
+    if (visit(memory, look, NULL))
+        return;
     forget_gone();
     if (memory->left_behind != swept || sweep_again)
         sweep(memory);

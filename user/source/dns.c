@@ -3,18 +3,16 @@
 #include "base/cleanup.h"
 #include "dns.skel.h"
 #include "dns_answer.h"
-#include "hook.h"
 #include "names.h"
+#include "object.h"
 #include "wire/dns.h"
 
-#include <errno.h>
 #include <string.h>
 
 // Programs keep an address for longer than a resolver would, so a name lives for some time at least.
 enum { TTL_MIN_S = 60, TTL_MAX_S = 86400 };
 
-static struct dns_bpf *skeleton;
-static struct hooks attached;
+OBJECT_SKELETON(dns);
 
 static struct counter answers = {
     .name = "inferscope_dns_answers_total",
@@ -54,13 +52,6 @@ static void learn(const struct wire_header *wire)
         unread.value++;
 }
 
-static void stop(void)
-{
-    hook_detach_all(&attached);
-    dns_bpf__destroy(skeleton);
-    skeleton = NULL;
-}
-
 static bool names_wanted(const struct demand *demand)
 {
     static const char *const fields[] = {"fd.sip.name", "fd.cip.name", "fd.rip.name", "fd.lip.name",
@@ -72,6 +63,8 @@ static bool names_wanted(const struct demand *demand)
     return demand->reads_all;
 }
 
+static struct object object = {.open = open_skeleton, .close = close_skeleton};
+
 static int start(const struct source_env *env, struct source_report *ret_report)
 {
     const struct hook hook = {.name = "DNS answers",
@@ -79,25 +72,17 @@ static int start(const struct source_env *env, struct source_report *ret_report)
                               .attach_point = "cgroup_skb/ingress",
                               .attach = hook_attach_cgroup,
                               .wanted = true};
-    ret_report->needed = env->everything || env->egress || names_wanted(env->demand);
-    if (!ret_report->needed) {
-        stop();
-        return 0;
+    bool needed = env->everything || env->egress || names_wanted(env->demand);
+    if (needed) {
+        counter_register(&answers);
+        counter_register(&unread);
     }
-    if (skeleton)
-        return hook_update(skeleton->obj, &hook, 1, &attached, ret_report);
-    counter_register(&answers);
-    counter_register(&unread);
-    skeleton = dns_bpf__open();
-    if (!skeleton)
-        return hook_load_failed(-errno, ret_report);
-    skeleton->rodata->source_id = env->id;
-    int error = hook_load(skeleton->skeleton, env, &hook, 1, ret_report);
-    if (!error)
-        error = hook_update(skeleton->obj, &hook, 1, &attached, ret_report);
-    if (error)
-        stop();
-    return error;
+    return object_start(&object, env, needed, &hook, 1, ret_report);
+}
+
+static void stop(void)
+{
+    object_stop(&object);
 }
 
 const struct source source_dns = {

@@ -5,15 +5,14 @@
 #include "descriptor.h"
 #include "dup.skel.h"
 #include "filter_set.h"
+#include "object.h"
 #include "result.h"
 #include "values.h"
 #include "wire/dup.h"
 
-#include <errno.h>
 #include <fcntl.h>
 
-static struct dup_bpf *skeleton;
-static struct hooks attached;
+OBJECT_SKELETON(dup);
 
 static const struct wire_dup *dup_of(const struct event *event)
 {
@@ -86,51 +85,36 @@ static size_t record_size(uint16_t type)
     return sizeof(struct wire_dup);
 }
 
-static void stop(void)
-{
-    hook_detach_all(&attached);
-    dup_bpf__destroy(skeleton);
-    skeleton = NULL;
-}
-
 static const struct call_watch calls[] = {
     CALL_WATCH(dup, WIRE_DUP_DUP, .mandatory = true),
     CALL_WATCH(dup2, WIRE_DUP_DUP2, .mandatory = true),
     CALL_WATCH(dup3, WIRE_DUP_DUP3, .mandatory = true),
 };
 
-static int load(const struct source_env *env, const struct call_hooks *hooks,
-                struct source_report *ret_report)
+static void prepare(const struct source_env *env)
 {
-    skeleton = dup_bpf__open();
-    if (!skeleton)
-        return hook_load_failed(-errno, ret_report);
-    skeleton->rodata->source_id = env->id;
     calls_number(calls, ARRAY_SIZE(calls), skeleton->rodata->call_types, skeleton->rodata->call_types_compat);
-    int error = hook_load(skeleton->skeleton, env, hooks->hooks, hooks->count, ret_report);
-    if (error)
-        stop();
-    return error;
 }
+
+static struct object object = {.open = open_skeleton, .close = close_skeleton, .prepare = prepare};
 
 static int start(const struct source_env *env, struct source_report *ret_report)
 {
     struct call_hooks hooks;
     calls_hooks(calls, ARRAY_SIZE(calls), types, env, &hooks);
-    ret_report->needed = calls_wanted(&hooks);
-    if (!ret_report->needed) {
-        stop();
+    if (!object_needed(&object, calls_wanted(&hooks), ret_report))
         return 0;
-    }
-    int error = skeleton ? 0 : load(env, &hooks, ret_report);
+    int error = object_load(&object, env, hooks.hooks, hooks.count, ret_report);
     if (error)
         return error;
     skeleton->data->wake_types =
         filter_set_all_clues(env->demand, types, ARRAY_SIZE(types), skeleton->bss->wake_names, NULL);
-    error = hook_update(skeleton->obj, hooks.hooks, hooks.count, &attached, ret_report);
-    if (error)
-        stop();
-    return error;
+    return object_attach(&object, hooks.hooks, hooks.count, ret_report);
+}
+
+static void stop(void)
+{
+    object_stop(&object);
 }
 
 const struct source source_dup = {

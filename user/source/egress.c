@@ -6,10 +6,11 @@
 #include "egress.skel.h"
 #include "egress_flows.h"
 #include "endpoint.h"
-#include "hook.h"
 #include "iterator.h"
 #include "names.h"
+#include "object.h"
 #include "peer.h"
+#include "walk.h"
 #include "weights.h"
 #include "wire/egress.h"
 
@@ -19,10 +20,9 @@
 #include <string.h>
 #include <uthash.h>
 
-enum { IDLE_S = 60, FLOWS_MAX = 16384, NAME_LIVES_S = 3600 };
+enum { IDLE_S = 60, NAME_LIVES_S = 3600 };
 
-static struct egress_bpf *skeleton;
-static struct hooks attached;
+OBJECT_SKELETON(egress);
 static bool sockets_found; // those that were there before
 static struct demand_threshold thresholds[DEMAND_THRESHOLDS_MAX];
 static size_t thresholds_count;
@@ -249,9 +249,10 @@ static struct seen *seen_of(const struct wire_egress_key *key)
     return seen;
 }
 
-static void take_flow(int fd, const struct wire_egress_key *key, uint64_t now_ns)
+static void take_flow(int fd, const void *key, const void *value, void *context)
 {
-    struct wire_egress_flow flow;
+    const uint64_t *now_ns = context;
+    struct wire_egress_flow flow = *(const struct wire_egress_flow *)value;
     struct seen *seen = seen_of(key);
     if (!seen)
         return;
@@ -260,35 +261,23 @@ static void take_flow(int fd, const struct wire_egress_key *key, uint64_t now_ns
         seen->again = true;
         return;
     }
-    if (bpf_map_lookup_elem(fd, key, &flow))
+    // One to which nothing was added for a minute makes room. What was added since it was read is not lost.
+    bool idle = flow.last_ns + IDLE_S * UINT64_C(1000000000) < *now_ns;
+    if (idle && bpf_map_lookup_elem(fd, key, &flow))
         return;
     struct wire_header owner = flow.owner;
     owner.source = skeleton->rodata->source_id;
-    owner.cgroup_id = key->cgroup_id;
+    owner.cgroup_id = seen->key.cgroup_id;
     uint64_t bytes = flow.bytes - seen->bytes, connections = flow.connections - seen->connections;
-    unplaced.value += key->family ? 0 : bytes;
+    unplaced.value += seen->key.family ? 0 : bytes;
     if (bytes || connections) {
-        const char *name = egress_flows_name(key, &seen->name, now_ns);
-        egress_flows_add(key, &owner, name, bytes, connections, now_ns);
+        const char *name = egress_flows_name(&seen->key, &seen->name, *now_ns);
+        egress_flows_add(&seen->key, &owner, name, bytes, connections, *now_ns);
     }
     seen->bytes = flow.bytes;
     seen->connections = flow.connections;
-    // One to which nothing was added for a minute makes room.
-    if (flow.last_ns + IDLE_S * UINT64_C(1000000000) < now_ns && bpf_map_delete_elem(fd, key) == 0)
+    if (idle && bytes == 0 && bpf_map_delete_elem(fd, key) == 0)
         forget_seen(seen);
-}
-
-// Flows can come and go meanwhile; where the one is gone behind which to go on, the kernel begins anew.
-static void read_flows(const struct bpf_map *flows, uint64_t now_ns)
-{
-    int fd = bpf_map__fd(flows);
-    struct wire_egress_key key, next;
-    bool more = bpf_map_get_next_key(fd, NULL, &next) == 0;
-    for (size_t i = 0; more && i < FLOWS_MAX; i++) {
-        key = next;
-        more = bpf_map_get_next_key(fd, &key, &next) == 0;
-        take_flow(fd, &key, now_ns);
-    }
 }
 
 static void make(source_emit_fn emit, void *context)
@@ -298,20 +287,17 @@ static void make(source_emit_fn emit, void *context)
         return;
     emit_event = emit;
     emit_context = context;
-    read_flows(skeleton->maps.egress_flows, now_ns);
-    read_flows(skeleton->maps.egress_answers, now_ns);
-    read_flows(skeleton->maps.egress_elsewhere, now_ns);
+    walk_table(bpf_map__fd(skeleton->maps.egress_flows), take_flow, &now_ns);
+    walk_table(bpf_map__fd(skeleton->maps.egress_answers), take_flow, &now_ns);
+    walk_table(bpf_map__fd(skeleton->maps.egress_elsewhere), take_flow, &now_ns);
     egress_flows_changed(now_ns);
     emit_event = NULL;
 }
 
 // --- Start ---
 
-static void stop(void)
+static void forget_all(void)
 {
-    hook_detach_all(&attached);
-    egress_bpf__destroy(skeleton);
-    skeleton = NULL;
     sockets_found = false;
     while (seen_flows)
         forget_seen(seen_flows);
@@ -336,22 +322,18 @@ static const struct hook hooks[] = {
      .wanted = true},
 };
 
+static struct object object = {.open = open_skeleton, .close = close_skeleton, .stopping = forget_all};
+
 // An iterator is loaded beside them, where this kernel can (5.11).
-static int load(const struct source_env *env, bool iterator, struct source_report *ret_report)
+static int load(const struct source_env *env, struct source_report *ret_report)
 {
-    struct hook loaded[ARRAY_SIZE(hooks) + 1];
-    memcpy(loaded, hooks, sizeof(hooks));
-    loaded[ARRAY_SIZE(hooks)] = (struct hook){.name = "sockets", .program = "egress_sockets_iter"};
-    skeleton = egress_bpf__open();
-    if (!skeleton)
-        return hook_load_failed(-errno, ret_report);
-    skeleton->rodata->source_id = env->id;
-    int error = hook_load(skeleton->skeleton, env, loaded, ARRAY_SIZE(hooks) + iterator, ret_report);
-    if (error) {
-        egress_bpf__destroy(skeleton);
-        skeleton = NULL;
-    }
-    return error;
+    struct hook all[ARRAY_SIZE(hooks) + 1];
+    memcpy(all, hooks, sizeof(hooks));
+    all[ARRAY_SIZE(hooks)] = (struct hook){.name = "sockets", .program = "egress_sockets_iter"};
+    if (object_load(&object, env, all, ARRAY_SIZE(all), ret_report) == 0)
+        return 0;
+    *ret_report = (struct source_report){.needed = true};
+    return object_load(&object, env, hooks, ARRAY_SIZE(hooks), ret_report);
 }
 
 // Whose the sockets are that were there before.
@@ -379,30 +361,27 @@ static void set_thresholds(const struct demand *demand)
 
 static int start(const struct source_env *env, struct source_report *ret_report)
 {
-    ret_report->needed =
+    bool needed =
         env->egress || env->everything || env->demand->wanted[event_type_index(&types[WIRE_EGRESS_EGRESS])];
-    if (!ret_report->needed) {
-        stop();
+    if (!object_needed(&object, needed, ret_report))
         return 0;
-    }
     counter_register(&hellos_unread);
     counter_register(&unplaced);
     egress_flows_start(tell);
     set_thresholds(env->demand);
-    int error = skeleton ? 0 : load(env, true, ret_report);
-    if (error) {
-        *ret_report = (struct source_report){.needed = true};
-        error = load(env, false, ret_report);
-    }
+    int error = peer_ranges_set(env->cluster);
     if (!error)
-        error = peer_ranges_set(env->cluster);
+        error = load(env, ret_report);
     if (!error)
-        error = hook_update(skeleton->obj, hooks, ARRAY_SIZE(hooks), &attached, ret_report);
-    if (error)
-        stop();
-    else
+        error = object_attach(&object, hooks, ARRAY_SIZE(hooks), ret_report);
+    if (!error)
         find_sockets();
     return error;
+}
+
+static void stop(void)
+{
+    object_stop(&object);
 }
 
 static void collect(struct series_writer *writer)

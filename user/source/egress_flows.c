@@ -221,8 +221,10 @@ struct egress_destination *egress_flows_add(const struct wire_egress_key *key,
     move_on(destination, now_ns);
     if (bytes >= destination->owner_bytes) {
         destination->owner = *owner;
+        if (destination->class == WIRE_PEER_NONE || destination->to.family != key->family ||
+            memcmp(destination->to.addr, key->addr, sizeof(key->addr)) != 0)
+            destination->class = peer_of(key->family, key->addr);
         destination->to = *key;
-        destination->class = peer_of(key->family, key->addr);
         destination->owner_bytes = bytes;
     }
     destination->bytes += bytes;

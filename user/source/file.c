@@ -5,20 +5,19 @@
 #include "calls.h"
 #include "file.skel.h"
 #include "file_watch.h"
+#include "object.h"
 #include "result.h"
 #include "values.h"
 #include "wire/file.h"
 
 #include <bpf/btf.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 
 _Static_assert(WIRE_FILE_RAW_MAX + WIRE_FILE_PATH_MAX <= CALLER_PATH_WIRE_MAX, "a record has longer paths");
 
-static struct file_bpf *skeleton;
-static struct hooks attached;
+OBJECT_SKELETON(file);
 
 static const struct wire_file_open *open_of(const struct event *event)
 {
@@ -285,14 +284,6 @@ static const char *io_uring_program(void)
     return program;
 }
 
-static void stop(void)
-{
-    file_watch_stop();
-    hook_detach_all(&attached);
-    file_bpf__destroy(skeleton);
-    skeleton = NULL;
-}
-
 static const struct call_watch calls[] = {
     CALL_WATCH(openat, WIRE_FILE_OPENAT, .mandatory = true),
     CALL_WATCH(openat2, WIRE_FILE_OPENAT2),
@@ -301,20 +292,14 @@ static const struct call_watch calls[] = {
     CALL_WATCH(open_by_handle_at, WIRE_FILE_OPEN_BY_HANDLE_AT),
 };
 
-static int load(const struct source_env *env, const struct call_hooks *hooks,
-                struct source_report *ret_report)
+static void prepare(const struct source_env *env)
 {
-    skeleton = file_bpf__open();
-    if (!skeleton)
-        return hook_load_failed(-errno, ret_report);
-    skeleton->rodata->source_id = env->id;
     caller_path_register();
     calls_number(calls, ARRAY_SIZE(calls), skeleton->rodata->call_types, skeleton->rodata->call_types_compat);
-    int error = hook_load(skeleton->skeleton, env, hooks->hooks, hooks->count, ret_report);
-    if (error)
-        stop();
-    return error;
 }
+
+static struct object object = {
+    .open = open_skeleton, .close = close_skeleton, .prepare = prepare, .stopping = file_watch_stop};
 
 static int start(const struct source_env *env, struct source_report *ret_report)
 {
@@ -330,12 +315,9 @@ static int start(const struct source_env *env, struct source_report *ret_report)
                       .unfit = !io_uring,
                       .wanted = env->everything || wanted[event_type_index(&types[WIRE_FILE_OPENAT])] ||
                                 wanted[event_type_index(&types[WIRE_FILE_OPENAT2])]};
-    ret_report->needed = calls_wanted(&hooks);
-    if (!ret_report->needed) {
-        stop();
+    if (!object_needed(&object, calls_wanted(&hooks), ret_report))
         return 0;
-    }
-    int error = skeleton ? 0 : load(env, &hooks, ret_report);
+    int error = object_load(&object, env, hooks.hooks, hooks.count, ret_report);
     if (error)
         return error;
     // Before anything is attached, so that no record comes that no rule asked for.
@@ -344,10 +326,12 @@ static int start(const struct source_env *env, struct source_report *ret_report)
                                    skeleton->bss->filter_inode, skeleton->bss->filter_suffix,
                                    &skeleton->bss->filter_suffixes};
     skeleton->data->filter_all = !file_watch_start(env->demand, env->host_root, &sets);
-    error = hook_update(skeleton->obj, hooks.hooks, hooks.count, &attached, ret_report);
-    if (error)
-        stop();
-    return error;
+    return object_attach(&object, hooks.hooks, hooks.count, ret_report);
+}
+
+static void stop(void)
+{
+    object_stop(&object);
 }
 
 // A recorded open of a watched inode goes by the watched name, too.

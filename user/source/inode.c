@@ -6,12 +6,10 @@
 #include "filter_set.h"
 #include "inode.skel.h"
 #include "inode_fields.h"
+#include "object.h"
 #include "result.h"
 
-#include <errno.h>
-
-static struct inode_bpf *skeleton;
-static struct hooks attached;
+OBJECT_SKELETON(inode);
 
 // --- Fields ---
 
@@ -147,27 +145,13 @@ static const struct call_watch calls[] = {
     CALL_WATCH(fchmodat, WIRE_INODE_FCHMODAT),   CALL_WATCH(fchmodat2, WIRE_INODE_FCHMODAT2), // since 6.6
 };
 
-static void stop(void)
+static void prepare(const struct source_env *env)
 {
-    hook_detach_all(&attached);
-    inode_bpf__destroy(skeleton);
-    skeleton = NULL;
-}
-
-static int load(const struct source_env *env, const struct call_hooks *hooks,
-                struct source_report *ret_report)
-{
-    skeleton = inode_bpf__open();
-    if (!skeleton)
-        return hook_load_failed(-errno, ret_report);
-    skeleton->rodata->source_id = env->id;
     caller_path_register();
     calls_number(calls, ARRAY_SIZE(calls), skeleton->rodata->call_types, skeleton->rodata->call_types_compat);
-    int error = hook_load(skeleton->skeleton, env, hooks->hooks, hooks->count, ret_report);
-    if (error)
-        stop();
-    return error;
 }
+
+static struct object object = {.open = open_skeleton, .close = close_skeleton, .prepare = prepare};
 
 static void set_filter(const struct demand *demand)
 {
@@ -197,20 +181,19 @@ static int start(const struct source_env *env, struct source_report *ret_report)
 {
     struct call_hooks hooks;
     calls_hooks(calls, ARRAY_SIZE(calls), types, env, &hooks);
-    ret_report->needed = calls_wanted(&hooks);
-    if (!ret_report->needed) {
-        stop();
+    if (!object_needed(&object, calls_wanted(&hooks), ret_report))
         return 0;
-    }
-    int error = skeleton ? 0 : load(env, &hooks, ret_report);
+    int error = object_load(&object, env, hooks.hooks, hooks.count, ret_report);
     if (error)
         return error;
     // Before anything is attached, so that no record comes that no rule asked for.
     set_filter(env->demand);
-    error = hook_update(skeleton->obj, hooks.hooks, hooks.count, &attached, ret_report);
-    if (error)
-        stop();
-    return error;
+    return object_attach(&object, hooks.hooks, hooks.count, ret_report);
+}
+
+static void stop(void)
+{
+    object_stop(&object);
 }
 
 const struct source source_inode = {

@@ -206,7 +206,7 @@ static const struct probe_kind others = {
 // --- The source ---
 
 static const struct probe_kind *const kinds[] = {&batches, &contexts, &others, NULL};
-static struct runtime runtime = {.kinds = kinds, .open = open_skeleton, .close = close_skeleton};
+static struct runtime runtime = {.kinds = kinds, .object = {.open = open_skeleton, .close = close_skeleton}};
 
 static int measures_fd(void)
 {

@@ -1,15 +1,12 @@
 #include "mapping.h"
 
 #include "base/cleanup.h"
-#include "hook.h"
 #include "mapping.skel.h"
+#include "object.h"
 #include "probes.h"
 #include "wire/mapping.h"
 
-#include <errno.h>
-
-static struct mapping_bpf *skeleton;
-static struct hooks attached;
+OBJECT_SKELETON(mapping);
 
 static struct counter told = {
     .name = "inferscope_mappings_new_total",
@@ -27,13 +24,6 @@ void mapping_renew(void)
         skeleton->bss->round_now++;
 }
 
-static void stop(void)
-{
-    hook_detach_all(&attached);
-    mapping_bpf__destroy(skeleton);
-    skeleton = NULL;
-}
-
 // A recording is read where nothing is attached.
 static void learn(const struct wire_header *wire)
 {
@@ -43,15 +33,7 @@ static void learn(const struct wire_header *wire)
     probes_look();
 }
 
-static int load(const struct source_env *env, const struct hook *hooks, size_t count,
-                struct source_report *ret_report)
-{
-    skeleton = mapping_bpf__open();
-    if (!skeleton)
-        return hook_load_failed(-errno, ret_report);
-    skeleton->rodata->source_id = env->id;
-    return hook_load(skeleton->skeleton, env, hooks, count, ret_report);
-}
+static struct object object = {.open = open_skeleton, .close = close_skeleton};
 
 static int start(const struct source_env *env, struct source_report *ret_report)
 {
@@ -69,17 +51,13 @@ static int start(const struct source_env *env, struct source_report *ret_report)
          .wanted = true},
     };
     counter_register(&told);
-    ret_report->needed = probes_wanted() || env->everything;
-    if (!ret_report->needed) {
-        stop();
-        return 0;
-    }
-    int error = skeleton ? 0 : load(env, hooks, ARRAY_SIZE(hooks), ret_report);
-    if (!error)
-        error = hook_update(skeleton->obj, hooks, ARRAY_SIZE(hooks), &attached, ret_report);
-    if (error)
-        stop();
-    return error;
+    return object_start(&object, env, probes_wanted() || env->everything, hooks, ARRAY_SIZE(hooks),
+                        ret_report);
+}
+
+static void stop(void)
+{
+    object_stop(&object);
 }
 
 const struct source source_mapping = {

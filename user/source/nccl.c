@@ -90,7 +90,7 @@ static const struct measure_family families[] = {
 // --- The source ---
 
 static const struct probe_kind *const kinds[] = {&kind, NULL};
-static struct runtime runtime = {.kinds = kinds, .open = open_skeleton, .close = close_skeleton};
+static struct runtime runtime = {.kinds = kinds, .object = {.open = open_skeleton, .close = close_skeleton}};
 
 static int measures_fd(void)
 {

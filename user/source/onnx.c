@@ -133,7 +133,7 @@ static const struct probe_kind api = {
 // --- The source ---
 
 static const struct probe_kind *const kinds[] = {&api, NULL};
-static struct runtime runtime = {.kinds = kinds, .open = open_skeleton, .close = close_skeleton};
+static struct runtime runtime = {.kinds = kinds, .object = {.open = open_skeleton, .close = close_skeleton}};
 
 static int measures_fd(void)
 {

@@ -3,15 +3,14 @@
 #include "base/cleanup.h"
 #include "calls.h"
 #include "filter_set.h"
+#include "object.h"
 #include "process.skel.h"
 #include "result.h"
 #include "wire/process.h"
 
-#include <errno.h>
 #include <string.h>
 
-static struct process_bpf *skeleton;
-static struct hooks attached;
+OBJECT_SKELETON(process);
 
 static const struct wire_process_execve *execve_of(const struct event *event)
 {
@@ -133,13 +132,6 @@ static bool record_valid(const struct wire_header *wire)
            (record->filename_size == 0 || filename[record->filename_size - 1] == '\0');
 }
 
-static void stop(void)
-{
-    hook_detach_all(&attached);
-    process_bpf__destroy(skeleton);
-    skeleton = NULL;
-}
-
 // What a rule must read for something to be looked for in the kernel. A name stands for all fields that begin
 // with it.
 static const char *const ids_fields[] = {"proc.sid",
@@ -176,19 +168,12 @@ static const struct call_watch calls[] = {
     CALL_WATCH(setpgid, WIRE_PROCESS_SETPGID),
 };
 
-static int load(const struct source_env *env, const struct call_hooks *hooks,
-                struct source_report *ret_report)
+static void prepare(const struct source_env *env)
 {
-    skeleton = process_bpf__open();
-    if (!skeleton)
-        return hook_load_failed(-errno, ret_report);
-    skeleton->rodata->source_id = env->id;
     calls_number(calls, ARRAY_SIZE(calls), skeleton->rodata->call_types, skeleton->rodata->call_types_compat);
-    int error = hook_load(skeleton->skeleton, env, hooks->hooks, hooks->count, ret_report);
-    if (error)
-        stop();
-    return error;
 }
+
+static struct object object = {.open = open_skeleton, .close = close_skeleton, .prepare = prepare};
 
 // The process table lives on these, so all three are always wanted.
 static const struct hook always[] = {
@@ -251,14 +236,16 @@ static int start(const struct source_env *env, struct source_report *ret_report)
 {
     struct call_hooks hooks;
     make_hooks(env, reads_any(env->demand, ids_fields), &hooks);
-    int error = skeleton ? 0 : load(env, &hooks, ret_report);
+    int error = object_load(&object, env, hooks.hooks, hooks.count, ret_report);
     if (error)
         return error;
     set_demand(env->demand);
-    error = hook_update(skeleton->obj, hooks.hooks, hooks.count, &attached, ret_report);
-    if (error)
-        stop();
-    return error;
+    return object_attach(&object, hooks.hooks, hooks.count, ret_report);
+}
+
+static void stop(void)
+{
+    object_stop(&object);
 }
 
 const struct source source_process = {

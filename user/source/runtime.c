@@ -17,9 +17,9 @@ static bool is_uprobe(const struct bpf_program *program)
 }
 
 // Its own hooks, and all programs for probes, so that they are loaded.
-static int load(const struct runtime *runtime, const struct source_env *env, struct source_report *ret_report)
+static int load(struct runtime *runtime, const struct source_env *env, struct source_report *ret_report)
 {
-    struct bpf_object *object = *runtime->skeleton->obj;
+    struct bpf_object *object = *runtime->object.skeleton->obj;
     struct bpf_program *program;
     size_t count = runtime->hooks_count;
     bpf_object__for_each_program(program, object) count += is_uprobe(program);
@@ -36,19 +36,19 @@ static int load(const struct runtime *runtime, const struct source_env *env, str
         uprobe_prepare(program);
         hooks[count++] = (struct hook){.name = "probe", .program = bpf_program__name(program)};
     }
-    return hook_load(runtime->skeleton, env, hooks, count, ret_report);
+    return hook_load(runtime->object.skeleton, env, hooks, count, ret_report);
 }
 
 static int map_fd(const struct runtime *runtime, const char *name)
 {
-    return bpf_object__find_map_fd_by_name(*runtime->skeleton->obj, name);
+    return bpf_object__find_map_fd_by_name(*runtime->object.skeleton->obj, name);
 }
 
 static int open_and_load(struct runtime *runtime, const struct source_env *env,
                          struct source_report *ret_report)
 {
-    runtime->skeleton = runtime->open(env->id);
-    if (!runtime->skeleton)
+    runtime->object.skeleton = runtime->object.open(env->id);
+    if (!runtime->object.skeleton)
         return hook_load_failed(-errno, ret_report);
     runtime->next = running;
     running = runtime;
@@ -71,8 +71,7 @@ static void report_kinds(const struct runtime *runtime, struct source_report *re
 static int attach(struct runtime *runtime, struct source_report *ret_report)
 {
     if (runtime->hooks_count) {
-        int error = hook_update(*runtime->skeleton->obj, runtime->hooks, runtime->hooks_count,
-                                &runtime->attached, ret_report);
+        int error = object_attach(&runtime->object, runtime->hooks, runtime->hooks_count, ret_report);
         if (error)
             return error;
     }
@@ -89,7 +88,7 @@ int runtime_start(struct runtime *runtime, const struct source_env *env, bool wa
 {
     ret_report->needed = wanted || env->runtimes || env->everything;
     int error = 0;
-    if (ret_report->needed && !runtime->skeleton)
+    if (ret_report->needed && !runtime->object.skeleton)
         error = open_and_load(runtime, env, ret_report);
     if (ret_report->needed && !error)
         error = attach(runtime, ret_report);
@@ -104,11 +103,7 @@ void runtime_stop(struct runtime *runtime)
 {
     for (size_t i = 0; runtime->kinds[i]; i++)
         probes_remove(runtime->kinds[i]);
-    hook_detach_all(&runtime->attached);
-    if (runtime->stopping)
-        runtime->stopping();
-    runtime->close();
-    runtime->skeleton = NULL;
+    object_stop(&runtime->object);
     for (struct runtime **link = &running; *link; link = &(*link)->next) {
         if (*link == runtime) {
             *link = runtime->next;
@@ -127,10 +122,11 @@ void runtime_tick(void)
 struct bpf_program *runtime_program(const struct probe_kind *kind, const char *name)
 {
     const struct runtime *runtime = kind->owner;
-    return runtime->skeleton ? bpf_object__find_program_by_name(*runtime->skeleton->obj, name) : NULL;
+    const struct bpf_object_skeleton *skeleton = runtime->object.skeleton;
+    return skeleton ? bpf_object__find_program_by_name(*skeleton->obj, name) : NULL;
 }
 
 int runtime_measures_fd(const struct runtime *runtime)
 {
-    return runtime->skeleton ? map_fd(runtime, "measures") : -1;
+    return runtime->object.skeleton ? map_fd(runtime, "measures") : -1;
 }

@@ -2,7 +2,7 @@
 // and a table of what to probe.
 #pragma once
 
-#include "hook.h"
+#include "object.h"
 #include "probes.h"
 
 // A source gives the first part; the rest is zero at first.
@@ -10,37 +10,15 @@ struct runtime {
     const struct probe_kind *const *kinds; // NULL-terminated
     const struct hook *hooks;              // its programs that are for other attach points; may be NULL
     size_t hooks_count;
-    // As RUNTIME_SKELETON() defines them: NULL, and errno, on failure; harmless where it is closed.
-    struct bpf_object_skeleton *(*open)(uint16_t source_id);
-    void (*close)(void);
-    // Called before its object goes, even where there is none. NULL: nobody.
-    void (*stopping)(void);
+    struct object object; // its skeleton is NULL while the source is not up
 
-    struct bpf_object_skeleton *skeleton; // NULL while the source is not up
-    struct hooks attached;
     uint64_t swept_ns;
     struct runtime *next; // of those that are up
 };
 
-// Defines `skeleton`, of bpf/<object>.bpf.c, and the two functions that a runtime opens and closes it by, and
-// declares `runtime`, which the source defines.
-#define RUNTIME_SKELETON(object)                                         \
-    static struct object##_bpf *skeleton;                                \
-                                                                         \
-    static struct bpf_object_skeleton *open_skeleton(uint16_t source_id) \
-    {                                                                    \
-        skeleton = object##_bpf__open();                                 \
-        if (!skeleton)                                                   \
-            return NULL;                                                 \
-        skeleton->rodata->source_id = source_id;                         \
-        return skeleton->skeleton;                                       \
-    }                                                                    \
-                                                                         \
-    static void close_skeleton(void)                                     \
-    {                                                                    \
-        object##_bpf__destroy(skeleton);                                 \
-        skeleton = NULL;                                                 \
-    }                                                                    \
+// As OBJECT_SKELETON(), and declares `runtime`, which the source defines.
+#define RUNTIME_SKELETON(name) \
+    OBJECT_SKELETON(name);     \
     static struct runtime runtime
 
 // For source.start(): where somebody wants its measures, or `wanted` says so of its events, loads the object

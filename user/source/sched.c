@@ -2,9 +2,10 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "hook.h"
+#include "object.h"
 #include "probes.h"
 #include "sched.skel.h"
+#include "walk.h"
 #include "wire/api.h"
 #include "wire/sched.h"
 #include "wire/work.h"
@@ -15,8 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static struct sched_bpf *skeleton;
-static struct hooks attached;
+OBJECT_SKELETON(sched);
 static int work_fd = -1; // of the map `work`; borrowed
 static size_t processes_count;
 static uint64_t gone_seen; // of skeleton->bss->processes_gone
@@ -109,43 +109,34 @@ void sched_event(const struct event *event)
         sched_found((pid_t)event->wire->pid);
 }
 
-typedef void (*process_fn)(uint32_t process);
-
-// Where one goes meanwhile, the walk begins anew, so it has an end of its own.
-static void visit_processes(int fd, size_t max, process_fn visit)
+static void find(int fd, const void *key, const void *value, void *context)
 {
-    uint32_t keys[2];
-    const void *from = NULL;
-    for (size_t i = 0; i < 4 * max && bpf_map_get_next_key(fd, from, &keys[i & 1]) == 0; i++) {
-        visit(keys[i & 1]);
-        from = &keys[i & 1];
-    }
-}
-
-static void find(uint32_t process)
-{
-    sched_found((pid_t)process);
+    sched_found(*(const pid_t *)key);
 }
 
 static __u64 fresh_marks[MARK_WORDS];
 
-static void count_and_mark(uint32_t process)
+static void count_and_mark(int fd, const void *key, const void *value, void *context)
 {
-    processes_count++;
-    mark(fresh_marks, process);
+    size_t *count = context;
+    (*count)++;
+    mark(fresh_marks, *(const uint32_t *)key);
 }
 
 // About once a second.
 static void look(void)
 {
-    visit_processes(work_fd, WIRE_WORK_PROCESSES, find);
+    walk_table(work_fd, find, NULL); // whom it does not come to is found the next time
     uint64_t gone = skeleton->bss->processes_gone;
     if (gone == gone_seen)
         return;
-    gone_seen = gone;
-    processes_count = 0;
+    size_t count = 0;
     memset(fresh_marks, 0, sizeof(fresh_marks));
-    visit_processes(bpf_map__fd(skeleton->maps.processes), WIRE_SCHED_PROCESSES, count_and_mark);
+    // A mark too many costs a little time; one too few, and a process would be measured no more.
+    if (walk_table(bpf_map__fd(skeleton->maps.processes), count_and_mark, &count))
+        return;
+    gone_seen = gone;
+    processes_count = count;
     // Word by word, as the kernel reads them: no mark of a process that is still there is missing in between.
     for (size_t i = 0; i < MARK_WORDS; i++)
         __atomic_store_n(&skeleton->bss->marks[i], fresh_marks[i], __ATOMIC_RELAXED);
@@ -153,25 +144,14 @@ static void look(void)
 
 // --- Start and stop ---
 
-static void stop(void)
+static void forget(void)
 {
     probes_tell_runtimes(NULL);
-    hook_detach_all(&attached);
-    sched_bpf__destroy(skeleton);
-    skeleton = NULL;
     processes_count = 0;
     gone_seen = 0;
 }
 
-static int load(const struct source_env *env, const struct hook *hooks, size_t count,
-                struct source_report *ret_report)
-{
-    skeleton = sched_bpf__open();
-    if (!skeleton)
-        return hook_load_failed(-errno, ret_report);
-    skeleton->rodata->source_id = env->id;
-    return hook_load(skeleton->skeleton, env, hooks, count, ret_report);
-}
+static struct object object = {.open = open_skeleton, .close = close_skeleton, .stopping = forget};
 
 static int start(const struct source_env *env, struct source_report *ret_report)
 {
@@ -191,21 +171,18 @@ static int start(const struct source_env *env, struct source_report *ret_report)
          .wanted = true},
     };
     counter_register(&left_out);
-    ret_report->needed = env->everything || env->sched;
-    if (!ret_report->needed) {
-        stop();
-        return 0;
-    }
-    int error = skeleton ? 0 : load(env, hooks, ARRAY_SIZE(hooks), ret_report);
-    if (!error)
-        error = hook_update(skeleton->obj, hooks, ARRAY_SIZE(hooks), &attached, ret_report);
-    if (error) {
-        stop();
+    int error =
+        object_start(&object, env, env->everything || env->sched, hooks, ARRAY_SIZE(hooks), ret_report);
+    if (error || !ret_report->needed)
         return error;
-    }
     work_fd = env->work_fd;
     probes_tell_runtimes(sched_found);
     return 0;
+}
+
+static void stop(void)
+{
+    object_stop(&object);
 }
 
 static size_t record_size(uint16_t type)

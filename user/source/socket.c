@@ -3,13 +3,11 @@
 #include "base/cleanup.h"
 #include "calls.h"
 #include "filter_set.h"
+#include "object.h"
 #include "socket.skel.h"
 #include "socket_fields.h"
 
-#include <errno.h>
-
-static struct socket_bpf *skeleton;
-static struct hooks attached;
+OBJECT_SKELETON(socket);
 
 // Falco calls send() sendto and recv() recvfrom, as the kernel does.
 static const struct call_watch calls[] = {
@@ -40,13 +38,6 @@ static bool record_valid(const struct wire_header *wire)
     return (size_t)record->data_size + record->name_size <= wire->size - sizeof(*record);
 }
 
-static void stop(void)
-{
-    hook_detach_all(&attached);
-    socket_bpf__destroy(skeleton);
-    skeleton = NULL;
-}
-
 // The types that demand wants, as bits.
 static uint32_t wanted_types(const struct source_env *env)
 {
@@ -66,19 +57,12 @@ static bool data_wanted(const struct demand *demand)
     return false;
 }
 
-static int load(const struct source_env *env, const struct call_hooks *hooks,
-                struct source_report *ret_report)
+static void prepare(const struct source_env *env)
 {
-    skeleton = socket_bpf__open();
-    if (!skeleton)
-        return hook_load_failed(-errno, ret_report);
-    skeleton->rodata->source_id = env->id;
     calls_number(calls, ARRAY_SIZE(calls), skeleton->rodata->call_types, skeleton->rodata->call_types_compat);
-    int error = hook_load(skeleton->skeleton, env, hooks->hooks, hooks->count, ret_report);
-    if (error)
-        stop();
-    return error;
 }
+
+static struct object object = {.open = open_skeleton, .close = close_skeleton, .prepare = prepare};
 
 // Without these hooks a datagram's address is read from the caller's memory, and io_uring is not seen.
 static void add_send_hooks(struct call_hooks *hooks, bool wanted)
@@ -106,12 +90,9 @@ static int start(const struct source_env *env, struct source_report *ret_report)
     uint32_t wanted = wanted_types(env);
     // The returns first: once an address is waiting for one, it must come.
     add_send_hooks(&hooks, wanted & sends);
-    ret_report->needed = wanted != 0;
-    if (!wanted) {
-        stop();
+    if (!object_needed(&object, wanted != 0, ret_report))
         return 0;
-    }
-    int error = skeleton ? 0 : load(env, &hooks, ret_report);
+    int error = object_load(&object, env, hooks.hooks, hooks.count, ret_report);
     if (error)
         return error;
     skeleton->data->wake_types =
@@ -122,15 +103,19 @@ static int start(const struct source_env *env, struct source_report *ret_report)
     skeleton->bss->skip_unchanged = !env->demand->repeated_sends;
     skeleton->bss->copy_data = data_wanted(env->demand);
     skeleton->bss->wanted_types &= wanted;
-    error = hook_update(skeleton->obj, hooks.hooks, hooks.count, &attached, ret_report);
-    if (error) {
-        stop();
+    error = object_attach(&object, hooks.hooks, hooks.count, ret_report);
+    if (error)
         return error;
-    }
     skeleton->bss->wanted_types = wanted;
     // Both hooks come last.
-    skeleton->bss->named_by_hook = attached.links[hooks.count - 1] && attached.links[hooks.count - 2];
+    skeleton->bss->named_by_hook =
+        object.attached.links[hooks.count - 1] && object.attached.links[hooks.count - 2];
     return 0;
+}
+
+static void stop(void)
+{
+    object_stop(&object);
 }
 
 const struct source source_socket = {

@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "calls.h"
+#include "object.h"
 #include "syscall.skel.h"
 #include "threads.h"
 #include "wire/syscall.h"
@@ -22,8 +23,10 @@ static const struct {
 static const char *const usual[] = {"read",  "write",      "openat", "connect",       "accept",
                                     "futex", "epoll_wait", "fsync",  "io_uring_enter"};
 
-static struct syscall_bpf *skeleton;
-static struct hooks attached;
+#define HOOKS_MAX (2 * WIRE_SYSCALL_CALLS_MAX)
+_Static_assert(HOOKS_MAX <= SOURCE_HOOKS_MAX, "more hooks than a source may have");
+
+OBJECT_SKELETON(syscall);
 static const char *watched[WIRE_SYSCALL_CALLS_MAX]; // by slot; borrowed from the caller
 static size_t watched_count;
 
@@ -40,64 +43,58 @@ static const char *tracepoint_of(const char *name)
     return name;
 }
 
-static void stop(void)
+static void choose(const char *call)
 {
-    hook_detach_all(&attached);
-    syscall_bpf__destroy(skeleton);
-    skeleton = NULL;
-    watched_count = 0;
+    for (size_t i = 0; i < watched_count; i++)
+        if (strcmp(watched[i], call) == 0)
+            return;
+    if (call_number(call, false) >= 0 && watched_count < WIRE_SYSCALL_CALLS_MAX)
+        watched[watched_count++] = call;
 }
 
-// Adds the hooks of a call that is not watched yet; the number of all hooks.
-static size_t watch(const char *call, struct hook *hooks, char (*points)[64], size_t count)
+// They stay what they are while the agent runs, and so do their slots.
+static void choose_all(char *const *calls)
 {
-    int number = call_number(call, false);
-    if (number < 0 || skeleton->rodata->slots[number] || watched_count == WIRE_SYSCALL_CALLS_MAX)
-        return count;
-    watched[watched_count++] = call;
-    skeleton->rodata->slots[number] = (__u8)watched_count;
-    // The exit first: a beginning without an end would be charged to the thread's next call.
-    for (int exits = 1; exits >= 0; exits--) {
-        snprintf(points[count], sizeof(points[count]), "tracepoint/syscalls/sys_%s_%s",
-                 exits ? "exit" : "enter", tracepoint_of(call));
-        hooks[count] = (struct hook){.name = call,
-                                     .program = exits ? "syscall_exit_tp" : "syscall_enter_tp",
-                                     .attach_point = points[count],
-                                     .attach = hook_attach_tracepoint,
-                                     .wanted = true};
-        count++;
+    watched_count = 0;
+    for (size_t i = 0; calls[i]; i++) {
+        bool all = strcmp(calls[i], SOURCE_SYSCALLS_DEFAULT) == 0;
+        for (size_t k = 0; k < (all ? ARRAY_SIZE(usual) : 1); k++)
+            choose(all ? usual[k] : calls[i]);
     }
-    return count;
 }
+
+static void prepare(const struct source_env *env)
+{
+    for (size_t i = 0; i < watched_count; i++)
+        skeleton->rodata->slots[call_number(watched[i], false)] = (__u8)(i + 1);
+}
+
+static struct object object = {.open = open_skeleton, .close = close_skeleton, .prepare = prepare};
 
 static int start(const struct source_env *env, struct source_report *ret_report)
 {
     static char *const nothing[] = {NULL};
     static char *const example[] = {"read", NULL};
-    char *const *calls = env->syscalls ? env->syscalls : env->everything ? example : nothing;
-    ret_report->needed = calls[0];
-    if (!calls[0] || skeleton) // the calls stay what they are
-        return 0;
-    skeleton = syscall_bpf__open();
-    if (!skeleton)
-        return hook_load_failed(-errno, ret_report);
-    skeleton->rodata->source_id = env->id;
-
-    struct hook hooks[2 * WIRE_SYSCALL_CALLS_MAX] = {};
-    char points[2 * WIRE_SYSCALL_CALLS_MAX][64];
-    size_t count = 0;
-    for (size_t i = 0; calls[i]; i++) {
-        bool all = strcmp(calls[i], SOURCE_SYSCALLS_DEFAULT) == 0;
-        for (size_t k = 0; k < (all ? ARRAY_SIZE(usual) : 1); k++)
-            count = watch(all ? usual[k] : calls[i], hooks, points, count);
+    struct hook hooks[HOOKS_MAX] = {};
+    char points[HOOKS_MAX][64];
+    choose_all(env->syscalls ? env->syscalls : env->everything ? example : nothing);
+    for (size_t i = 0; i < 2 * watched_count; i++) {
+        // The exit first: a beginning without an end would be charged to the thread's next call.
+        bool exits = i % 2 == 0;
+        snprintf(points[i], sizeof(points[i]), "tracepoint/syscalls/sys_%s_%s", exits ? "exit" : "enter",
+                 tracepoint_of(watched[i / 2]));
+        hooks[i] = (struct hook){.name = watched[i / 2],
+                                 .program = exits ? "syscall_exit_tp" : "syscall_enter_tp",
+                                 .attach_point = points[i],
+                                 .attach = hook_attach_tracepoint,
+                                 .wanted = true};
     }
+    return object_start(&object, env, watched_count > 0, hooks, 2 * watched_count, ret_report);
+}
 
-    int error = hook_load(skeleton->skeleton, env, hooks, count, ret_report);
-    if (!error)
-        error = hook_update(skeleton->obj, hooks, count, &attached, ret_report);
-    if (error)
-        stop();
-    return error;
+static void stop(void)
+{
+    object_stop(&object);
 }
 
 static int labels(uint16_t slot, struct label *ret_labels)

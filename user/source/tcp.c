@@ -2,8 +2,8 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "hook.h"
 #include "iterator.h"
+#include "object.h"
 #include "peer.h"
 #include "tcp.skel.h"
 #include "wire/tcp.h"
@@ -15,8 +15,7 @@
 // done every second.
 enum { LOOK_SHARE = 500 };
 
-static struct tcp_bpf *skeleton;
-static struct hooks attached;
+OBJECT_SKELETON(tcp);
 static bool scanned;          // for connections from before
 static uint64_t next_look_ns; // CLOCK_MONOTONIC
 
@@ -61,6 +60,11 @@ static int role_labels(uint16_t detail, struct label *ret_labels)
     return labels_with(detail, ret_labels, "role", roles[WIRE_TCP_DETAIL_WAY(detail)]);
 }
 
+static int asked_labels(uint16_t detail, struct label *ret_labels)
+{
+    return WIRE_TCP_DETAIL_WAY(detail) == WIRE_TCP_OUT ? peer_labels(detail, ret_labels) : -EINVAL;
+}
+
 static int reason_labels(uint16_t detail, struct label *ret_labels)
 {
     unsigned reason = WIRE_TCP_DETAIL_REASON(detail);
@@ -70,13 +74,13 @@ static int reason_labels(uint16_t detail, struct label *ret_labels)
 static const struct measure_family families[] = {
     {"inferscope_tcp_connect_duration_seconds", "seconds",
      "Time from asking for a TCP connection until it was there", MEASURE_TIME, WIRE_TCP_CONNECTS, 4, 27,
-     peer_labels},
+     asked_labels},
     {"inferscope_tcp_connect_failures_total", NULL,
      "TCP connections that were asked for and did not come about: refused, timed_out, unreachable, reset, "
      "no_port (no local one was free), aborted (by the one who asked) or other",
      MEASURE_COUNT, WIRE_TCP_FAILURES, .labels = reason_labels},
     {"inferscope_tcp_connections_total", NULL, "TCP connections that came about, by who this end is",
-     MEASURE_COUNT, WIRE_TCP_OPENED, .labels = role_labels},
+     MEASURE_COUNT, WIRE_TCP_CONNECTS, .labels = role_labels},
     {"inferscope_tcp_connection_duration_seconds", "seconds",
      "How long TCP connections were there that have ended", MEASURE_TIME, WIRE_TCP_ENDED, 6, 30, role_labels},
     {"inferscope_tcp_io_bytes_total", "bytes",
@@ -150,60 +154,52 @@ static const struct hook hooks[] = {
      .wanted = true},
 };
 
+static void forget(void)
+{
+    scanned = false;
+}
+
+static struct object object = {.open = open_skeleton, .close = close_skeleton, .stopping = forget};
+
 static void look(void)
 {
     uint64_t begin_ns = clock_ns(CLOCK_MONOTONIC);
     if (begin_ns < next_look_ns)
         return;
-    looks_failed.value += iterator_run(attached.links[HOOK_LOOK]) != 0;
+    looks_failed.value += iterator_run(object.attached.links[HOOK_LOOK]) != 0;
     next_look_ns = begin_ns + (clock_ns(CLOCK_MONOTONIC) - begin_ns) * LOOK_SHARE;
 }
 
 // --- Start and stop ---
 
-static void stop(void)
+static int start(const struct source_env *env, struct source_report *ret_report)
 {
-    hook_detach_all(&attached);
-    tcp_bpf__destroy(skeleton);
-    skeleton = NULL;
-    scanned = false;
-}
-
-static int load(const struct source_env *env, struct source_report *ret_report)
-{
-    skeleton = tcp_bpf__open();
-    if (!skeleton)
-        return hook_load_failed(-errno, ret_report);
-    skeleton->rodata->source_id = env->id;
-    int error = hook_load(skeleton->skeleton, env, hooks, ARRAY_SIZE(hooks), ret_report);
+    if (!object_needed(&object, env->everything || env->network, ret_report))
+        return 0;
+    counter_register(&looks_failed);
+    int error = object_load(&object, env, hooks, ARRAY_SIZE(hooks), ret_report);
     if (error)
         return error;
     error = peer_ranges_set(env->cluster);
     if (!error)
         error = peer_ranges_fill(bpf_map__fd(skeleton->maps.prefixes));
-    return error ? hook_load_failed(error, ret_report) : 0;
-}
-
-static int start(const struct source_env *env, struct source_report *ret_report)
-{
-    ret_report->needed = env->everything || env->network;
-    if (!ret_report->needed) {
-        stop();
-        return 0;
-    }
-    counter_register(&looks_failed);
-    int error = skeleton ? 0 : load(env, ret_report);
-    if (!error)
-        error = hook_update(skeleton->obj, hooks, ARRAY_SIZE(hooks), &attached, ret_report);
     if (error) {
-        stop();
-        return error;
+        object_stop(&object);
+        return hook_load_failed(error, ret_report);
     }
+    error = object_attach(&object, hooks, ARRAY_SIZE(hooks), ret_report);
+    if (error)
+        return error;
     // Behind the other hooks, so that no connection is missed between the two.
-    if (!scanned && attached.links[HOOK_SCAN])
-        looks_failed.value += iterator_run(attached.links[HOOK_SCAN]) != 0;
+    if (!scanned && object.attached.links[HOOK_SCAN])
+        looks_failed.value += iterator_run(object.attached.links[HOOK_SCAN]) != 0;
     scanned = true;
     return 0;
+}
+
+static void stop(void)
+{
+    object_stop(&object);
 }
 
 static size_t record_size(uint16_t type)

@@ -69,7 +69,7 @@ static void remove_catches(void)
 }
 
 static struct runtime runtime = {
-    .kinds = kinds, .open = open_skeleton, .close = close_skeleton, .stopping = remove_catches};
+    .kinds = kinds, .object = {.open = open_skeleton, .close = close_skeleton, .stopping = remove_catches}};
 
 static int measures_fd(void)
 {
@@ -82,7 +82,7 @@ static const struct measures measures = {
 // Without it errors are not counted, and the rest is right.
 static void update_catches(void)
 {
-    if (runtime.skeleton && probes_files(&forward) > 0)
+    if (runtime.object.skeleton && probes_files(&forward) > 0)
         probes_add(&catches);
     else
         remove_catches();
