@@ -118,8 +118,7 @@ static int hand_over(const void *argument)
     return wait_for_exit(user);
 }
 
-// Who asks for a connection sends by it; what is answered is sent by who gave the listening socket its
-// address.
+// Who asks for a connection sends by it; what is answered is sent by who listened.
 static void expect_senders(const struct sockets *sockets)
 {
     in_child(hand_over, sockets);
