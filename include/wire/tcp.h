@@ -8,9 +8,9 @@
 enum wire_tcp_measure {
     WIRE_TCP_CONNECTS, // time: from asking until connected; of those that others asked for, only how many
     WIRE_TCP_FAILURES, // of asking; detail: reason
-    WIRE_TCP_ENDED, // time: since it was connected
-    WIRE_TCP_BYTES, // amount
-    WIRE_TCP_RTT,   // time: smoothed by the kernel
+    WIRE_TCP_ENDED,    // time: since it was connected
+    WIRE_TCP_BYTES,    // amount
+    WIRE_TCP_RTT,      // time: smoothed by the kernel
     WIRE_TCP_RETRANSMITS,
     WIRE_TCP_RESETS,
     WIRE_TCP_LISTEN_DROPS,
