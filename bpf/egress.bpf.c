@@ -185,7 +185,8 @@ int egress_sockets_iter(struct bpf_iter__task_file *context)
     if (!sk || bpf_sk_storage_get(&egress_owners, sk, NULL, 0))
         return 0;
     __u16 family = sk->__sk_common.skc_family;
-    if ((family == AF_INET || family == AF_INET6) && !is_at_loopback(sk))
+    // TCP's are noted when they are connected anew, others only here.
+    if ((family == AF_INET || family == AF_INET6) && (sk->sk_protocol != IPPROTO_TCP || !is_at_loopback(sk)))
         owner_set(sk, task);
     return 0;
 }
