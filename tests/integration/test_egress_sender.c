@@ -289,7 +289,8 @@ static int send_later(const struct older *older)
 static int send_elsewhere_later(const struct older *older)
 {
     static char bytes[ANSWER];
-    struct address loopback = address_of(AF_INET, "127.0.0.1"), to = address_of(AF_INET, older->to);
+    struct address loopback = address_of(AF_INET, "127.0.0.1", htons(PORT)),
+                   to = address_of(AF_INET, older->to, htons(PORT));
     struct sockaddr none = {.sa_family = AF_UNSPEC};
     struct wire wire;
     cr_assert(wire_make(&(struct wire_options){}, &wire));
