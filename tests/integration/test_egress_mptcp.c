@@ -1,5 +1,6 @@
 // Who sends by further paths of a connection by MPTCP: the kernel's own threads ask for those.
 #include "harness.h"
+#include "pod.h"
 #include "wire.h"
 
 #include "base/cleanup.h"
@@ -27,7 +28,7 @@ static pid_t *sender;
 
 static void setup(void)
 {
-    test_setup();
+    pod_setup(); // sums are by cgroup, and others may send there, too
     sender = mmap(NULL, sizeof(*sender), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     cr_assert_neq(sender, MAP_FAILED);
     agent = agent_start("- rule: begun\n"
@@ -42,7 +43,7 @@ static void teardown(void)
 {
     if (agent)
         agent_stop(TAKE_PTR(agent));
-    test_teardown();
+    pod_teardown();
 }
 
 TestSuite(egress_mptcp, .init = setup, .fini = teardown);

@@ -1,6 +1,7 @@
 // Who sends what leaves the node: where one process makes sockets and another one uses them, where they are
 // older than the agent, and where they are of other kinds.
 #include "harness.h"
+#include "pod.h"
 #include "wire.h"
 
 #include "base/cleanup.h"
@@ -38,7 +39,7 @@ static void start_agent(void)
 
 static void setup_without_agent(void)
 {
-    test_setup();
+    pod_setup(); // sums are by cgroup, and others may send there, too
     told = mmap(NULL, sizeof(*told), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     cr_assert_neq(told, MAP_FAILED);
 }
@@ -53,7 +54,7 @@ static void teardown(void)
 {
     if (agent)
         agent_stop(TAKE_PTR(agent));
-    test_teardown();
+    pod_teardown();
 }
 
 TestSuite(egress_sender, .init = setup, .fini = teardown);
