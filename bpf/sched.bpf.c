@@ -53,12 +53,6 @@ INLINE bool is_marked(__u32 process)
     return marks[process / 64 % (WIRE_SCHED_MARKS / 64)] >> process % 64 & 1;
 }
 
-INLINE __u64 cgroup_of(struct task_struct *task)
-{
-    struct cgroup *cgroup = task->cgroups->dfl_cgrp;
-    return cgroup->level ? cgroup->kn->id : BPF_CORE_READ(task_cgroup(task), id);
-}
-
 INLINE void measure(struct task_struct *task, __u64 cgroup_id, __u16 what, __u16 detail, __u64 time_ns,
                     __u64 now)
 {
@@ -130,7 +124,7 @@ INLINE void leaves(struct task_struct *task, bool preempted)
     thread->state = preempted ? WIRE_SCHED_READY : state_kind(state);
     if (thread->state != WIRE_SCHED_READY)
         return;
-    struct wire_measure_key key = measure_key(cgroup_of(task), WIRE_SCHED_PREEMPTED, 0);
+    struct wire_measure_key key = measure_key(measure_cgroup_of(task), WIRE_SCHED_PREEMPTED, 0);
     struct wire_measure *entry = measure_entry_of(&key, task->tgid);
     if (entry)
         measure_count_one(entry, thread->left_ns);
@@ -173,7 +167,7 @@ INLINE void comes(struct task_struct *task)
     // What was preempted on its way to sleep the kernel takes for asleep.
     if (thread->state == WIRE_SCHED_READY && !delay)
         delay = away;
-    __u64 cgroup_id = cgroup_of(task);
+    __u64 cgroup_id = measure_cgroup_of(task);
     measure(task, cgroup_id, WIRE_SCHED_DELAY, 0, delay, now);
     if (thread->state != WIRE_SCHED_READY && away > delay)
         measure(task, cgroup_id, WIRE_SCHED_OFF_CPU, thread->state, away - delay, now);

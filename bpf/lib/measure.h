@@ -86,15 +86,18 @@ INLINE struct wire_measure_key measure_key(__u64 cgroup_id, __u16 measure, __u16
     return (struct wire_measure_key){.cgroup_id = cgroup_id, .measure = measure, .detail = detail};
 }
 
+// Of a task whose type the verifier knows: plain loads, which cost next to nothing.
+INLINE __u64 measure_cgroup_of(struct task_struct *task)
+{
+    struct cgroup *cgroup = task->cgroups->dfl_cgrp;
+    return cgroup->level ? cgroup->kn->id : BPF_CORE_READ(task_cgroup(task), id);
+}
+
 // The current task's.
 INLINE __u64 measure_cgroup(void)
 {
-    if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf)) {
-        // Plain loads, which cost next to nothing.
-        struct cgroup *cgroup = bpf_get_current_task_btf()->cgroups->dfl_cgrp;
-        if (cgroup->level)
-            return cgroup->kn->id;
-    }
+    if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf))
+        return measure_cgroup_of(bpf_get_current_task_btf());
     struct task_struct *task = (void *)bpf_get_current_task();
     return BPF_CORE_READ(task_cgroup(task), id);
 }

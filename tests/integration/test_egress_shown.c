@@ -95,6 +95,15 @@ static bool make_interface(struct __sk_buff *skb)
     return true;
 }
 
+// `act` is handed a descriptor of the agent's program.
+static void show_by(int (*act)(const void *))
+{
+    int fd = find_program("egress_sent_cgroup");
+    cr_assert_geq(fd, 0);
+    in_child(act, &fd);
+    close(fd);
+}
+
 static int fill(const void *argument)
 {
     struct __sk_buff skb = {};
@@ -121,10 +130,7 @@ Test(egress_shown, what_there_is_no_room_for_is_in_the_sums)
                     "  priority: WARNING\n",
                     MORE * PAYLOAD),
         "--egress", NULL);
-    int fd = find_program("egress_sent_cgroup");
-    cr_assert_geq(fd, 0);
-    in_child(fill, &fd);
-    close(fd);
+    show_by(fill);
     agent_wait_alert(agent, "elsewhere", "fd.sip", "-", NULL);
     cr_expect_geq(agent_metric(agent, "inferscope_egress_bytes_unplaced_total", NULL), MORE * PAYLOAD);
     cr_expect_eq(agent_metric(agent, "inferscope_egress_bytes_uncounted_total", NULL), 0);
@@ -151,10 +157,7 @@ Test(egress_shown, answers_to_many_leave_room_for_what_is_sent)
                         "  output: \"%fd.sip %net.egress.bytes\"\n"
                         "  priority: WARNING\n",
                         NULL);
-    int fd = find_program("egress_sent_cgroup");
-    cr_assert_geq(fd, 0);
-    in_child(answer_many, &fd);
-    close(fd);
+    show_by(answer_many);
     agent_wait_alert(agent, "begun", "fd.sip", "-", NULL);
     agent_wait_alert(agent, "begun", "fd.sip", "10.96.128.0", "net.egress.bytes", "1000", NULL);
 }
@@ -196,10 +199,7 @@ Test(egress_shown, segments_of_ipv6_that_are_cut_later)
                         "  output: \"%fd.sip %fd.l4proto %net.egress.bytes\"\n"
                         "  priority: WARNING\n",
                         NULL);
-    int fd = find_program("egress_sent_cgroup");
-    cr_assert_geq(fd, 0);
-    in_child(show_long, &fd);
-    close(fd);
+    show_by(show_long);
     agent_wait_alert(agent, "begun", "fd.sip", "fd96::1", "fd.l4proto", "tcp", "net.egress.bytes", "1000",
                      NULL);
     agent_wait_alert(agent, "begun", "fd.sip", "fd96::2", "net.egress.bytes", "1028", NULL);
@@ -220,10 +220,7 @@ Test(egress_shown, ports_that_nobody_knows_are_missing)
                         "  output: \"%fd.sip %fd.sport %fd.port %fd.name\"\n"
                         "  priority: WARNING\n",
                         NULL);
-    int fd = find_program("egress_sent_cgroup");
-    cr_assert_geq(fd, 0);
-    in_child(show_ports, &fd);
-    close(fd);
+    show_by(show_ports);
     agent_wait_alert(agent, "begun", "fd.sip", "10.96.0.2", "fd.sport", "9", "fd.port", "9", "fd.name",
                      "10.96.0.2:9", NULL);
     agent_wait_alert(agent, "begun", "fd.sip", "10.96.0.1", "fd.sport", "-", "fd.port", "-", "fd.name",
