@@ -19,7 +19,9 @@
 enum {
     PACKETS_MAX = 2048, // on their way, one direction
     PACKET_MAX = 1500,
-    DATA_MIN = 100, // a packet without data is shorter
+    QUEUE_MAX = 10000,  // that the relay has not taken yet: a kernel's own 500 can all come before it runs
+    DATA_MIN = 100,     // a packet without data is shorter
+    DATA_MAX = 4000000, // bytes of one connection
     IDLE_MS = 5000,
 };
 
@@ -32,7 +34,10 @@ struct packet {
 // The packets of one direction, in the order in which they came.
 struct lane {
     int from, to;
-    unsigned lose_every, seen;
+    struct wire_losses *losses;
+    unsigned lose_every, seen; // packets with data
+    uint32_t begin;            // sequence number of the first of these
+    bool carried[DATA_MAX];    // data that begin there
     size_t first, count;
     struct packet packets[PACKETS_MAX];
 };
@@ -61,22 +66,48 @@ static int tun_make(const char *own, const char *other)
     _cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     set_address(fd, &request, SIOCSIFADDR, own);
     set_address(fd, &request, SIOCSIFDSTADDR, other);
+    request.ifr_qlen = QUEUE_MAX;
+    cr_assert_eq(ioctl(fd, SIOCSIFTXQLEN, &request), 0, "%s", strerror(errno));
     request.ifr_flags = IFF_UP | IFF_RUNNING | IFF_POINTOPOINT;
     cr_assert_eq(ioctl(fd, SIOCSIFFLAGS, &request), 0, "%s", strerror(errno));
     return tun;
 }
 
-static void take(struct lane *lane, uint64_t delay_ns, unsigned *lost)
+// Of a packet with data, of IPv4 and TCP.
+static uint32_t sequence_of(const char *bytes)
+{
+    uint32_t sequence;
+    memcpy(&sequence, bytes + (bytes[0] & 0xf) * 4 + 4, sizeof(sequence));
+    return ntohl(sequence);
+}
+
+static void count(struct lane *lane, bool lost, const char *bytes)
+{
+    bool *carried = &lane->carried[(sequence_of(bytes) - lane->begin) % DATA_MAX];
+    lane->losses->lost += lost;
+    lane->losses->needless += !lost && *carried;
+    *carried |= !lost;
+}
+
+// Of what comes first it is known where data begin.
+static bool loses(struct lane *lane, const char *bytes)
+{
+    if (!lane->seen++)
+        lane->begin = sequence_of(bytes);
+    bool lost = lane->seen % lane->lose_every == 0;
+    count(lane, lost, bytes);
+    return lost;
+}
+
+static void take(struct lane *lane, uint64_t delay_ns)
 {
     while (lane->count < PACKETS_MAX) {
         struct packet *packet = &lane->packets[(lane->first + lane->count) % PACKETS_MAX];
         ssize_t length = read(lane->from, packet->bytes, sizeof(packet->bytes));
         if (length <= 0)
             return;
-        if (lane->lose_every && length > DATA_MIN && ++lane->seen % lane->lose_every == 0) {
-            __atomic_add_fetch(lost, 1, __ATOMIC_SEQ_CST);
+        if (lane->lose_every && length > DATA_MIN && loses(lane, packet->bytes))
             continue;
-        }
         packet->length = (size_t)length;
         packet->due_ns = now_ns() + delay_ns;
         lane->count++;
@@ -94,11 +125,13 @@ static void hand_over(struct lane *lane)
     }
 }
 
-static void carry(int near, int far, const struct wire_options *options, unsigned *lost)
+static void carry(int near, int far, const struct wire_options *options, struct wire_losses *losses)
 {
     static struct lane lanes[2];
-    lanes[0] = (struct lane){.from = near, .to = far, .lose_every = options->lose_every};
-    lanes[1] = (struct lane){.from = far, .to = near};
+    lanes[0].from = lanes[1].to = near;
+    lanes[0].to = lanes[1].from = far;
+    lanes[0].lose_every = options->lose_every;
+    lanes[0].losses = losses;
     uint64_t delay_ns = (uint64_t)options->delay_ms * 1000000, last_ns = now_ns();
     while (now_ns() - last_ns < (uint64_t)IDLE_MS * 1000000) {
         uint64_t wait_ns = (uint64_t)IDLE_MS * 1000000;
@@ -115,13 +148,13 @@ static void carry(int near, int far, const struct wire_options *options, unsigne
                                 .tv_nsec = (long)(wait_ns % 1000000000)};
         ppoll(fds, ARRAY_SIZE(fds), &wait, NULL);
         for (size_t i = 0; i < ARRAY_SIZE(lanes); i++) {
-            take(&lanes[i], delay_ns, lost);
+            take(&lanes[i], delay_ns);
             hand_over(&lanes[i]);
         }
     }
 }
 
-const unsigned *relay_make(const struct wire_options *options, const struct wire *wire)
+const struct wire_losses *relay_make(const struct wire_options *options, const struct wire *wire)
 {
     wire_enter(wire->near);
     _cleanup_close_ int near = tun_make(WIRE_NEAR, WIRE_FAR);
@@ -130,15 +163,16 @@ const unsigned *relay_make(const struct wire_options *options, const struct wire
     wire_enter(wire->far);
     _cleanup_close_ int far = tun_make(WIRE_FAR, WIRE_NEAR);
     cr_assert_geq(far, 0);
-    unsigned *lost = mmap(NULL, sizeof(*lost), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    cr_assert_neq(lost, MAP_FAILED);
+    struct wire_losses *losses =
+        mmap(NULL, sizeof(*losses), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    cr_assert_neq(losses, MAP_FAILED);
     pid_t pid = fork();
     cr_assert_geq(pid, 0);
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        carry(near, far, options, lost);
+        carry(near, far, options, losses);
         _exit(0);
     }
     wire_enter(wire->near);
-    return lost;
+    return losses;
 }

@@ -22,6 +22,7 @@ TestSuite(sched, .init = tenant_setup, .fini = tenant_teardown);
 
 #define OWN "k8s_container_name", tenant_name()
 #define DELAY "inferscope_sched_run_queue_delay_seconds_sum"
+#define DELAYS "inferscope_sched_run_queue_delay_seconds_count"
 #define OFF_CPU "inferscope_sched_off_cpu_seconds_sum"
 #define PREEMPTIONS "inferscope_sched_preemptions_total"
 
@@ -263,12 +264,13 @@ static void start_inference(struct agent *agent)
     for (int i = 0; !shared->begun && i < DEADLINE_S * 100; i++)
         poll(NULL, 0, 10);
     cr_assert(shared->begun);
-    // It is found a moment later, and shows once it is known whose it is.
-    for (int i = 0; metric(agent, DELAY, NULL) == 0 && i < DEADLINE_S; i++) {
+    // It is found a moment later, and shows once it is known whose it is. How long it waited is no sign of
+    // that: who runs at once where he was woken has not waited at all, by the kernel's account.
+    for (int i = 0; metric(agent, DELAYS, NULL) == 0 && i < DEADLINE_S; i++) {
         take_turn(TURN_FOUND);
         poll(NULL, 0, 200);
     }
-    cr_assert_gt(metric(agent, DELAY, NULL), 0, "%s", agent_stderr(agent));
+    cr_assert_gt(metric(agent, DELAYS, NULL), 0, "%s", agent_stderr(agent));
 }
 
 #define WITHIN(value, expected, share, what)                                                               \

@@ -34,7 +34,7 @@ struct told {
     double connect_s;
     double longest_s;              // from a question to its answer
     struct wire_account near, far; // both ends
-    unsigned lost;                 // packets
+    struct wire_losses losses;
     bool no_wire;
     int ready, go;
 };
@@ -436,7 +436,7 @@ static int exchange_over_wire(const void *argument)
     told->connect_s = seconds() - begin;
     told->longest_s = exchange_all(fd, &work->exchange);
     told->near = wire_account();
-    told->lost = wire_lost(&wire);
+    told->losses = wire_losses(&wire, &told->near);
     wire_enter(wire.far);
     told->far = wire_account();
     tell(&told->ready);
@@ -531,10 +531,10 @@ Test(tcp, lost_packets_are_sent_again)
     end_over_wire(agent, "public");
     expect_bytes_of_ss(agent);
     // Some 2070 packets of 1448 bytes.
-    cr_expect_geq(told->lost, 50);
+    cr_expect_geq(told->losses.lost, 50);
     cr_expect_eq(agent_metric(agent, "inferscope_tcp_retransmits_total", OWN, NULL),
                  told->near.retransmits + told->far.retransmits);
-    WITHIN(told->near.retransmits - told->near.needless, told->lost, 0.05);
+    WITHIN(told->near.retransmits - told->losses.needless, told->losses.lost, 0.05);
     // However often a byte was sent, it counts once.
     cr_expect_eq(told->near.sent, 3000000);
     cr_expect_eq(told->near.received, 1000);

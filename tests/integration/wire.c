@@ -104,23 +104,23 @@ bool wire_make(const struct wire_options *options, struct wire *ret_wire)
     if (!veth_wire_make(options, &wire)) {
         wire_enter(wire.near);
         run_program("ip", "link", "del", "wire", NULL);
-        wire.lost = relay_make(options, &wire);
-        if (!wire.lost)
+        wire.relay_says = relay_make(options, &wire);
+        if (!wire.relay_says)
             return false;
     }
     *ret_wire = wire;
     return true;
 }
 
-unsigned wire_lost(const struct wire *wire)
+struct wire_losses wire_losses(const struct wire *wire, const struct wire_account *near)
 {
     _cleanup_free_ char *text = NULL;
-    if (wire->lost)
-        return __atomic_load_n(wire->lost, __ATOMIC_SEQ_CST);
+    if (wire->relay_says)
+        return *wire->relay_says; // all has been acknowledged, so it changes no more
     cr_assert_eq(run_captured(&text, "tc", "-s", "qdisc", "show", "dev", "wire", NULL), 0, "%s", text);
     double dropped = number_after(text, "(dropped ");
     cr_assert_geq(dropped, 0, "%s", text);
-    return (unsigned)dropped;
+    return (struct wire_losses){.lost = (unsigned)dropped, .needless = near->needless};
 }
 
 // True where that was all acknowledged.

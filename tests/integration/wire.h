@@ -12,17 +12,21 @@ struct wire_options {
     unsigned lose_every; // on the way to the far side one of so many packets is lost; 0: none
 };
 
+// Of packets with data, to the far side, so far.
+struct wire_losses {
+    unsigned lost;
+    unsigned needless; // carried, but what they begin with had been carried before
+};
+
 struct wire {
-    int near, far;        // namespaces
-    const unsigned *lost; // by the relay; NULL: by netem
+    int near, far;                        // namespaces
+    const struct wire_losses *relay_says; // NULL: there is no relay, but netem
 };
 
 // Makes both namespaces and leaves the calling process in the near one. False where this kernel has neither
 // what the options need of veth and netem, nor TUN.
 bool wire_make(const struct wire_options *options, struct wire *ret_wire);
 void wire_enter(int namespace);
-// Packets that were lost so far.
-unsigned wire_lost(const struct wire *wire);
 
 // What ss, the program, says of the one connection that is established in the current namespace, as soon as
 // all that was sent is acknowledged.
@@ -34,3 +38,6 @@ struct wire_account {
 };
 
 struct wire_account wire_account(void);
+
+// netem does not know what was needless: then it is what the other end said of that, to `near`.
+struct wire_losses wire_losses(const struct wire *wire, const struct wire_account *near);
