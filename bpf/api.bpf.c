@@ -6,19 +6,8 @@
 #include "bpf/lib/feed.h"
 #include "bpf/lib/followed.h"
 #include "bpf/lib/moved.h"
+#include "bpf/lib/protocols.h"
 #include "bpf/lib/waiting.h"
-
-#define AF_INET 2
-#define AF_INET6 10
-#define IPPROTO_TCP 6
-#define MSG_PEEK 2
-#define S_IFMT 0170000
-#define S_IFSOCK 0140000
-#define TCP_ESTABLISHED 1
-#define TCP_FIN_WAIT1 4
-#define TCP_CLOSE 7
-#define TCP_CLOSE_WAIT 8
-#define TCP_LAST_ACK 9
 
 #define STEPS_MAX (1 << 23) // of bpf_loop()
 

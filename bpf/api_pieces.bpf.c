@@ -2,15 +2,8 @@
 // Source `api` before Linux 5.17, where a program cannot loop over a message: what connections with inference
 // requests move is handed to user space in pieces, which parses and wipes them.
 #include "bpf/lib/moved.h"
+#include "bpf/lib/protocols.h"
 #include "wire/api.h"
-
-#define AF_INET6 10
-#define MSG_PEEK 2
-#define TCP_ESTABLISHED 1
-#define TCP_FIN_WAIT1 4
-#define TCP_CLOSE 7
-#define TCP_CLOSE_WAIT 8
-#define TCP_LAST_ACK 9
 
 #define HEAD WIRE_API_PIECE_HEAD
 #define TAIL WIRE_API_PIECE_TAIL

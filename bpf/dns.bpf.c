@@ -3,14 +3,9 @@
 // Failures and answers without records, as most truncated ones are, are left out here.
 #include "wire/dns.h"
 #include "bpf/lib/common.h"
+#include "bpf/lib/protocols.h"
 
-#define IPPROTO_TCP 6
-#define IPPROTO_UDP 17
 #define DNS_PORT 53
-#define IPV4_HEADER_MIN 20
-#define IPV6_HEADER 40
-#define UDP_HEADER 8
-#define TCP_HEADER_MIN 20
 #define DNS_HEADER 12
 
 struct dns_record {

@@ -3,21 +3,14 @@
 // TLS connections, which name the server. Counted where packets leave a socket: large ones are not cut there
 // yet, and nothing that goes to the node itself is looked at.
 #include "wire/egress.h"
+#include "bpf/lib/protocols.h"
 #include "bpf/lib/task.h"
 
-#define LOOPBACK_IFINDEX 1 // include/net/flow.h
-#define AF_INET 2
-#define AF_INET6 10
-#define SOCK_STREAM 1
+#define LOOPBACK_IFINDEX 1    // include/net/flow.h
 #define PF_KTHREAD 0x00200000 // include/linux/sched.h
 #define IPPROTO_HOPOPTS 0
-#define IPPROTO_TCP 6
-#define IPPROTO_UDP 17
-#define IPV4_HEADER_MIN 20
-#define IPV6_HEADER 40
 #define IPV6_JUMBO 194 // its option; with the header around it
 #define IPV6_JUMBO_HEADER 8
-#define UDP_HEADER 8
 #define TCP_SYN 0x02
 #define TCP_ACK 0x10
 #define EPHEMERAL_PORTS 32768 // net.ipv4.ip_local_port_range begins there

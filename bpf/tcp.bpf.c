@@ -12,10 +12,6 @@
 #define CONNECTIONS 65536
 #define LISTENERS 8192
 
-#define TCP_ESTABLISHED 1
-#define TCP_SYN_SENT 2
-#define TCP_SYN_RECV 3
-#define TCP_CLOSE 7
 #define SOCK_DONE 1 // include/net/sock.h: a bit's number; the other end's FIN was received
 
 #define EEXIST 17

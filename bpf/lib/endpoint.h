@@ -3,18 +3,10 @@
 #pragma once
 
 #include "bpf/lib/call.h"
+#include "bpf/lib/protocols.h"
 #include "wire/endpoint.h"
 
-#define S_IFMT 0170000
-#define S_IFSOCK 0140000
-#define AF_UNIX 1
-#define AF_INET 2
-#define AF_INET6 10
-#define IPPROTO_TCP 6
-#define IPPROTO_UDP 17
-#define TCP_LISTEN 10
 #define SOCK_BINDPORT_LOCK 8 // include/net/sock.h: bind() named the port
-#define SOCK_RAW 3
 
 // An IPv4 address on an IPv6 socket is IPv4 to everybody who reads an alert.
 INLINE bool endpoint_unmap(__u8 *addr)
