@@ -51,6 +51,7 @@ static struct agent *watch(const struct server *server, const struct server *oth
             server_port(server), server_port(other), server_pid(server), server_pid(other)),
         NULL);
     require_source(agent);
+    agent_wait_looked(agent);
     return agent;
 }
 
