@@ -103,8 +103,8 @@ bool wire_make(const struct wire_options *options, struct wire *ret_wire)
     if (!veth_wire_make(options, &wire)) {
         wire_enter(wire.near);
         run_program("ip", "link", "del", "wire", NULL);
-        wire.relay_says = relay_make(options, &wire);
-        if (!wire.relay_says)
+        wire.relay = relay_make(options, &wire);
+        if (!wire.relay)
             return false;
     }
     *ret_wire = wire;
@@ -114,8 +114,8 @@ bool wire_make(const struct wire_options *options, struct wire *ret_wire)
 struct wire_losses wire_losses(const struct wire *wire, const struct wire_account *near)
 {
     _cleanup_free_ char *text = NULL;
-    if (wire->relay_says)
-        return *wire->relay_says; // all has been acknowledged, so it changes no more
+    if (wire->relay)
+        return relay_losses(wire->relay);
     cr_assert_eq(run_captured(&text, "tc", "-s", "qdisc", "show", "dev", "wire", NULL), 0, "%s", text);
     double dropped = number_after(text, "(dropped ");
     cr_assert_geq(dropped, 0, "%s", text);

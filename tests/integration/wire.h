@@ -19,8 +19,8 @@ struct wire_losses {
 };
 
 struct wire {
-    int near, far;                        // namespaces
-    const struct wire_losses *relay_says; // NULL: there is no relay, but netem
+    int near, far;             // namespaces
+    const struct relay *relay; // NULL: there is none, but netem
 };
 
 // Makes both namespaces and leaves the calling process in the near one. False where this kernel has neither
