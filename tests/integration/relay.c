@@ -23,9 +23,8 @@ enum {
     QUEUE_MAX = 10000,  // that the relay has not taken yet: a kernel's own 500 can all come before it runs
     DATA_MIN = 100,     // a packet without data is shorter
     DATA_MAX = 4000000, // bytes of one connection
+    LANES = 2,
 };
-
-enum { LANES = 2 };
 
 struct relay {
     int ask, answer; // our ends of pipes
