@@ -100,7 +100,10 @@ static bool veth_wire_make(const struct wire_options *options, const struct wire
 bool wire_make(const struct wire_options *options, struct wire *ret_wire)
 {
     struct wire wire = {.near = namespace_new(), .far = namespace_new()};
-    if (!veth_wire_make(options, &wire)) {
+    // Of what is lost and sent again, the relay knows more than netem.
+    if (options->lose_every)
+        wire.relay = relay_make(options, &wire);
+    if (!wire.relay && !veth_wire_make(options, &wire)) {
         wire_enter(wire.near);
         run_program("ip", "link", "del", "wire", NULL);
         wire.relay = relay_make(options, &wire);

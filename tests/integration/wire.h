@@ -1,5 +1,6 @@
 // Two network namespaces and a wire between them, which may be slow or lose packets: a pair of veth, with the
-// kernel's netem where it has that, or else TUN devices and the relay. Both ends are called "wire".
+// kernel's netem where it has that, or TUN devices and the relay, which is preferred where packets are lost.
+// Both ends are called "wire".
 #pragma once
 
 #include <stdbool.h>
