@@ -85,7 +85,7 @@ static void *read_streams(void *context)
 {
     struct agent *agent = context;
     struct pollfd streams[] = {{.fd = agent->out, .events = POLLIN}, {.fd = agent->err, .events = POLLIN}};
-    static char buffer[65536];
+    char buffer[65536]; // its own, as another agent's reader may run at the same time
     while (streams[0].fd >= 0 || streams[1].fd >= 0) {
         if (poll(streams, 2, -1) < 0)
             continue;

@@ -51,6 +51,9 @@ void in_child(int (*act)(const void *), const void *argument);
 // For it: the program of that path, as the user and the group nobody.
 int exec_as_nobody(const void *program);
 
+// The process and all that it starts run on one and the same CPU from then on.
+void stay_on_one_cpu(void);
+
 // The capabilities that stay permitted for a reload: CAP_NET_ADMIN, CAP_PERFMON, and CAP_SYS_ADMIN where this
 // kernel asks for it (kernel.perf_event_paranoid above 2).
 unsigned long long capabilities_for_reload(void);

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <mntent.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -268,6 +269,18 @@ int exec_as_nobody(const void *program)
         return 2;
     execl(program, program, NULL);
     return 1;
+}
+
+void stay_on_one_cpu(void)
+{
+    cpu_set_t allowed, first;
+    int cpu = 0;
+    CPU_ZERO(&first);
+    cr_assert_eq(sched_getaffinity(0, sizeof(allowed), &allowed), 0);
+    while (!CPU_ISSET(cpu, &allowed))
+        cpu++;
+    CPU_SET(cpu, &first);
+    cr_assert_eq(sched_setaffinity(0, sizeof(first), &first), 0);
 }
 
 bool kernel_at_least(int major, int minor)

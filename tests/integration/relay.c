@@ -8,6 +8,7 @@
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <poll.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -22,7 +23,12 @@ enum {
     QUEUE_MAX = 10000,  // that the relay has not taken yet: a kernel's own 500 can all come before it runs
     DATA_MIN = 100,     // a packet without data is shorter
     DATA_MAX = 4000000, // bytes of one connection
-    IDLE_MS = 5000,
+    LANES = 2,
+};
+
+struct relay {
+    int ask, answer; // our ends of pipes
+    struct wire_losses *losses;
 };
 
 struct packet {
@@ -125,37 +131,52 @@ static void hand_over(struct lane *lane)
     }
 }
 
-static void carry(int near, int far, const struct wire_options *options, struct wire_losses *losses)
+// How long until the first packet is due, for ppoll(); NULL: there is none.
+static const struct timespec *wait_of(const struct lane *lanes, struct timespec *ret_wait)
 {
-    static struct lane lanes[2];
+    uint64_t now = now_ns(), due = UINT64_MAX;
+    for (size_t i = 0; i < LANES; i++)
+        if (lanes[i].count && lanes[i].packets[lanes[i].first].due_ns < due)
+            due = lanes[i].packets[lanes[i].first].due_ns;
+    uint64_t wait = due > now ? due - now : 0;
+    *ret_wait =
+        (struct timespec){.tv_sec = (time_t)(wait / 1000000000), .tv_nsec = (long)(wait % 1000000000)};
+    return due == UINT64_MAX ? NULL : ret_wait;
+}
+
+// Until nobody can ask any more. What it is asked is answered when all that was sent before has been taken
+// and handed over.
+static void carry(int near, int far, const struct wire_options *options, struct wire_losses *losses, int ask,
+                  int answer)
+{
+    static struct lane lanes[LANES];
+    bool asked = false;
+    char byte;
     lanes[0].from = lanes[1].to = near;
     lanes[0].to = lanes[1].from = far;
     lanes[0].lose_every = options->lose_every;
     lanes[0].losses = losses;
-    uint64_t delay_ns = (uint64_t)options->delay_ms * 1000000, last_ns = now_ns();
-    while (now_ns() - last_ns < (uint64_t)IDLE_MS * 1000000) {
-        uint64_t wait_ns = (uint64_t)IDLE_MS * 1000000;
-        for (size_t i = 0; i < ARRAY_SIZE(lanes); i++) {
-            uint64_t now = now_ns();
-            const struct packet *next = &lanes[i].packets[lanes[i].first];
-            if (lanes[i].count)
-                last_ns = now;
-            if (lanes[i].count && next->due_ns < now + wait_ns)
-                wait_ns = next->due_ns > now ? next->due_ns - now : 0;
-        }
-        struct pollfd fds[] = {{.fd = near, .events = POLLIN}, {.fd = far, .events = POLLIN}};
-        struct timespec wait = {.tv_sec = (time_t)(wait_ns / 1000000000),
-                                .tv_nsec = (long)(wait_ns % 1000000000)};
-        ppoll(fds, ARRAY_SIZE(fds), &wait, NULL);
-        for (size_t i = 0; i < ARRAY_SIZE(lanes); i++) {
-            take(&lanes[i], delay_ns);
+    for (;;) {
+        struct pollfd fds[] = {{.fd = near, .events = POLLIN},
+                               {.fd = far, .events = POLLIN},
+                               {.fd = asked ? -1 : ask, .events = POLLIN}};
+        struct timespec wait;
+        ppoll(fds, ARRAY_SIZE(fds), wait_of(lanes, &wait), NULL);
+        if (!asked && fds[2].revents && !(asked = read(ask, &byte, 1) == 1))
+            return;
+        for (size_t i = 0; i < LANES; i++) {
+            take(&lanes[i], (uint64_t)options->delay_ms * 1000000);
             hand_over(&lanes[i]);
         }
+        if (asked && !lanes[0].count && !lanes[1].count)
+            asked = write(answer, &byte, 1) != 1;
     }
 }
 
-const struct wire_losses *relay_make(const struct wire_options *options, const struct wire *wire)
+const struct relay *relay_make(const struct wire_options *options, const struct wire *wire)
 {
+    static struct relay relay;
+    int ask[2], answer[2];
     wire_enter(wire->near);
     _cleanup_close_ int near = tun_make(WIRE_NEAR, WIRE_FAR);
     if (near < 0)
@@ -163,16 +184,31 @@ const struct wire_losses *relay_make(const struct wire_options *options, const s
     wire_enter(wire->far);
     _cleanup_close_ int far = tun_make(WIRE_FAR, WIRE_NEAR);
     cr_assert_geq(far, 0);
-    struct wire_losses *losses =
-        mmap(NULL, sizeof(*losses), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    cr_assert_neq(losses, MAP_FAILED);
+    cr_assert(pipe2(ask, O_CLOEXEC) == 0 && pipe2(answer, O_CLOEXEC) == 0);
+    relay = (struct relay){.ask = ask[1], .answer = answer[0]};
+    relay.losses =
+        mmap(NULL, sizeof(*relay.losses), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    cr_assert_neq(relay.losses, MAP_FAILED);
     pid_t pid = fork();
     cr_assert_geq(pid, 0);
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        carry(near, far, options, losses);
+        close(ask[1]);
+        carry(near, far, options, relay.losses, ask[0], answer[1]);
         _exit(0);
     }
+    close(ask[0]);
+    close(answer[1]);
     wire_enter(wire->near);
-    return losses;
+    return &relay;
+}
+
+struct wire_losses relay_losses(const struct relay *relay)
+{
+    struct pollfd answer = {.fd = relay->answer, .events = POLLIN};
+    char byte = 0;
+    cr_assert_eq(write(relay->ask, &byte, 1), 1);
+    cr_assert_eq(poll(&answer, 1, DEADLINE_S * 1000), 1, "the relay does not answer");
+    cr_assert_eq(read(relay->answer, &byte, 1), 1);
+    return *relay->losses;
 }

@@ -4,8 +4,11 @@
 
 #include "wire.h"
 
-// Puts the wire between the two namespaces and leaves the calling process in the near one. Returns what the
-// relay counts, which is shared with it; NULL where this kernel has no TUN. Only packets with data are lost,
-// each lose_every-th; these are told apart for one connection. The relay ends with the calling process, or
-// some seconds after the last packet.
-const struct wire_losses *relay_make(const struct wire_options *options, const struct wire *wire);
+struct relay;
+
+// Puts the wire between the two namespaces and leaves the calling process in the near one. NULL where this
+// kernel has no TUN. Only packets with data are lost, each lose_every-th; these are told apart for one
+// connection. The relay ends with the calling process. There is one.
+const struct relay *relay_make(const struct wire_options *options, const struct wire *wire);
+// Of all packets that were sent until now.
+struct wire_losses relay_losses(const struct relay *relay);

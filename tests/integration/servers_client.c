@@ -262,18 +262,30 @@ static void disconnect(struct connection *connection)
     connection->fd = -1;
 }
 
-static void connect_anew(struct connection *connection, unsigned port, bool encrypted)
+// Who is going to leave lets the server write no more than some 130 KB ahead: else it could be at the end of
+// its answer by then, if this process does not run. Its own room grows with the segments under way.
+static void take_little(int fd)
 {
-    struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int segment = 536, room = 4096;
+    setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof(segment));
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
+}
+
+static void connect_anew(struct connection *connection, const struct load *load)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)load->port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int on = 1;
     connection->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     cr_assert_geq(connection->fd, 0);
+    if (load->leave_after)
+        take_little(connection->fd);
     cr_assert_eq(connect(connection->fd, (struct sockaddr *)&address, sizeof(address)), 0, "port %u: %s",
-                 port, strerror(errno));
+                 load->port, strerror(errno));
     setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     setsockopt(connection->fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on));
-    connection->tls = encrypted ? tls_new(connection->fd) : NULL;
+    connection->tls = load->tls ? tls_new(connection->fd) : NULL;
 }
 
 static bool send_all(int fd, const char *text)
@@ -300,7 +312,7 @@ static void send_request(struct run *run, struct connection *connection)
     for (bool sent = false; !sent;) {
         bool is_new = connection->fd < 0;
         if (is_new)
-            connect_anew(connection, run->load->port, run->load->tls);
+            connect_anew(connection, run->load);
         answer->sent_ns = now(CLOCK_MONOTONIC);
         sent = connection->tls ? tls_send(connection->tls, connection->request, strlen(connection->request))
                                : send_all(connection->fd, connection->request);
@@ -453,6 +465,12 @@ const char *chat_body(bool stream, const char *words, unsigned tokens)
 {
     const char *prompt = format_text("\"messages\":[{\"role\":\"user\",\"content\":\"%s\"}]", words);
     return compose_body(prompt, stream, tokens);
+}
+
+const char *wordy_chat_body(const char *words, unsigned tokens)
+{
+    const char *prompt = format_text("\"messages\":[{\"role\":\"user\",\"content\":\"%s\"}]", words);
+    return compose_body(format_text("%s,\"logprobs\":true,\"top_logprobs\":20", prompt), true, tokens);
 }
 
 const char *completion_body(bool stream, const char *words, unsigned tokens)

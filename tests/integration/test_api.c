@@ -293,15 +293,13 @@ Test(api, under_way_and_silent)
     struct pair pair = open_pair();
     ask(&pair, request_to("/v1/chat/completions", "", CHAT_BODY));
     uint64_t asked = now_ns();
-    cr_expect_eq(
-        agent_metric(agent, "inferscope_inference_requests_in_flight", "server_port", pair.sport, NULL), 1);
+    cr_expect_eq(wait_metric(agent, "inferscope_inference_requests_in_flight", pair.sport, 1), 1);
     uint64_t looked = now_ns();
     double silent =
         agent_metric(agent, "inferscope_inference_silence_seconds", "server_port", pair.sport, NULL);
     cr_expect(silent >= (double)(looked - asked) / 1e9, "%f", silent);
     answer(&pair, json_answer(200, "{}"));
-    cr_expect_eq(
-        agent_metric(agent, "inferscope_inference_requests_in_flight", "server_port", pair.sport, NULL), 0);
+    cr_expect_eq(wait_metric(agent, "inferscope_inference_requests_in_flight", pair.sport, 0), 0);
     cr_expect_eq(agent_metric(agent, "inferscope_inference_silence_seconds", "server_port", pair.sport, NULL),
                  0);
     close_pair(&pair);
@@ -314,9 +312,12 @@ Test(api, what_turns_out_to_be_no_http_is_counted)
     answer(&pair, "HTTP/1.1 101 Switching Protocols\r\n\r\n");
     answer(&pair, "anything");
     ask(&pair, "anything");
-    cr_expect_eq(
-        agent_metric(agent, "inferscope_inference_connections_unfollowed_total", "reason", "not_http", NULL),
-        1);
+    double unfollowed = 0;
+    for (uint64_t until = now_ns() + DEADLINE_S * UINT64_C(1000000000);
+         !(unfollowed > 0) && now_ns() < until;)
+        unfollowed = agent_metric(agent, "inferscope_inference_connections_unfollowed_total", "reason",
+                                  "not_http", NULL);
+    cr_expect_eq(unfollowed, 1);
     cr_expect_eq(
         agent_metric(agent, "inferscope_inference_requests_in_flight", "server_port", pair.sport, NULL) > 0,
         false);

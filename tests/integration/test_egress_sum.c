@@ -64,7 +64,7 @@ static void start_agent(const char *sum)
 static void load_again(void)
 {
     kill(agent_pid(agent), SIGHUP);
-    time_t deadline = time(NULL) + 20;
+    time_t deadline = time(NULL) + DEADLINE_S;
     while (!(agent_metric(agent, "inferscope_rule_reloads_total", "result", "ok", NULL) >= 1) &&
            time(NULL) < deadline)
         poll(NULL, 0, 20);
@@ -115,7 +115,7 @@ static void send_to(const char *label, unsigned last, size_t datagrams)
     double before = agent_metric(agent, "inferscope_egress_bytes_total", "server_address", name, NULL);
     double bytes = (before > 0 ? before : 0) + (double)(datagrams * KB), now = 0;
     in_child(send_datagrams, &sending);
-    time_t deadline = time(NULL) + 20;
+    time_t deadline = time(NULL) + DEADLINE_S;
     while (!(now >= bytes) && time(NULL) < deadline) {
         poll(NULL, 0, 20);
         now = agent_metric(agent, "inferscope_egress_bytes_total", "server_address", name, NULL);

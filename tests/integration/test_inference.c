@@ -51,6 +51,7 @@ static struct agent *watch(const struct server *server, const struct server *oth
             server_port(server), server_port(other), server_pid(server), server_pid(other)),
         NULL);
     require_source(agent);
+    agent_wait_looked(agent);
     return agent;
 }
 
@@ -410,7 +411,7 @@ Test(inference, client_leaves_llama)
 {
     _cleanup_server_ struct server *server = server_start(SERVER_LLAMA);
     _cleanup_agent_ struct agent *agent = watch(server, server);
-    const char *bodies[] = {chat_body(true, "a long answer", 400), NULL};
+    const char *bodies[] = {wordy_chat_body("a long answer", 400), NULL};
     struct load load = {.port = server_port(server),
                         .route = chat,
                         .bodies = bodies,

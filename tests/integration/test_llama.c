@@ -3,7 +3,6 @@
 #include "pod.h"
 #include "servers.h"
 
-#include <dirent.h>
 #include <math.h>
 #include <poll.h>
 #include <string.h>
@@ -261,25 +260,14 @@ Test(llama, a_killed_clients_number_is_used_again)
     llama_end(client);
 }
 
-// Descriptors that the agent has, a probe being one.
-static size_t count_open(struct agent *agent)
-{
-    DIR *folder = opendir(format_text("/proc/%d/fd", agent_pid(agent)));
-    cr_assert(folder);
-    size_t count = 0;
-    while (readdir(folder))
-        count++;
-    closedir(folder);
-    return count;
-}
-
 Test(llama, many_short_lived_clients, .timeout = 300)
 {
     enum { CLIENTS = 200 };
     struct llama_client *client = llama_start(LLAMA_DEBIAN, "open,load");
     _cleanup_agent_ struct agent *agent = watch(NULL);
     struct measured before = wait_probed(agent, client);
-    size_t open = count_open(agent);
+    // A probe is a descriptor.
+    size_t open = agent_descriptors(agent);
     struct llama_sum prefills = {}, decodes = {}, prefill, decode;
     for (int i = 0; i < CLIENTS; i++) {
         struct llama_client *other = llama_start(LLAMA_DEBIAN, "open,load");
@@ -294,7 +282,7 @@ Test(llama, many_short_lived_clients, .timeout = 300)
     expect_counted(&now, &before, &prefills, &decodes);
     cr_expect_eq(now.loads - before.loads, CLIENTS);
     // What else is probed meanwhile is not known, but it is not one for each of them.
-    cr_expect_lt(count_open(agent), open + CLIENTS / 2);
+    cr_expect_lt(agent_descriptors(agent), open + CLIENTS / 2);
     llama_end(client);
 }
 

@@ -321,6 +321,8 @@ static int fail_in_all_ways(const void *ignored)
     cr_assert_eq(listen(full, 0), 0);
     port = port_of(full, false);
     cr_assert_eq(connect_to(waiting, "127.0.0.1", port), 0);
+    struct pollfd queue = {.fd = full, .events = POLLIN}; // where it may come only later
+    cr_assert_eq(poll(&queue, 1, DEADLINE_S * 1000), 1);
     int once = 1;
     fd = open_socket(AF_INET, SOCK_STREAM);
     setsockopt(fd, IPPROTO_TCP, TCP_SYNCNT, &once, sizeof(once));

@@ -1,5 +1,6 @@
 // Two network namespaces and a wire between them, which may be slow or lose packets: a pair of veth, with the
-// kernel's netem where it has that, or else TUN devices and the relay. Both ends are called "wire".
+// kernel's netem where it has that, or TUN devices and the relay, which is preferred where packets are lost.
+// Both ends are called "wire".
 #pragma once
 
 #include <stdbool.h>
@@ -19,8 +20,8 @@ struct wire_losses {
 };
 
 struct wire {
-    int near, far;                        // namespaces
-    const struct wire_losses *relay_says; // NULL: there is no relay, but netem
+    int near, far;             // namespaces
+    const struct relay *relay; // NULL: there is none, but netem
 };
 
 // Makes both namespaces and leaves the calling process in the near one. False where this kernel has neither

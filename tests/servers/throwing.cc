@@ -13,6 +13,7 @@
 //   exit        ends inside of a call, in another thread
 #include "throwing.h"
 
+#include <atomic>
 #include <csetjmp>
 #include <cstdint>
 #include <cstdio>
@@ -128,11 +129,16 @@ static void load(const char *library)
 
 static void exit_inside()
 {
+    static std::atomic<bool> inside;
     std::thread([] {
-        values stack = {{[] { pause(); }}};
+        values stack = {{[] {
+            inside = true;
+            pause();
+        }}};
         run(function, stack);
     }).detach();
-    usleep(20000);
+    while (!inside)
+        usleep(1000);
     _exit(0);
 }
 
