@@ -32,7 +32,7 @@ static void setup(void)
 {
     test_setup();
     // The classic rule as it stands in public files, beside one for all that this process and its children
-    // do.
+    // do. There is room for what others copy meanwhile.
     agent = agent_start(
         format_text(
             "- rule: shell\n"
@@ -51,7 +51,7 @@ static void setup(void)
             "    %%fd.connected\"\n"
             "  priority: NOTICE\n",
             getpid(), getpid()),
-        NULL);
+        "--ring-size", "64", NULL);
 }
 
 static void teardown(void)

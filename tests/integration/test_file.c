@@ -520,6 +520,7 @@ Test(file, rule_without_a_path_sees_every_open)
 {
     enum { COUNT = 1000 };
     agent_stop(TAKE_PTR(agent));
+    // There is room for what others open meanwhile.
     agent = agent_start(format_text("- rule: all\n"
                                     "  desc: d\n"
                                     "  condition: evt.type = openat and proc.pid = %d and\n"
@@ -527,7 +528,7 @@ Test(file, rule_without_a_path_sees_every_open)
                                     "  output: \"%%fd.name\"\n"
                                     "  priority: WARNING\n",
                                     getpid()),
-                        NULL);
+                        "--ring-size", "64", NULL);
     for (int i = 0; i < COUNT; i++) {
         char path[PATH_MAX];
         snprintf(path, sizeof(path), "%s/any-%d", test_dir(), i);
