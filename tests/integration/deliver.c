@@ -113,10 +113,10 @@ unsigned free_port(void)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t length = sizeof(address);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+    cr_assert_eq(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), 0);
     cr_assert_eq(bind(fd, (struct sockaddr *)&address, length), 0);
     getsockname(fd, (struct sockaddr *)&address, &length);
-    close(fd);
     return ntohs(address.sin_port);
 }
 

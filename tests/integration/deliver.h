@@ -40,6 +40,8 @@ void receivers_wait_requests(const char *path, size_t count);
 // What they know, owned.
 json_t *receivers_state(void);
 
+// A port that nobody listens at. Nobody else gets it until the test ends: it stays bound, which leaves it to
+// whoever listens there with SO_REUSEADDR, as all servers do.
 unsigned free_port(void);
 void wait_for_port(unsigned port);
 void pause_briefly(void);

@@ -1,5 +1,7 @@
 #include "delivery.h"
 
+#include "deliver.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -135,8 +137,7 @@ void keeper_kill(struct keeper *keeper)
 
 void keeper_reserve(struct keeper *keeper)
 {
-    keeper_start(keeper);
-    keeper_kill(keeper);
+    keeper->port = free_port();
 }
 
 // --- What has come ---

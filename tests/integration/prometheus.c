@@ -1,5 +1,7 @@
 #include "prometheus.h"
 
+#include "deliver.h"
+
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <netinet/in.h>
@@ -21,18 +23,6 @@ static struct sockaddr_in loopback(unsigned port)
 {
     return (struct sockaddr_in){
         .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-}
-
-// A port that nobody listens on now.
-static unsigned free_port(void)
-{
-    struct sockaddr_in address = loopback(0);
-    socklen_t length = sizeof(address);
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    cr_assert_eq(bind(fd, (struct sockaddr *)&address, length), 0);
-    getsockname(fd, (struct sockaddr *)&address, &length);
-    close(fd);
-    return ntohs(address.sin_port);
 }
 
 // HTTP 1.0, because the body then ends with the connection, however long it is. NULL: nobody listens.

@@ -2,6 +2,7 @@
 // words in the file while the agent runs.
 #include "deliver.h"
 #include "harness.h"
+#include "said.h"
 
 #include <fcntl.h>
 #include <math.h>
@@ -36,15 +37,6 @@ static void hang_up(struct agent *agent, const char *result)
     while (reloads(agent, result) == before && time(NULL) < deadline)
         pause_briefly();
     cr_assert_eq(reloads(agent, result), before + 1, "%s; it said: %s", result, agent_stderr(agent));
-}
-
-// What it says comes by another way than its metrics, a moment later perhaps.
-static void expect_said(struct agent *agent, const char *words)
-{
-    time_t deadline = time(NULL) + DEADLINE_S;
-    while (!strstr(agent_stderr(agent), words) && time(NULL) < deadline)
-        pause_briefly();
-    cr_expect(strstr(agent_stderr(agent), words), "\"%s\" is not in: %s", words, agent_stderr(agent));
 }
 
 Test(config, file_alone_says_what_options_say)
@@ -166,9 +158,10 @@ Test(config, hanging_up_applies_what_can_be)
     write_file(file,
                format_text("rules: {files: [%s]}\nring_size: 8MiB\ninference: {enabled: true}\n", second));
     hang_up(agent, "ok");
-    expect_said(agent, "these keys of the configuration wait for a restart: ring_size, inference.enabled\n");
-    expect_said(agent,
-                "the configuration was read again; changed: ring_size, rules.files, inference.enabled\n");
+    agent_wait_said(agent,
+                    "these keys of the configuration wait for a restart: ring_size, inference.enabled\n");
+    agent_wait_said(agent,
+                    "the configuration was read again; changed: ring_size, rules.files, inference.enabled\n");
     open_once(test_path("first"));
     open_once(test_path("second"));
     agent_wait_count(agent, "second", 1);
@@ -179,8 +172,10 @@ Test(config, hanging_up_applies_what_can_be)
     write_file(second, open_rule("third", test_path("second")));
     open_once(test_path("second"));
     time_t deadline = time(NULL) + DEADLINE_S;
-    while (agent_count_alerts(agent, "third", NULL) == 0 && time(NULL) < deadline)
+    while (agent_count_alerts(agent, "third", NULL) == 0 && time(NULL) < deadline) {
         open_once(test_path("second"));
+        pause_briefly();
+    }
     agent_wait_alert(agent, "third", NULL);
 
     // Another time, with the same rules, and their file broken: that is the file's fault.
@@ -222,8 +217,8 @@ Test(config, hanging_up_with_a_bad_file_keeps_all)
 
     write_file(file, "rules:\n  files: [/nowhere]\n  nonsense: 1\n");
     hang_up(agent, "failed");
-    expect_said(agent, format_text("%s:3:3: error: there is no key \"rules.nonsense\"", file));
-    expect_said(agent, "the configuration stays as it was");
+    agent_wait_said(agent, format_text("%s:3:3: error: there is no key \"rules.nonsense\"", file));
+    agent_wait_said(agent, "the configuration stays as it was");
 
     // Rules that cannot be loaded make it no better.
     write_file(file, "rules:\n  files: [/nowhere]\n");
@@ -273,7 +268,7 @@ Test(config, hanging_up_changes_outputs)
     hang_up(agent, "ok");
     wait_for_words(agent, other, "delivered");
 
-    expect_said(agent, "agent: the deliverer has ended, so that the configuration can be followed");
+    agent_wait_said(agent, "agent: the deliverer has ended, so that the configuration can be followed");
     cr_expect_not(strstr(agent_stderr(agent), "warning: the deliverer has ended"), "%s", agent_stderr(agent));
 
     // A file that is refused is not the deliverer's either.
@@ -303,7 +298,7 @@ Test(config, hanging_up_changes_all_or_nothing)
     const char *more = format_text("  - {name: more, type: file, path: %s}\n", test_path("more.json"));
     write_file(file, format_text(format, second, mark, spool, more));
     hang_up(agent, "failed");
-    expect_said(agent, "cannot change the outputs: Permission denied");
+    agent_wait_said(agent, "cannot change the outputs: Permission denied");
 
     // What is in use now is what was, also when its files change.
     const char *name = "inferscope_rule_reloads_total";

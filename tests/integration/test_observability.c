@@ -367,6 +367,7 @@ static void call(struct agent *agent)
                                test_path("key.pem"), NULL};
     _cleanup_server_ struct server *server = server_start_program("tls-server", arguments);
     const char *bodies[] = {CHAT_BODY, NULL};
+    agent_wait_looked(agent);
     struct load load = {.port = server_port(server),
                         .tls = true,
                         .route = "/v1/chat/completions",

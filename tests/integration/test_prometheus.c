@@ -14,7 +14,8 @@ static const char rule[] = "- rule: quiet\n"
                            "  output: x\n"
                            "  priority: NOTICE\n";
 
-// The value of an instant query, as Prometheus prints it; waits until it has one that is not "0".
+// The value of an instant query, as Prometheus prints it; waits until it has one that is not "0", nor "NaN",
+// which is the quantile of nothing yet.
 static const char *query(const struct prometheus *prometheus, const char *expression)
 {
     struct timespec moment = {.tv_nsec = 50000000};
@@ -24,7 +25,7 @@ static const char *query(const struct prometheus *prometheus, const char *expres
         const char *text = json_string_value(json_array_get(value, 1));
         const char *copy = text ? format_text("%s", text) : NULL;
         json_decref(results);
-        if (copy && strcmp(copy, "0") != 0)
+        if (copy && strcmp(copy, "0") != 0 && strcmp(copy, "NaN") != 0)
             return copy;
     }
     cr_assert_fail("Prometheus has no value for %s", expression);

@@ -191,6 +191,26 @@ static void expect_none_in_core(pid_t pid)
     globfree(&found);
 }
 
+static unsigned port_of(const char *words)
+{
+    _cleanup_free_ char *text = read_whole_file(words);
+    const char *port = text ? strstr(text, "metrics on port ") : NULL;
+    cr_assert(port, "%s", text);
+    return (unsigned)strtoul(port + strlen("metrics on port "), NULL, 10);
+}
+
+// As agent_wait_looked() does: of the programs that run, it reads so much a second.
+static void wait_looked(unsigned port)
+{
+    for (int i = 0; i < DEADLINE_S * 20; i++) {
+        _cleanup_free_ char *page = http_get(port, "/metrics");
+        if (metric_of(page, "inferscope_probe_files_put_off", NULL) != 1)
+            return;
+        nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+    }
+    cr_assert_fail("it still looks through files");
+}
+
 // --- Requests ---
 
 static void ask(const struct server *server, bool tls)
@@ -215,14 +235,6 @@ static void ask(const struct server *server, bool tls)
     answers_free(answers, REQUESTS);
 }
 
-static unsigned port_of(const char *words)
-{
-    _cleanup_free_ char *text = read_whole_file(words);
-    const char *port = text ? strstr(text, "metrics on port ") : NULL;
-    cr_assert(port, "%s", text);
-    return (unsigned)strtoul(port + strlen("metrics on port "), NULL, 10);
-}
-
 static void expect_secret(bool tls)
 {
     char agent[PATH_MAX];
@@ -243,6 +255,7 @@ static void expect_secret(bool tls)
         tls ? server_start_tls(SERVER_PYTHON) : server_start(SERVER_PYTHON);
     pid_t pid = recorder_start(agent, rules);
     wait_in_file(words, "agent: ready: ", 1);
+    wait_looked(port_of(words));
     ask(server, tls);
     wait_in_file(alerts, "\"output\":\"", REQUESTS);
     wait_in_file(alerts, "told infer of", REQUESTS);

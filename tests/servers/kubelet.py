@@ -36,6 +36,7 @@ class Kubelet(http.server.BaseHTTPRequestHandler):
 
 class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 64
 
     # Whoever does not like our certificate goes away, as is right.
     def handle_error(self, *arguments):
