@@ -98,8 +98,5 @@ struct tally answers_tally(const struct answer *answers, size_t count);
 
 // A chat request for exactly so many tokens, with these words in its prompt. Lives until the test ends.
 const char *chat_body(bool stream, const char *words, unsigned tokens);
-// The same for a stream of llama-server's with some KB in each event: more than it can write, of some
-// hundred, to a client that does not read.
-const char *wordy_chat_body(const char *words, unsigned tokens);
-// The first for /v1/completions.
+// The same for /v1/completions.
 const char *completion_body(bool stream, const char *words, unsigned tokens);

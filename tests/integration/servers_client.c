@@ -262,8 +262,8 @@ static void disconnect(struct connection *connection)
     connection->fd = -1;
 }
 
-// Who is going to leave lets the server write no more than some 130 KB ahead: else it could be at the end of
-// its answer by then, if this process does not run. Its own room grows with the segments under way.
+// Who is going to leave takes a few KB at a time, so that he is in the middle of the answer then, and not at
+// its end, if he runs only when all of it has come.
 static void take_little(int fd)
 {
     int segment = 536, room = 4096;
@@ -465,12 +465,6 @@ const char *chat_body(bool stream, const char *words, unsigned tokens)
 {
     const char *prompt = format_text("\"messages\":[{\"role\":\"user\",\"content\":\"%s\"}]", words);
     return compose_body(prompt, stream, tokens);
-}
-
-const char *wordy_chat_body(const char *words, unsigned tokens)
-{
-    const char *prompt = format_text("\"messages\":[{\"role\":\"user\",\"content\":\"%s\"}]", words);
-    return compose_body(format_text("%s,\"logprobs\":true,\"top_logprobs\":20", prompt), true, tokens);
 }
 
 const char *completion_body(bool stream, const char *words, unsigned tokens)

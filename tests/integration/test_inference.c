@@ -411,7 +411,7 @@ Test(inference, client_leaves_llama)
 {
     _cleanup_server_ struct server *server = server_start(SERVER_LLAMA);
     _cleanup_agent_ struct agent *agent = watch(server, server);
-    const char *bodies[] = {wordy_chat_body("a long answer", 400), NULL};
+    const char *bodies[] = {chat_body(true, "a long answer", 400), NULL};
     struct load load = {.port = server_port(server),
                         .route = chat,
                         .bodies = bodies,

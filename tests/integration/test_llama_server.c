@@ -235,7 +235,7 @@ Test(llama_server, request_behind_one_that_was_abandoned, .timeout = 180)
     _cleanup_server_ struct server *server = server_start(SERVER_LLAMA);
     _cleanup_agent_ struct agent *agent = watch(server);
     wait_probed(agent, server);
-    const char *bodies[] = {wordy_chat_body("who goes away", STREAM_TOKENS), NULL};
+    const char *bodies[] = {chat_body(true, "who goes away", STREAM_TOKENS), NULL};
     size_t from = agent_count_alerts(agent, "infer", NULL);
     struct load load = {.port = server_port(server),
                         .route = chat,

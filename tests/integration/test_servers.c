@@ -95,7 +95,7 @@ Test(servers, errors_are_answers)
 Test(servers, client_leaves)
 {
     _cleanup_server_ struct server *server = server_start(SERVER_LLAMA);
-    const char *bodies[] = {wordy_chat_body("a long answer", 400), NULL};
+    const char *bodies[] = {chat_body(true, "a long answer", 200), NULL};
     struct load load = {.port = server_port(server),
                         .route = chat,
                         .bodies = bodies,
