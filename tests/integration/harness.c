@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-enum { ARGUMENTS_MAX = 32 };
+enum { ARGUMENTS_MAX = 32, PIPE_SIZE = 1 << 20 };
 
 struct agent {
     pid_t pid;
@@ -226,6 +226,8 @@ struct agent *agent_start(const char *rules, ...)
     cr_assert(agent);
     cr_assert_eq(pipe2(out, O_CLOEXEC), 0);
     cr_assert_eq(pipe2(err, O_CLOEXEC), 0);
+    // It drops alerts when nobody has read for a second, and the reader may not run for as long.
+    cr_assert_gt(fcntl(out[1], F_SETPIPE_SZ, PIPE_SIZE), 0);
     agent->out = out[0];
     agent->err = err[0];
     agent->alerts = json_array();
@@ -364,7 +366,10 @@ json_t *agent_wait_alert(struct agent *agent, const char *rule, ...)
         va_end(pairs);
     }
     pthread_mutex_unlock(&agent->lock);
-    cr_assert(found, "no such alert of rule \"%s\" came", rule);
+    if (!found)
+        cr_assert_fail("no such alert of rule \"%s\" came; lost: %g records, %g alerts", rule,
+                       agent_metric(agent, "inferscope_records_lost_total", NULL),
+                       agent_metric(agent, "inferscope_alerts_lost_total", NULL));
     return found;
 }
 
