@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The kernel's and the protocols' numbers that more than one source needs. Those that only one needs are
-// there.
+// Numbers of the kernel and of protocols, by kinds of which more than one source needs some. Others are with
+// the source that needs them.
 #pragma once
 
 // include/linux/socket.h, include/uapi/linux/in.h
