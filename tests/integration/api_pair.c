@@ -132,14 +132,19 @@ uint64_t now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-double wait_metric(struct agent *agent, const char *name, const char *port, double wanted)
+double wait_metric_of(struct agent *agent, const char *name, const char *label, const char *of, double wanted)
 {
     double value = NAN;
     for (uint64_t until = now_ns() + DEADLINE_S * UINT64_C(1000000000); now_ns() < until;) {
-        value = agent_metric(agent, name, "server_port", port, NULL);
+        value = agent_metric(agent, name, label, of, NULL);
         if (value == wanted)
             return value;
         poll(NULL, 0, 20); // the agent needs the CPU more
     }
     return value;
+}
+
+double wait_metric(struct agent *agent, const char *name, const char *port, double wanted)
+{
+    return wait_metric_of(agent, name, "server_port", port, wanted);
 }

@@ -62,3 +62,6 @@ uint64_t now_ns(void); // CLOCK_BOOTTIME
 // Waits until a metric of the server at that port has that value, and returns the value that it has in the
 // end.
 double wait_metric(struct agent *agent, const char *name, const char *port, double wanted);
+// The same of series that have another label.
+double wait_metric_of(struct agent *agent, const char *name, const char *label, const char *of,
+                      double wanted);

@@ -343,6 +343,14 @@ static void explain(struct agent *agent, const char *rule, va_list *pairs)
     fprintf(stderr, "the agent said: %s\n", agent->words ? agent->words : "");
 }
 
+void agent_wait_said(struct agent *agent, const char *words)
+{
+    for (time_t until = time(NULL) + DEADLINE_S; time(NULL) < until; poll(NULL, 0, 10))
+        if (strstr(agent_stderr(agent), words))
+            return;
+    cr_assert_fail("\"%s\" is not in: %s", words, agent_stderr(agent));
+}
+
 json_t *agent_wait_alert(struct agent *agent, const char *rule, ...)
 {
     struct timespec until = deadline();

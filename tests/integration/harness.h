@@ -51,6 +51,9 @@ void in_child(int (*act)(const void *), const void *argument);
 // For it: the program of that path, as the user and the group nobody.
 int exec_as_nobody(const void *program);
 
+// Stops a process by SIGSTOP; returns when it stands still.
+void halt(pid_t pid);
+
 // The process and all that it starts run on one and the same CPU from then on.
 void stay_on_one_cpu(void);
 
@@ -89,6 +92,9 @@ pid_t agent_pid(const struct agent *agent);
 unsigned agent_port(const struct agent *agent);
 // All that it wrote to stderr until now; valid until the next call.
 const char *agent_stderr(struct agent *agent);
+// Waits until these words are among that: it comes by another way than metrics and alerts, perhaps a moment
+// after them.
+void agent_wait_said(struct agent *agent, const char *words);
 
 // Waits for an alert of that rule whose output fields have these values: pairs of field and value, then
 // NULL. Numbers and truths compare as text; "*" is any value but null, "-" is null or left out. Each wait
@@ -115,6 +121,8 @@ double metric_of(const char *text, const char *name, ...) __attribute__((sentine
 double agent_metric(struct agent *agent, const char *name, ...) __attribute__((sentinel));
 // Waits until it has looked through all programs and libraries that run, of which it reads so much a second.
 void agent_wait_looked(struct agent *agent);
+// The same of an agent that was started otherwise, by the port of its metrics.
+void wait_looked(unsigned port);
 // How many descriptors it has open.
 size_t agent_descriptors(struct agent *agent);
 // Events of the types that open files.

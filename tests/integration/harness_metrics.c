@@ -111,13 +111,19 @@ double agent_metric(struct agent *agent, const char *name, ...)
     return value;
 }
 
+void wait_looked(unsigned port)
+{
+    for (time_t until = time(NULL) + DEADLINE_S;; poll(NULL, 0, 50)) {
+        _cleanup_free_ char *text = http_get(port, "/metrics");
+        if (metric_of(text, "inferscope_probe_files_put_off", NULL) != 1)
+            return;
+        cr_assert_lt(time(NULL), until, "it still looks through files");
+    }
+}
+
 void agent_wait_looked(struct agent *agent)
 {
-    for (time_t until = time(NULL) + DEADLINE_S;
-         agent_metric(agent, "inferscope_probe_files_put_off", NULL) == 1;) {
-        cr_assert_lt(time(NULL), until, "it still looks through files");
-        poll(NULL, 0, 50);
-    }
+    wait_looked(agent_port(agent));
 }
 
 double agent_open_events(struct agent *agent)

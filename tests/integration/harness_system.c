@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
+#include <time.h>
 
 enum { ARGUMENTS_MAX = 64 };
 
@@ -269,6 +270,18 @@ int exec_as_nobody(const void *program)
         return 2;
     execl(program, program, NULL);
     return 1;
+}
+
+void halt(pid_t pid)
+{
+    const char *path = format_text("/proc/%d/status", pid);
+    bool halted = false;
+    kill(pid, SIGSTOP);
+    for (time_t until = time(NULL) + DEADLINE_S; !halted && time(NULL) < until;) {
+        _cleanup_free_ char *status = read_whole_file(path);
+        halted = status && strstr(status, "State:\tT");
+    }
+    cr_assert(halted);
 }
 
 void stay_on_one_cpu(void)

@@ -204,7 +204,7 @@ enum { RING_OPENS = 50000 };
 static double count_opens(struct agent *agent, const char *path)
 {
     double lost_before = file_lost(agent), seen_before = openat_seen(agent), lost, seen;
-    kill(agent_pid(agent), SIGSTOP);
+    halt(agent_pid(agent));
     for (int i = 0; i < RING_OPENS; i++) {
         int fd = openat(AT_FDCWD, path, O_RDONLY);
         cr_assert_geq(fd, 0);
@@ -259,7 +259,7 @@ Test(agent, ring_is_emptied_before_the_end)
                                                   watched),
                                       NULL);
     enum { OPENS = 5000 };
-    kill(agent_pid(agent), SIGSTOP);
+    halt(agent_pid(agent));
     for (int i = 0; i < OPENS; i++) {
         int fd = openat(AT_FDCWD, watched, O_RDONLY);
         cr_assert_geq(fd, 0);

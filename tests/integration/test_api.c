@@ -61,7 +61,7 @@ Test(api, streams_while_the_agent_does_not_run)
 {
     enum { STREAMS = 40, TOKENS = 40 };
     struct pair pair = open_pair();
-    kill(agent_pid(agent), SIGSTOP);
+    halt(agent_pid(agent));
     for (int i = 0; i < STREAMS; i++) {
         ask(&pair, request_to("/v1/chat/completions", "", CHAT_BODY));
         answer(&pair, HEAD);
@@ -312,12 +312,9 @@ Test(api, what_turns_out_to_be_no_http_is_counted)
     answer(&pair, "HTTP/1.1 101 Switching Protocols\r\n\r\n");
     answer(&pair, "anything");
     ask(&pair, "anything");
-    double unfollowed = 0;
-    for (uint64_t until = now_ns() + DEADLINE_S * UINT64_C(1000000000);
-         !(unfollowed > 0) && now_ns() < until;)
-        unfollowed = agent_metric(agent, "inferscope_inference_connections_unfollowed_total", "reason",
-                                  "not_http", NULL);
-    cr_expect_eq(unfollowed, 1);
+    cr_expect_eq(
+        wait_metric_of(agent, "inferscope_inference_connections_unfollowed_total", "reason", "not_http", 1),
+        1);
     cr_expect_eq(
         agent_metric(agent, "inferscope_inference_requests_in_flight", "server_port", pair.sport, NULL) > 0,
         false);

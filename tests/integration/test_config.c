@@ -2,7 +2,6 @@
 // words in the file while the agent runs.
 #include "deliver.h"
 #include "harness.h"
-#include "said.h"
 
 #include <fcntl.h>
 #include <math.h>

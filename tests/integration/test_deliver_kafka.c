@@ -218,7 +218,7 @@ Test(deliver_kafka, what_is_too_large_is_given_up_and_the_rest_is_not)
     expect_once(&first, 1);
     // Of four together, then of each half, then of the first alone. It stands still until all four are there.
     tell("errors %d %d %d %d", PRODUCE, MESSAGE_TOO_LARGE, MESSAGE_TOO_LARGE, MESSAGE_TOO_LARGE);
-    kill(pid, SIGSTOP);
+    halt(pid);
     const char **uuids = spool_fill(2, 4);
     kill(pid, SIGCONT);
     expect_once(uuids + 1, 3);

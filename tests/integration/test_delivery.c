@@ -30,19 +30,6 @@ static void wait_metric(struct agent *agent, const char *name, const char *label
     cr_assert_fail("%s is %f instead of %f; the agent said: %s", name, now, wanted, agent_stderr(agent));
 }
 
-// Stops a process; returns when it stands still.
-static void halt(pid_t pid)
-{
-    const char *path = format_text("/proc/%d/status", pid);
-    bool halted = false;
-    kill(pid, SIGSTOP);
-    for (time_t until = time(NULL) + DEADLINE_S; !halted && time(NULL) < until;) {
-        _cleanup_free_ char *status = read_whole_file(path);
-        halted = status && strstr(status, "State:\tT");
-    }
-    cr_assert(halted);
-}
-
 static const char *spool_path(void)
 {
     return test_path("spool");

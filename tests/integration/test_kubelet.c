@@ -1,7 +1,6 @@
 // The kubelet's list of pods, of a kubelet that stands in for one and is strict.
 #include "certificates.h"
 #include "container.h"
-#include "said.h"
 
 #include <fcntl.h>
 #include <math.h>

@@ -198,7 +198,7 @@ static void make_things_happen(struct recorder *recorder, int waiting)
         found = strstr(text, "\"rule\":\"exact\"") || strstr(text, "Warning ");
     }
     // What is in the ring at the end is judged, too.
-    kill(recorder->pid, SIGSTOP);
+    halt(recorder->pid);
     for (int i = 0; i < 50; i++)
         open_once(i % 2 ? watched : link);
 }
@@ -487,7 +487,7 @@ Test(record, losses_are_told_again)
     const char *file = test_path("recording"), *rules = wide_rules(), *watched = test_path("watched");
     write_file(watched, "x");
     struct recorder recorder = record_start(file, rules, "--ring-size", "1", NULL);
-    kill(recorder.pid, SIGSTOP);
+    halt(recorder.pid);
     for (int i = 0; i < 50000; i++)
         open_once(watched);
     record_stop(&recorder, SIGTERM);

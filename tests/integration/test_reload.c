@@ -1,6 +1,5 @@
 // Other rules while the agent runs: by a signal, and by what editors and Kubernetes do to rule files.
 #include "harness.h"
-#include "said.h"
 
 #include <fcntl.h>
 #include <math.h>

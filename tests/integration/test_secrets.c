@@ -199,18 +199,6 @@ static unsigned port_of(const char *words)
     return (unsigned)strtoul(port + strlen("metrics on port "), NULL, 10);
 }
 
-// As agent_wait_looked() does: of the programs that run, it reads so much a second.
-static void wait_looked(unsigned port)
-{
-    for (int i = 0; i < DEADLINE_S * 20; i++) {
-        _cleanup_free_ char *page = http_get(port, "/metrics");
-        if (metric_of(page, "inferscope_probe_files_put_off", NULL) != 1)
-            return;
-        nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
-    }
-    cr_assert_fail("it still looks through files");
-}
-
 // --- Requests ---
 
 static void ask(const struct server *server, bool tls)
